@@ -32,10 +32,11 @@ lint: $(VENV)/test.stamp  ## style, types and who may import whom, for Python
 
 # The front end's own checks, then a fresh bundle: an editable install alone would test yesterday's.
 .PHONY: front
-front: js/node_modules/.package-lock.json
+front: js/node_modules/.complete
 	cd js && npm run lint && npm run typecheck && npm test && npm run build
 
-js/node_modules/.package-lock.json: js/package-lock.json js/package.json | $(VENV)/test.stamp
+# A stamp of our own: the build hook installs the bundler alone, without the test tools.
+js/node_modules/.complete: js/package-lock.json js/package.json | $(VENV)/test.stamp
 	cd js && npm ci --no-audit --no-fund
 	@touch $@
 

