@@ -1,0 +1,44 @@
+"""legrad_widget: explanation maps of Vision Transformers, layer by layer, live in a notebook."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Heavy modules (torch, open_clip, anywidget) are imported when a name is first used.
+_HOMES = {
+    "load": "loading", "ModelNotAvailable": "loading",
+    "wrap": "explainer", "Model": "explainer", "Encoding": "explainer",
+    "Explanation": "explanation",
+    "Text": "target", "Class": "target", "Direction": "target", "TargetError": "target",
+    "UnsupportedModel": "models.view", "ImageError": "models.preprocess",
+    "KnobError": "method", "MethodError": "method",
+    "list_methods": "method",
+    "scene": "builtin", "Scene": "builtin",
+    "explore": "widget", "LeGradWidget": "widget",
+}  # fmt: skip
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+if TYPE_CHECKING:
+    from .builtin import Scene, scene
+    from .explainer import Encoding, Model, wrap
+    from .explanation import Explanation
+    from .method import KnobError, MethodError, list_methods
+    from .loading import ModelNotAvailable, load
+    from .models.preprocess import ImageError
+    from .models.view import UnsupportedModel
+    from .target import Class, Direction, TargetError, Text
+    from .widget import LeGradWidget, explore
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'legrad_widget' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,116 @@
+"""Models by name: the built-in one, and open_clip's and timm's through the libraries' own hub loading."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .explainer import Model, wrap
+from .models import library
+
+
+class ModelNotAvailable(ValueError):
+    """The model or its weights are not to be had; the message says what to do, offline too."""
+
+
+def load(
+    name: str = "builtin",
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Model:
+    """A Model by name.
+
+    Args:
+        name: "builtin" (offline), "open_clip:ViT-B-16/laion2b_s34b_b88k" or "timm:vit_base_patch16_224".
+        device, dtype: where and in which precision the model runs; attribution is float32 always.
+        cache_dir: the libraries' download cache.
+        checkpoint: a local weights file (``.safetensors``, or a ``.pt`` that holds weights only) in place of a download.
+
+    Raises:
+        ModelNotAvailable: unknown name, no network, or a checkpoint that does not fit. TypeError: not a name.
+    """
+    if isinstance(name, nn.Module):
+        raise TypeError("lw.load takes a name; for a model you already have use lw.wrap(model)")
+    if not isinstance(name, str):
+        raise TypeError(f"lw.load takes a name such as 'builtin' or 'timm:vit_base_patch16_224'; this is {type(name).__name__}")
+    if name == "builtin":
+        return _builtin(device, dtype)
+    source, _, rest = name.partition(":")
+    if source not in ("open_clip", "timm") or not rest:
+        raise ModelNotAvailable(
+            f"there is no model {name!r}; use 'builtin', 'open_clip:ARCHITECTURE/WEIGHTS' "
+            "(e.g. 'open_clip:ViT-B-16/laion2b_s34b_b88k') or 'timm:NAME' (e.g. 'timm:vit_base_patch16_224')"
+        )
+    weights = None if checkpoint is None else _checkpoint(checkpoint)
+    cache = None if cache_dir is None else os.fspath(cache_dir)
+    if source == "timm":
+        module = _timm(rest, weights, cache)
+        return wrap(module.to(device, dtype).eval(), name=name)
+    module, tokenizer = _open_clip(rest, weights, cache)
+    return wrap(module.to(device, dtype).eval(), tokenizer=tokenizer, name=name)
+
+
+def _builtin(device: str | torch.device, dtype: torch.dtype | None) -> Model:
+    from . import builtin
+
+    made = builtin.load(device=str(device), dtype=dtype)
+    model = wrap(made.clip, tokenizer=made.tokenizer, class_names=made.vocabulary.nouns, name="builtin")
+    return Model(
+        model.vit,
+        model.preprocess,
+        text=model.text,
+        class_names=model.class_names,
+        vocabulary=made.vocabulary,
+        support_threshold=made.manifest.get("support", {}).get("probability"),
+    )
+
+
+def _timm(name: str, weights: Path | None, cache: str | None) -> nn.Module:
+    try:
+        return library.create_timm(name, weights, cache)
+    except library.UnknownName as error:
+        raise ModelNotAvailable(_unknown("timm", name, error.known)) from error
+    except library.WrongWeights as error:
+        raise ModelNotAvailable(f"the checkpoint does not fit timm's {name}: {error}") from error
+    except library.Unreachable as error:
+        raise ModelNotAvailable(_offline("timm", name, error)) from error
+
+
+def _open_clip(rest: str, weights: Path | None, cache: str | None) -> tuple[nn.Module, Any]:
+    architecture, _, tag = rest.rpartition("/") if "/" in rest and not rest.startswith("local-dir:") else (rest, "", "")
+    try:
+        return library.create_open_clip(architecture, tag or None, weights, cache)
+    except library.UnknownName as error:
+        raise ModelNotAvailable(_unknown("open_clip", rest, error.known)) from error
+    except library.WrongWeights as error:
+        raise ModelNotAvailable(f"the checkpoint does not fit open_clip's {architecture}: {error}") from error
+    except library.Unreachable as error:
+        raise ModelNotAvailable(_offline("open_clip", rest, error)) from error
+
+
+def _checkpoint(path: str | os.PathLike[str]) -> Path:
+    file = Path(path)
+    if not file.is_file():
+        raise ModelNotAvailable(f"there is no checkpoint file {os.fspath(path)!r}; pass a local .safetensors or weights-only .pt file")
+    return file
+
+
+def _unknown(source: str, name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    return f"{source} has no {name!r}" + (f"; did you mean {', '.join(map(repr, close))}?" if close else f"; see {source}'s model list")
+
+
+def _offline(source: str, name: str, error: Exception) -> str:
+    example = name.split("/")[0] if source == "open_clip" else name
+    return (
+        f"the weights of {name!r} could not be fetched ({error}). Without network pass a local file: "
+        f"lw.load({f'{source}:{example}'!r}, checkpoint='weights.safetensors'), or use lw.load('builtin')"
+    )

@@ -1,0 +1,137 @@
+"""What a method is: a pure function over captured tokens, with its catalogue entry read from its own signature."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from torch import Tensor
+
+from ..models.view import ViT
+
+
+class KnobError(ValueError):
+    """A knob is unknown or has a value that it cannot take; the message lists what is possible."""
+
+
+class MethodError(ValueError):
+    """The method is unknown, or not defined for this model; the message says what to use instead."""
+
+
+Tick = Callable[[int, int], None]  # (step, total); raises to cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What a method returns for P targets.
+
+    ``tokens`` [P, L, H or 1, N] holds one value for every token, prefix tokens included; ``scores`` [P, L] the layer
+    scores that were differentiated, None where the method has none.
+    """
+
+    tokens: Tensor
+    layers: tuple[int, ...]
+    scores: Tensor | None
+    has_heads: bool
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One knob of a method, read from its signature: ``kind`` is "bool", "choice", "number" or "text"."""
+
+    name: str
+    kind: Literal["bool", "choice", "number", "text"]
+    default: Any
+    choices: tuple[Any, ...] = ()
+    help: str = ""
+
+    def check(self, value: Any) -> None:
+        """Raise a KnobError unless ``value`` is possible."""
+        expected = {"bool": "True or False", "number": "a number", "text": "a string or None"}
+        if self.kind == "choice":
+            if any(value is c or (type(value) is type(c) and value == c) for c in self.choices):
+                return
+            raise KnobError(f"{self.name} is one of {', '.join(map(repr, self.choices))}; arrived: {value!r}")
+        right = {"bool": bool, "number": int | float, "text": str | None}[self.kind]
+        if not isinstance(value, right) or (self.kind == "number" and isinstance(value, bool)):
+            raise KnobError(f"{self.name} is {expected[self.kind]}; arrived: {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method's catalogue entry. ``run(tokens, aims, layers, tick, **knobs) -> Maps``.
+
+    ``merge`` "mean": the merged map is the mean of the raw maps over the chosen layers; "last": maps are cumulative,
+    merged is the map of the highest chosen layer. ``default``: the layers merged when the user names none.
+    """
+
+    name: str
+    title: str
+    summary: str
+    paper: str
+    cost: str
+    signed: bool
+    class_discriminative: bool
+    merge: Literal["mean", "last"]
+    default: Literal["all", "last"]
+    knobs: tuple[Knob, ...]
+    run: Callable[..., Maps]
+    refuses: Callable[[ViT], str | None]
+
+    def checked(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        """``knobs`` with the defaults filled in, after checking names and values."""
+        known = {knob.name: knob for knob in self.knobs}
+        unknown = sorted(set(knobs) - set(known))
+        if unknown:
+            takes = f"its knobs are {', '.join(known)}" if known else "it has no knobs"
+            raise KnobError(f"{self.name} does not know the knob {unknown[0]!r}; {takes}")
+        for name, value in knobs.items():
+            known[name].check(value)
+        return {name: knobs.get(name, knob.default) for name, knob in known.items()}
+
+
+def method(
+    *,
+    title: str,
+    summary: str,
+    paper: str,
+    cost: str,
+    signed: bool = False,
+    class_discriminative: bool = True,
+    merge: Literal["mean", "last"] = "mean",
+    default: Literal["all", "last"] = "all",
+    refuses: Callable[[ViT], str | None] = lambda vit: None,
+) -> Callable[[Callable[..., Maps]], Method]:
+    """Turn a function ``f(tokens, aims, layers, tick, *, knob=...)`` into a Method called like the function."""
+
+    def wrap(run: Callable[..., Maps]) -> Method:
+        return Method(
+            run.__name__, title, summary, paper, cost, signed, class_discriminative, merge, default,
+            _knobs(run), run, refuses,
+        )  # fmt: skip
+
+    return wrap
+
+
+def _knobs(run: Callable[..., Maps]) -> tuple[Knob, ...]:
+    hints = get_type_hints(run, include_extras=True)
+    parameters = inspect.signature(run).parameters.values()
+    return tuple(_knob(p.name, hints[p.name], p.default) for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+
+def _knob(name: str, hint: Any, default: Any) -> Knob:
+    note = ""
+    if get_origin(hint) is Annotated:
+        hint, note = get_args(hint)
+    parts = get_args(hint) if get_origin(hint) is UnionType or "Union" in str(get_origin(hint)) else (hint,)
+    choices = tuple(
+        value for part in parts for value in (get_args(part) if get_origin(part) is Literal else [None] if part is type(None) else [])
+    )
+    if any(get_origin(part) is Literal for part in parts):
+        return Knob(name, "choice", default, choices, note)
+    kind: dict[Any, Literal["bool", "number", "text"]] = {bool: "bool", int: "number", float: "number", str: "text"}
+    return Knob(name, kind[parts[0]], default, (), note)

@@ -1,0 +1,72 @@
+"""Views of vision towers: one ``from_*.py`` per family, found by existing, each checked against the native forward."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from .verify import verify
+from .view import UnsupportedModel, ViT
+
+__all__ = ["UnsupportedModel", "ViT", "families", "family_of", "unwrapped", "view_of"]
+
+
+@cache
+def families() -> tuple[ModuleType, ...]:
+    """Every family module: each has ``matches(module)``, ``build(module, name)`` and ``preprocess(module)``."""
+    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name.startswith("from_"))
+    return tuple(importlib.import_module(f"{__name__}.{name}") for name in names)
+
+
+def unwrapped(module: Any) -> nn.Module:
+    """The plain module behind ``torch.compile`` and ``DataParallel``.
+
+    Raises:
+        TypeError: not a module.
+        UnsupportedModel: a scripted or traced model, whose blocks cannot be watched.
+    """
+    if isinstance(module, torch.jit.ScriptModule | torch.jit.ScriptFunction):
+        raise UnsupportedModel("a scripted or traced model hides its blocks; pass the model it was made from")
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"a model is a torch.nn.Module, e.g. from timm.create_model or open_clip.create_model; this is {type(module).__name__}"
+        )
+    for attribute in ("_orig_mod", "module"):
+        inner = getattr(module, attribute, None)
+        if isinstance(inner, nn.Module) and len(list(module.children())) == 1:
+            return unwrapped(inner)
+    return module
+
+
+def family_of(module: nn.Module) -> ModuleType:
+    """The family module that can view ``module``; an UnsupportedModel sentence where there is none."""
+    for family in families():
+        if family.matches(module):
+            return family
+    kind = type(module).__name__
+    reason = "it has no sequence of transformer blocks over patch tokens"
+    if isinstance(getattr(module, "blocks", None) or getattr(module, "visual", None), nn.Module):
+        reason = "this family is not supported yet"
+    elif "swin" in kind.lower():
+        reason = "its attention is windowed, so there is no single attention map over patches"
+    elif any(isinstance(m, nn.BatchNorm2d) for m in module.modules()):
+        reason = "it is convolutional, so there is no attention map over patches"
+    raise UnsupportedModel(
+        f"{kind} cannot be explained: {reason}. Supported are open_clip's CLIP with its own "
+        "VisionTransformer, and timm's VisionTransformer (class token or average pooling)"
+    )
+
+
+def view_of(module: nn.Module, name: str | None = None) -> ViT:
+    """The verified view of an unwrapped module."""
+    if any(p.is_meta for p in module.parameters()):
+        raise UnsupportedModel("the model has no weights yet (meta device); load them first")
+    vit: ViT = family_of(module).build(module, name)
+    verify(vit)
+    return vit

@@ -1,0 +1,156 @@
+"""timm: ``VisionTransformer`` with class token, average pooling (norm before or after it), registers, or distilled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .position import resampled
+from .preprocess import Preprocess
+from .view import Affine, Attention, Block, Mlp, Readout, UnsupportedModel, ViT
+
+LIBRARY = "timm"
+
+
+def matches(module: nn.Module) -> bool:
+    """Whether this is a timm VisionTransformer, by its parts; whether it behaves like one is checked on noise."""
+    parts = ("patch_embed", "blocks", "norm", "fc_norm", "global_pool", "pos_embed", "norm_pre", "pool_include_prefix")
+    return all(hasattr(module, name) for name in parts)
+
+
+def build(module: Any, name: str | None = None) -> ViT:
+    """The view of a timm ``VisionTransformer`` or ``VisionTransformerDistilled``.
+
+    Raises:
+        UnsupportedModel: a pooling or a block that the closed forms do not cover.
+    """
+    prefix, width = module.num_prefix_tokens, module.embed_dim
+    identity = nn.Identity()
+    distilled = hasattr(module, "dist_token")
+    if module.global_pool == "token":
+        kind, rows, count = "cls", slice(0, 2 if distilled else 1), 2 if distilled else 1
+    elif module.global_pool == "avg":
+        kind, rows, count = "mean", slice(0 if module.pool_include_prefix else prefix, None), 1
+    else:
+        raise UnsupportedModel(f"this timm model pools with {module.global_pool!r}; 'token' and 'avg' are supported")
+    return ViT(
+        name=name or f"timm {_architecture(module)}",
+        module=module,
+        blocks=tuple(_block(b, f"blocks.{i}") for i, b in enumerate(module.blocks)),
+        readout=Readout(kind, rows, module.norm, identity if distilled else module.fc_norm),
+        prefix=prefix,
+        has_cls=module.cls_token is not None,
+        grid=tuple(module.patch_embed.grid_size),
+        patch=tuple(module.patch_embed.patch_size),
+        features=width * count,
+        native=lambda images, grid: _native(module, images, grid),
+        classes=_classes(module, distilled),
+    )
+
+
+def preprocess(module: Any) -> Preprocess:
+    """Mean, std and resampling from the model's pretrained configuration."""
+    config = getattr(module, "pretrained_cfg", None) or {}
+    default = Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    mean, std = config.get("mean") or default.mean, config.get("std") or default.std
+    return Preprocess(tuple(mean), tuple(std), config.get("interpolation") or "bicubic")
+
+
+def class_names(module: Any) -> tuple[str, ...] | None:
+    """ImageNet's class names where the model's configuration says that its head was made for them."""
+    from timm.data import ImageNetInfo, infer_imagenet_subset  # type: ignore[attr-defined]
+
+    subset = infer_imagenet_subset(module)
+    if subset is None:
+        return None
+    names = ImageNetInfo(subset).label_descriptions()
+    return tuple(names) if len(names) == module.num_classes else None
+
+
+def _architecture(module: Any) -> str:
+    return (getattr(module, "pretrained_cfg", None) or {}).get("architecture") or type(module).__name__
+
+
+def _classes(module: Any, distilled: bool) -> Callable[[], tuple[Tensor, Tensor | None]] | None:
+    if not isinstance(module.head, nn.Linear):
+        return None
+    if not distilled:
+        return lambda: (Affine(module.head).weight, Affine(module.head).bias)
+
+    def halves() -> tuple[Tensor, Tensor | None]:
+        first, second = Affine(module.head), Affine(module.head_dist)
+        bias = None if first.bias is None or second.bias is None else (first.bias + second.bias) / 2
+        return torch.cat([first.weight, second.weight], -1) / 2, bias
+
+    return halves
+
+
+def _native(module: Any, images: Tensor, grid: tuple[int, int]) -> Tensor:
+    own = tuple(module.patch_embed.grid_size)
+    if grid == own:
+        output: Tensor = module(images)
+        return output
+    with _any_size(module.patch_embed):
+        if module.dynamic_img_size or module.pos_embed is None:
+            output = module(images)
+            return output
+        prefix = 0 if module.no_embed_class else module.num_prefix_tokens
+        position = resampled(module.pos_embed.detach(), own, grid, prefix=prefix)
+        output = torch.func.functional_call(module, {"pos_embed": position}, (images,))
+        return output
+
+
+@contextmanager
+def _any_size(patch_embed: Any) -> Iterator[None]:
+    """timm's own size check lifted for one call."""
+    strict = patch_embed.strict_img_size
+    patch_embed.strict_img_size = False
+    try:
+        yield
+    finally:
+        patch_embed.strict_img_size = strict
+
+
+def _block(block: Any, name: str) -> Block:
+    attention = getattr(block, "attn", None)
+    parts = ("norm1", "norm2", "mlp", "ls1", "ls2", "drop_path1", "drop_path2")
+    if not all(hasattr(block, part) for part in parts) or not isinstance(getattr(attention, "qkv", None), nn.Linear):
+        raise UnsupportedModel(
+            f"{name} is a {type(block).__name__} with {type(attention).__name__}; timm's pre-norm Block with a packed "
+            "qkv is supported"
+        )
+    inner = [attr for attr in ("norm", "gate") if not isinstance(getattr(attention, attr, None) or nn.Identity(), nn.Identity)]
+    if inner:
+        raise UnsupportedModel(f"the attention of {name} has an inner {inner[0]}, which is not supported yet")
+    width = attention.qkv.out_features // 3
+    query, key, value = (Affine(attention.qkv, rows=slice(i * width, (i + 1) * width)) for i in range(3))
+    return Block(
+        name=name,
+        module=block,
+        norm1=block.norm1,
+        attention=Attention(
+            attention.num_heads, query, key, value, Affine(attention.proj), attention.scale,
+            getattr(attention, "q_norm", nn.Identity()), getattr(attention, "k_norm", nn.Identity()),
+        ),
+        norm2=block.norm2,
+        mlp=_mlp(block.mlp, name),
+        gamma1=_layer_scale(block.ls1),
+        gamma2=_layer_scale(block.ls2),
+    )  # fmt: skip
+
+
+def _mlp(mlp: Any, name: str) -> Mlp:
+    plain = all(isinstance(getattr(mlp, part, None), nn.Linear) for part in ("fc1", "fc2")) and hasattr(mlp, "act")
+    if not plain or hasattr(mlp, "gate_last") or mlp.fc1.out_features != mlp.fc2.in_features:
+        raise UnsupportedModel(f"{name} has a {type(mlp).__name__}; an MLP of linear, activation, linear is supported")
+    if not isinstance(getattr(mlp, "norm", nn.Identity()), nn.Identity):
+        raise UnsupportedModel(f"{name} has a norm inside its MLP, which is not supported yet")
+    return Mlp(Affine(mlp.fc1), mlp.act.forward, Affine(mlp.fc2))
+
+
+def _layer_scale(module: nn.Module) -> Affine | None:
+    return None if isinstance(module, nn.Identity) else Affine(module, "gamma", "")

@@ -1,0 +1,58 @@
+"""Nothing is ever silently wrong: every replayed block is compared with the native one, once, on noise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .capture import capture
+from .view import UnsupportedModel, ViT
+
+# Largest relative difference, in units of what the block changes, plus a few roundings of the tokens themselves.
+TOLERANCE = {torch.float64: 1e-4, torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 8e-2}
+ROUNDINGS = 4.0
+
+
+def verify(vit: ViT) -> None:
+    """One native forward on noise; every block and the readout recomputed from what the hooks saw.
+
+    Raises:
+        UnsupportedModel: a block or the readout differs; the message names it.
+    """
+    if vit.dtype not in TOLERANCE:
+        raise UnsupportedModel(f"{vit.name} computes in {vit.dtype}; float32, float16 and bfloat16 are supported")
+    noise = torch.randn(3, *vit.size, generator=torch.Generator().manual_seed(0))
+    tokens, output = capture(vit, noise, budget=0)
+    with torch.no_grad(), torch.autocast(vit.device.type, enabled=False):
+        for layer, block in enumerate(vit.blocks, start=1):
+            before, middle, after = tokens.before(layer), tokens.middle(layer), tokens.after(layer)
+            for what, replayed, native, start in (
+                ("attention", block.middle(before), middle, before),
+                ("MLP", block.finish(middle), after, middle),
+            ):
+                if _differs(replayed, native, native - start, vit.dtype):
+                    raise UnsupportedModel(
+                        f"the {what} of {block.name} in {vit.name} does something that its parts do not tell "
+                        f"(replayed and native output differ by {_distance(replayed, native):.1e}); this block is not "
+                        "supported. A model with another attention or MLP needs its own from_*.py"
+                    )
+        features = vit.readout(tokens.after(len(vit.blocks)))
+        if vit.classes is not None:
+            weight, bias = vit.classes()
+            features = features @ weight.T + (0 if bias is None else bias)
+    if not torch.isfinite(output).all():
+        raise UnsupportedModel(f"the output of {vit.name} is not finite: its head holds NaN or inf. Load the weights again")
+    if features.shape != output.shape or _differs(features, output.float(), output.float(), vit.dtype):
+        raise UnsupportedModel(
+            f"the readout of {vit.name} (final norm, pooling, projection) does something that its parts do not tell; "
+            "this model is not supported"
+        )
+
+
+def _distance(a: Tensor, b: Tensor) -> float:
+    return float((a - b).norm() / b.norm().clamp_min(1e-30))
+
+
+def _differs(replayed: Tensor, native: Tensor, change: Tensor, dtype: torch.dtype) -> bool:
+    allowed = TOLERANCE[dtype] * change.norm() + ROUNDINGS * torch.finfo(dtype).eps * native.norm()
+    return not bool((replayed - native).norm() <= allowed)

@@ -1,0 +1,145 @@
+"""What a map is about: a prompt, a class, or a direction, and the one vector that it becomes.
+
+A resolved target is an :class:`Aim`. With f the image's features [E] and t its vector, every score of methods.md 1.5
+has the form ``s = gain * cos(f, t) + slope * <f, t> + offset``; the score's name picks the three numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MAX_PROMPT = 1000
+Score = Literal["cos", "dot", "raw", "logit"]
+
+
+class TargetError(ValueError):
+    """The target cannot be used; the message says what was expected, what arrived and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A prompt, used exactly as typed. ``control=True`` allows the empty prompt, as a control for specificity."""
+
+    text: str
+    control: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise TypeError(f"a prompt is a string; this is {type(self.text).__name__}")
+        if not self.text.strip() and not self.control:
+            raise TargetError(
+                "the prompt is blank: type what to look for, e.g. 'a photo of a cat' "
+                "(for an empty control prompt use lw.Text('', control=True))"
+            )
+        if len(self.text) > MAX_PROMPT:
+            raise TargetError(f"the prompt has {len(self.text)} characters; at most {MAX_PROMPT} are taken. Shorten it")
+
+    @property
+    def label(self) -> str:
+        """How the target is called on screen."""
+        return self.text if self.text.strip() else "(empty prompt)"
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """A class of the model, by index or by name; the model fills in the other one."""
+
+    index: int | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.index is None and self.name is None:
+            raise TargetError("a class needs an index or a name, e.g. lw.Class(281) or lw.Class(name='tabby')")
+        if self.index is not None and (isinstance(self.index, bool) or not isinstance(self.index, int)):
+            raise TypeError(f"a class index is an int; this is {type(self.index).__name__}")
+
+    @property
+    def label(self) -> str:
+        """How the target is called on screen."""
+        return self.name if self.name is not None else f"class {self.index}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Direction:
+    """A raw direction [E] in the model's feature space (after the projection of a CLIP, before a classifier's head)."""
+
+    vector: Any
+    label: str = "direction"
+
+    def __post_init__(self) -> None:
+        vector = self.vector.detach().float().cpu().numpy() if isinstance(self.vector, Tensor) else self.vector
+        array = np.array(vector, dtype=np.float32)
+        if array.ndim != 1:
+            raise TargetError(f"a direction is a vector [E]; this array has shape {array.shape}")
+        if not np.isfinite(array).all() or not array.any():
+            raise TargetError("a direction must be finite and not all zero")
+        array.flags.writeable = False
+        object.__setattr__(self, "vector", array)
+
+
+Target = Text | Class | Direction
+
+
+def as_target(value: Any, *, classifier: bool) -> Target:
+    """A target from what a user writes: str (a class name on a classifier), int (class index), vector, or a Target.
+
+    Raises:
+        TypeError: nothing that can be a target; the message shows what can.
+        TargetError: blank or overlong prompt, bad vector.
+    """
+    if isinstance(value, Text | Class | Direction):
+        return value
+    if isinstance(value, str):
+        return Class(name=value) if classifier and value.strip() else Text(value)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return Class(int(value))
+    if isinstance(value, Tensor | np.ndarray):
+        return Direction(value)
+    raise TypeError(
+        "a target is a prompt (str), a class index (int), a vector [E], or lw.Text / lw.Class / lw.Direction; "
+        f"this is {type(value).__name__}"
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aim:
+    """One resolved target: its vector [E] and what "logit" means for it. ``scale`` is None where it is <f, t> + offset."""
+
+    vector: Tensor
+    label: str
+    default: Score
+    scale: float | None = None
+    offset: float = 0.0
+
+    def form(self, score: Score | None) -> tuple[float, float, float]:
+        """gain, slope and offset of ``s = gain * cos + slope * dot + offset``."""
+        name = score or self.default
+        if name == "cos":
+            return 1.0, 0.0, 0.0
+        if name == "logit":
+            return (0.0, 1.0, self.offset) if self.scale is None else (self.scale, 0.0, self.offset)
+        return 0.0, 1.0, 0.0
+
+
+class Aims:
+    """P resolved targets scored together."""
+
+    def __init__(self, aims: Sequence[Aim], score: Score | None = None):
+        self.vectors = torch.stack([aim.vector for aim in aims])
+        gain, slope, offset = zip(*(aim.form(score) for aim in aims), strict=True)
+        self._gain, self._slope, self._offset = (self.vectors.new_tensor(x) for x in (gain, slope, offset))
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Scores [P] of the features [P, E], one row per target."""
+        dot = (features * self.vectors).sum(-1)
+        cos = dot / (features.norm(dim=-1) * self.vectors.norm(dim=-1)).clamp_min(1e-12)
+        return self._gain * cos + self._slope * dot + self._offset
