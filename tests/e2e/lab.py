@@ -1,0 +1,122 @@
+"""A JupyterLab server of our own: free loopback port, temporary folders, nothing in the user's home."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+
+START_SECONDS = 120
+
+SETTINGS = {
+    # Every cell stays in the page: no virtual scrolling that detaches a widget's output.
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+    "@jupyterlab/apputils-extension:themes": {"theme": "JupyterLab Light"},
+}
+
+
+class Lab:
+    """The running server. `url` is its address, `root` the folder that it shows."""
+
+    def __init__(self, base: Path) -> None:
+        self.root = base / "work"
+        self.root.mkdir()
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self._log_file = base / "lab.log"
+        self._log = self._log_file.open("wb")
+        self._server = subprocess.Popen(
+            command(port, self.root),
+            env=environment(base),
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._wait_until_ready()
+
+    def write_notebook(self, name: str) -> str:
+        """Put an empty notebook for the native kernel into the server's folder."""
+        notebook = nbformat.v4.new_notebook()
+        notebook.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
+        nbformat.write(notebook, self.root / name)
+        return name
+
+    def close(self) -> None:
+        """Stop the server, which stops its kernels."""
+        self._server.terminate()
+        try:
+            self._server.wait(20)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait(20)
+        self._log.close()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._server.poll() is not None:
+                raise RuntimeError(f"JupyterLab ended at its start:\n{self._log_file.read_text()[-3000:]}")
+            try:
+                with urllib.request.urlopen(f"{self.url}/api/status", timeout=2):
+                    return
+            except (urllib.error.URLError, TimeoutError):
+                time.sleep(0.1)
+        self.close()
+        raise RuntimeError(f"JupyterLab did not answer within {START_SECONDS} s")
+
+
+def command(port: int, root: Path) -> list[str]:
+    """JupyterLab without token or password: it listens on loopback, for the length of the tests."""
+    return [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={root}",
+        "--IdentityProvider.token=",
+        "--ServerApp.password=",
+        "--ServerApp.disable_check_xsrf=True",
+        "--ServerApp.terminals_enabled=False",
+        "--LabApp.expose_app_in_browser=True",
+    ]
+
+
+def environment(base: Path) -> dict[str, str]:
+    """The caller's environment with every folder of Jupyter's moved into `base`."""
+    config = base / "config"
+    (config / "labconfig").mkdir(parents=True)
+    (config / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
+    return os.environ | {
+        "JUPYTER_CONFIG_DIR": str(config),
+        "JUPYTER_DATA_DIR": str(base / "data"),
+        "JUPYTER_RUNTIME_DIR": str(base / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(base / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(base / "workspaces"),
+        "IPYTHONDIR": str(base / "ipython"),
+        "JUPYTER_PLATFORM_DIRS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def free_port() -> int:
+    """A port of the loopback interface that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

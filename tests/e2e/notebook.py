@@ -1,0 +1,145 @@
+"""A notebook that is open in JupyterLab, driven through `window.jupyterapp` instead of toolbar buttons."""
+
+from __future__ import annotations
+
+import ast
+import time
+from typing import Any
+
+from playwright.sync_api import Locator, Page
+
+from tests.e2e.lab import Lab
+
+# `page.evaluate` has no timeout of its own: a promise that never settles would hang the run for good.
+PRELUDE = """
+const app = window.jupyterapp;
+const guard = (promise, what, ms = 60000) => Promise.race([promise,
+    new Promise((_, no) => setTimeout(() => no(new Error('timed out: ' + what)), ms))]);
+const panel = () => app.shell.currentWidget;
+const kernel = () => panel().sessionContext.session.kernel;
+"""
+
+READY = """
+await guard(app.restored, 'application');
+await guard(panel().context.ready, 'document');
+await guard(panel().sessionContext.ready, 'session');
+await guard(kernel().info, 'kernel');
+"""
+
+APPEND = """
+const shared = panel().content.model.sharedModel;
+shared.insertCell(shared.cells.length, {cell_type: 'code', source: arg, metadata: {trusted: true}});
+panel().content.activeCellIndex = shared.cells.length - 1;
+"""
+
+
+class Notebook:
+    """One notebook and its kernel. `dom` is its panel in the page."""
+
+    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+        self.page = page
+        self.name = name
+        self._lab = lab
+        self.js(
+            "await guard(app.commands.execute('docmanager:open', {path: arg, factory: 'Notebook'}), 'open')",
+            lab.write_notebook(name),
+        )
+        self.js(READY)
+
+    @property
+    def dom(self) -> Locator:
+        """The notebook's panel."""
+        return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+
+    def js(self, body: str, arg: object = None) -> Any:
+        """Run the body of an async function in the page; it has the prelude's names and `arg`."""
+        return self.page.evaluate(f"async (arg) => {{ {PRELUDE} {body} }}", arg)
+
+    # -------------------------------------------------------------- cells
+
+    def clear(self) -> None:
+        """Remove every cell (the kernel and its variables stay)."""
+        self.js("const m = panel().content.model.sharedModel; m.deleteCellRange(0, m.cells.length);")
+
+    def run(self, source: str) -> Locator:
+        """Append a cell, run it to its end, and give back its output area; its error fails the test."""
+        self.start(source)
+        self.js("await guard(window.runningCell, 'the cell', 120000)")
+        output = self.dom.locator(".jp-CodeCell").last.locator(".jp-OutputArea")
+        errors = output.locator("[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts()
+        assert not errors, "\n".join(errors)
+        return output
+
+    def start(self, source: str) -> None:
+        """Append a cell and start it without waiting."""
+        self.js(APPEND + "window.runningCell = app.commands.execute('notebook:run-cell');", source)
+
+    def interrupt(self) -> None:
+        """Interrupt the running cell and wait until it has ended."""
+        self.js(
+            "await guard(kernel().interrupt(), 'interrupt'); await guard(window.runningCell, 'the cell');"
+        )
+
+    # ------------------------------------------------------------- kernel
+
+    def value(self, expression: str, code: str = "") -> Any:
+        """Run code in the kernel, then give back the expression (a Python literal).
+
+        The value rides on the shell's own reply, so no other message has to arrive.
+        """
+        reply = self.js(
+            """
+            const future = kernel().requestExecute({code: arg.code, user_expressions: {v: arg.expression},
+                store_history: false, stop_on_error: false});
+            return (await guard(new Promise(ok => { future.onReply = ok; }), 'kernel reply')).content;
+            """,
+            {"code": code, "expression": expression},
+        )
+        assert reply["status"] == "ok", reply
+        answer = reply["user_expressions"]["v"]
+        assert answer["status"] == "ok", answer
+        return ast.literal_eval(answer["data"]["text/plain"])
+
+    def expect_value(self, expression: str, wanted: object, seconds: float = 15) -> None:
+        """Poll until the kernel has that value: what the page shows may not have arrived there yet."""
+        deadline = time.monotonic() + seconds
+        while (got := self.value(expression)) != wanted:
+            assert time.monotonic() < deadline, f"{expression} is {got!r}, wanted {wanted!r}"
+            time.sleep(0.05)
+
+    def execute(self, code: str) -> None:
+        """Run code in the kernel, without a cell."""
+        self.value("0", code)
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel; its variables are gone."""
+        self.js("await guard(panel().sessionContext.session.kernel.restart(), 'restart')")
+
+    # --------------------------------------------------------------- page
+
+    def save(self) -> None:
+        """Save the notebook to disk."""
+        self.js("await guard(panel().context.save(), 'save')")
+
+    def reload(self) -> None:
+        """Save, then load the whole page anew with this notebook in front; the kernel lives on."""
+        self.save()
+        self.page.goto(f"{self._lab.url}/lab/tree/{self.name}?reset")
+        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
+        self.js(READY)
+
+    def theme(self, name: str) -> None:
+        """Switch JupyterLab to "Light" or "Dark"."""
+        self.js(
+            "await guard(app.commands.execute('apputils:change-theme', {theme: arg}), 'theme')",
+            f"JupyterLab {name}",
+        )
+
+    def bring_to_front(self) -> None:
+        """Make this notebook the current one."""
+        self.js("await guard(app.commands.execute('docmanager:open', {path: arg}), 'open')", self.name)
+
+    def close(self) -> None:
+        """Shut the kernel down and close the tab."""
+        self.bring_to_front()
+        self.js("const p = panel(); await guard(p.sessionContext.shutdown(), 'shutdown'); p.dispose();")
