@@ -1,0 +1,67 @@
+// A map in words, for those who cannot see it and as a check for those who can.
+
+import type { Heat } from "./merge";
+
+const VERTICAL = ["upper", "middle", "lower"] as const;
+const HORIZONTAL = ["left", "centre", "right"] as const;
+
+/** Where a patch lies: "upper right", "centre", "lower centre". */
+export function regionOf(row: number, col: number, rows: number, cols: number): string {
+  const vertical = VERTICAL[Math.min(Math.floor(((row + 0.5) / rows) * 3), 2)]!;
+  const horizontal = HORIZONTAL[Math.min(Math.floor(((col + 0.5) / cols) * 3), 2)]!;
+  return vertical === "middle" && horizontal === "centre" ? "centre" : `${vertical} ${horizontal}`;
+}
+
+/** A chosen set of layers in words: "all 6 layers", "layer 3 of 6", "layers 2-4 of 6". */
+export function nameLayers(chosen: readonly number[], all: readonly number[]): string {
+  if (chosen.length === all.length) return all.length === 1 ? "its one layer" : `all ${all.length} layers`;
+  return `layer${chosen.length === 1 ? "" : "s"} ${spans(chosen)} of ${all[all.length - 1]}`;
+}
+
+/** Sorted numbers as runs: [1, 2, 3, 6] is "1-3, 6". */
+export function spans(numbers: readonly number[]): string {
+  const runs: [number, number][] = [];
+  for (const n of numbers) {
+    const run = runs[runs.length - 1];
+    if (run && n === run[1] + 1) run[1] = n;
+    else runs.push([n, n]);
+  }
+  return runs.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(", ");
+}
+
+/** Index of the most relevant patch: the largest magnitude. */
+export function peakOf(heat: Heat): number {
+  let peak = 0;
+  for (let i = 1; i < heat.scaled.length; i++) {
+    if (Math.abs(heat.scaled[i]!) > Math.abs(heat.scaled[peak]!)) peak = i;
+  }
+  return peak;
+}
+
+/** Fraction of the patches whose magnitude is at least half of the strongest. */
+export function coverage(heat: Heat): number {
+  let count = 0;
+  for (const value of heat.scaled) if (Math.abs(value) >= 0.5) count++;
+  return count / heat.scaled.length;
+}
+
+/** One sentence: whose map, which layers, where it is strongest, how much it covers. */
+export function describeHeat(heat: Heat, label: string, layers: string): string {
+  const start = `heatmap for '${label}', ${layers}`;
+  if (heat.flat) return `${start}: a flat map, nothing here speaks for it`;
+  const peak = peakOf(heat);
+  const row = Math.floor(peak / heat.cols);
+  const col = peak % heat.cols;
+  const sign = heat.signed ? (heat.raw[peak]! < 0 ? " against it" : " for it") : "";
+  const where = regionOf(row, col, heat.rows, heat.cols);
+  const share = Math.max(1, Math.round(100 * coverage(heat)));
+  return `${start}: strongest${sign} at row ${row + 1}, column ${col + 1} (${where}), covers about ${share} % of what the model saw`;
+}
+
+/** A number for reading: 3 significant digits, scientific where it must be. */
+export function readable(value: number): string {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 0.001 && size < 10_000) return String(Number(value.toPrecision(3)));
+  return value.toExponential(1).replace("e+", "e");
+}

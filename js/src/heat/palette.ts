@@ -1,0 +1,68 @@
+// Colour tables, and colouring of scaled values: the values come interpolated already, so that
+// colours are never mixed with each other.
+
+import { TABLES } from "./palettes";
+
+export type Palette = keyof typeof TABLES;
+
+/** Sequential maps a person can choose; all perceptually ordered. Signed maps always use RdBu_r. */
+export const SEQUENTIAL = ["inferno", "viridis", "cividis", "magma", "gray"] as const satisfies Palette[];
+
+/** 256 RGB triples of `name`: the first colour, then two differences of -3 to 5 in each character. */
+export function table(name: Palette): Uint8Array {
+  const { first, steps } = TABLES[name];
+  const bytes = new Uint8Array(768);
+  bytes.set(first);
+  for (let i = 3; i < 768; i++) {
+    const char = steps.charCodeAt((i - 3) >> 1);
+    const pair = char - (char > 92 ? 36 : 35);
+    bytes[i] = bytes[i - 3]! + (i & 1 ? Math.floor(pair / 9) : pair % 9) - 3;
+  }
+  return bytes;
+}
+
+/** How a map is drawn. */
+export interface Look {
+  readonly palette: Palette;
+  /** 0 to 1: the alpha of the most relevant value. */
+  readonly opacity: number;
+  /** Magnitudes below it are fully transparent. */
+  readonly threshold: number;
+  readonly signed: boolean;
+}
+
+/**
+ * Alpha of a magnitude in [0, 1]: nothing where nothing is relevant, full from about three quarters on.
+ * A constant alpha would hide the very picture that the map explains.
+ */
+export function alphaOf(magnitude: number): number {
+  const t = Math.min(Math.max(magnitude / 0.75, 0), 1);
+  return t * (2 - t);
+}
+
+/** 256 RGBA entries over the value range ([0, 1], or [-1, 1] where signed), packed little-endian. */
+export function lookTable(look: Look): Uint32Array {
+  const rgb = table(look.palette);
+  const packed = new Uint32Array(256);
+  for (let i = 0; i < 256; i++) {
+    const value = look.signed ? (i / 255) * 2 - 1 : i / 255;
+    const alpha = Math.round(255 * look.opacity * alphaOf(Math.abs(value)));
+    packed[i] = ((alpha << 24) | (rgb[3 * i + 2]! << 16) | (rgb[3 * i + 1]! << 8) | rgb[3 * i]!) >>> 0;
+  }
+  return packed;
+}
+
+/** Colour scaled values: RGBA bytes, one pixel for each value. */
+export function colourValues(scaled: Float64Array, look: Look): Uint8ClampedArray<ArrayBuffer> {
+  const packed = lookTable(look);
+  const pixels = new Uint32Array(scaled.length);
+  const [gain, offset] = look.signed ? [127.5, 127.5] : [255, 0];
+  const { threshold } = look;
+  for (let i = 0; i < scaled.length; i++) {
+    const value = scaled[i]!;
+    if ((value < 0 ? -value : value) < threshold) continue;
+    const index = value * gain + offset + 0.5;
+    pixels[i] = packed[index < 0 ? 0 : index > 255 ? 255 : index | 0]!;
+  }
+  return new Uint8ClampedArray(pixels.buffer);
+}

@@ -1,0 +1,317 @@
+// The conversation with the kernel: questions, pictures, cancelling, and what is known about them.
+//
+// A question goes out twice, as a custom message and as the `_request` trait: either may be held back by the
+// host, and the kernel starts only once for each (client, n). Nothing here waits without an end: every state
+// names itself in the status line, and a question that is given up leaves the last answer on the screen.
+
+import { batch, computed, type ReadonlySignal, signal } from "@preact/signals-core";
+import {
+  type Answer,
+  decodeAnswer,
+  decodeMessage,
+  freshName,
+  MAX_UPLOAD_BYTES,
+  type Question,
+  UPLOAD_PART_BYTES,
+  VERSION,
+  WireError,
+} from "../wire";
+import type { Host, Traits } from "./traits";
+
+export const LATE_MS = 600;
+export const HELLO_MS = 3000;
+export const GIVE_UP_MS = 3000;
+/** A picture that the kernel has taken in full but not shown: after this the status line stops waiting. */
+export const PICTURE_MS = 30_000;
+
+/** What the status line says. */
+export interface Phase {
+  readonly kind: "idle" | "busy" | "waiting" | "error" | "offline";
+  readonly message: string;
+  /** A traceback, or "". */
+  readonly detail: string;
+  /** 0 to 1 where the kernel counts its steps. */
+  readonly progress: number | null;
+  readonly cancellable: boolean;
+}
+
+export interface Conversation {
+  readonly answer: ReadonlySignal<Answer | null>;
+  readonly phase: ReadonlySignal<Phase>;
+  /** The screen shows an older answer than the one that is on its way. */
+  readonly outdated: ReadonlySignal<boolean>;
+  ask(question: Question): void;
+  /** Say what the view shows, after a change that asks nothing. */
+  tellView(): void;
+  cancel(): void;
+  upload(file: File): Promise<void>;
+  hello(): void;
+}
+
+interface Open {
+  readonly rid: string;
+  readonly heard: boolean;
+  readonly late: boolean;
+}
+
+interface Upload {
+  readonly name: string;
+  readonly sent: number;
+  readonly parts: number;
+}
+
+const clientOf = (rid: string) => rid.slice(0, rid.lastIndexOf("."));
+
+export function converse(host: Host, traits: () => Traits, life: AbortSignal): Conversation {
+  const client = freshName();
+  let n = 0;
+  let newest = "";
+  const answer = signal<Answer | null>(null);
+  const open = signal<Open | null>(null);
+  const upload = signal<Upload | null>(null);
+  /** A sentence of ours or of the kernel's refusal; stands until the next question. */
+  const complaint = signal("");
+  const unreadable = signal("");
+  const gone = signal(false);
+  /** Nothing was heard within HELLO_MS of the greeting. */
+  const silent = signal(false);
+  let heard = false;
+  /** Status of a question that was given up: no longer believed. */
+  const abandoned = signal<string | null>(null);
+
+  const timers = new Set<ReturnType<typeof setTimeout>>();
+  function later(run: () => void, ms: number) {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      run();
+    }, ms);
+    timers.add(timer);
+  }
+  life.addEventListener("abort", () => timers.forEach(clearTimeout));
+
+  function send(content: object, buffers?: ArrayBuffer[]): boolean {
+    try {
+      host.send({ v: VERSION, client, ...content }, buffers);
+      gone.value = false;
+      return true;
+    } catch {
+      gone.value = true;
+      return false;
+    }
+  }
+
+  function settle() {
+    open.value = null;
+    traits().release();
+  }
+
+  function readAnswer() {
+    try {
+      const result = decodeAnswer(host.read("_result"));
+      unreadable.value = "";
+      const ours = result?.rid != null && clientOf(result.rid) === client;
+      if (ours && result?.rid !== newest) return;
+      batch(() => {
+        answer.value = result;
+        upload.value = null;
+        if (ours) {
+          complaint.value = "";
+          settle();
+        }
+      });
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      unreadable.value = `The kernel's answer could not be read: ${error.message}.`;
+      settle();
+    }
+  }
+
+  function listen() {
+    heard = true;
+    silent.value = false;
+  }
+
+  function readStatus() {
+    listen();
+    const status = traits().get("_status").peek();
+    if (status.state !== "idle" && status.state !== "error") upload.value = null;
+    const current = open.peek();
+    if (!current) return;
+    if (status.rid === current.rid) {
+      if (status.state === "idle" || status.state === "error") settle();
+      else if (!current.heard) open.value = { ...current, heard: true, late: false };
+    } else if (status.state === "idle" && current.heard) settle();
+  }
+
+  host.onChange("_result", readAnswer);
+  host.onChange("_status", readStatus);
+  host.onChange("_image", () => {
+    upload.value = null;
+    complaint.value = "";
+  });
+  host.onMessage((content) => {
+    const message = decodeMessage(content);
+    if (!message) return;
+    listen();
+    gone.value = false;
+    const current = open.peek();
+    if (message.kind === "accepted" && current && message.rid === current.rid) {
+      open.value = { ...current, heard: true, late: false };
+    }
+    if (message.kind === "refused") refuse(message.rid, message.message);
+  });
+
+  function refuse(rid: string | null, why: string) {
+    if (rid !== null && rid !== newest) return;
+    complaint.value = why || "The kernel refused this request.";
+    upload.value = null;
+    if (rid !== null && open.peek()?.rid === rid) settle();
+  }
+
+  const phase = computed<Phase>(() => {
+    const status = traits().get("_status").value;
+    const plain = (kind: Phase["kind"], message: string): Phase => ({
+      kind,
+      message,
+      detail: "",
+      progress: null,
+      cancellable: false,
+    });
+    if (traits().get("_static").value) {
+      return plain("offline", "A saved page: everything here works except what needs a kernel.");
+    }
+    if (gone.value) return plain("offline", "Kernel disconnected; showing the last result.");
+    const sending = upload.value;
+    if (sending) {
+      return sending.sent < sending.parts
+        ? plain("busy", `Sending ${sending.name}: part ${sending.sent + 1} of ${sending.parts} …`)
+        : plain("waiting", `Sent ${sending.name}; waiting for the kernel …`);
+    }
+    const current = open.value;
+    if (current && !current.heard) {
+      const words = current.late ? "Waiting for the kernel (busy?) …" : "Asking …";
+      return { ...plain(current.late ? "waiting" : "busy", words), cancellable: true };
+    }
+    if (unreadable.value) return plain("error", unreadable.value);
+    if (!current && complaint.value) return plain("error", complaint.value);
+    const doubted = status.rid !== null && status.rid === abandoned.value;
+    if (!doubted && (status.state === "queued" || status.state === "running")) {
+      const progress = status.total > 0 ? Math.min(status.step / status.total, 1) : null;
+      const words = status.message || (status.state === "queued" ? "Queued …" : "Computing …");
+      return { ...plain("busy", words), progress, cancellable: true };
+    }
+    if (status.state === "error") {
+      return { ...plain("error", status.message || "The kernel failed."), detail: status.detail };
+    }
+    if (current) return { ...plain("busy", "Asked …"), cancellable: true };
+    if (silent.value && !answer.value) return plain("waiting", "Waiting for the kernel …");
+    const seconds = answer.value?.seconds ?? 0;
+    return plain(
+      "idle",
+      seconds > 0 ? `Ready. The last answer took ${duration(seconds)}.` : status.message || "Ready.",
+    );
+  });
+
+  const outdated = computed(() => phase.value.kind === "busy" || open.value !== null);
+
+  readAnswer();
+
+  return {
+    answer,
+    phase,
+    outdated,
+    ask(question) {
+      n += 1;
+      const rid = `${client}.${n}`;
+      newest = rid;
+      const envelope = { n, rid, ...question, view: traits().view() };
+      batch(() => {
+        complaint.value = "";
+        unreadable.value = "";
+        open.value = { rid, heard: false, late: false };
+        traits().anticipate(question);
+      });
+      if (!send({ kind: "ask", ...envelope })) return settle();
+      host.write({ _request: { v: VERSION, client, ...envelope } });
+      later(() => {
+        const current = open.peek();
+        if (current?.rid === rid && !current.heard) open.value = { ...current, late: true };
+      }, LATE_MS);
+    },
+    tellView() {
+      if (traits().get("_static").peek()) return;
+      n += 1;
+      send({ kind: "view", n, view: traits().view(), active: traits().get("active").peek() });
+    },
+    cancel() {
+      n += 1;
+      send({ kind: "cancel", n });
+      const rid = open.peek()?.rid ?? traits().get("_status").peek().rid;
+      if (open.peek()) settle();
+      later(() => {
+        const status = traits().get("_status").peek();
+        if (status.rid !== rid || status.state === "idle" || status.state === "error") return;
+        abandoned.value = rid;
+        complaint.value = "The kernel has not stopped yet; showing the last result.";
+      }, GIVE_UP_MS);
+    },
+    async upload(file) {
+      const reason = whyNot(file);
+      complaint.value = reason;
+      if (reason) return;
+      const parts = Math.ceil(file.size / UPLOAD_PART_BYTES);
+      const name = freshName();
+      for (let part = 0; part < parts; part++) {
+        const progress = { name: file.name || "the picture", sent: part, parts };
+        upload.value = progress;
+        const bytes = await file
+          .slice(part * UPLOAD_PART_BYTES, (part + 1) * UPLOAD_PART_BYTES)
+          .arrayBuffer();
+        if (life.aborted) return;
+        n += 1;
+        const content = { kind: "image", n, upload: name, name: file.name, size: file.size, part, parts };
+        if (!send(content, [bytes])) {
+          upload.value = null;
+          return;
+        }
+        upload.value = { ...progress, sent: part + 1 };
+      }
+      waitForPicture(upload.peek());
+    },
+    hello() {
+      if (traits().get("_static").peek()) return;
+      send({ kind: "hello" });
+      later(() => {
+        silent.value = !heard;
+      }, HELLO_MS);
+    },
+  };
+
+  function waitForPicture(sent: Upload | null) {
+    later(() => {
+      if (upload.peek() !== sent) return;
+      batch(() => {
+        upload.value = null;
+        complaint.value = "The kernel has not shown the picture yet; it may be busy with a cell.";
+      });
+    }, PICTURE_MS);
+  }
+}
+
+/** Why a file cannot be sent, in a sentence; "" where it can. The kernel checks again, and what is inside. */
+export function whyNot(file: { name: string; size: number; type: string }): string {
+  const name = file.name || "this file";
+  if (file.type && !file.type.startsWith("image/"))
+    return `${name} is not a picture (${file.type}); send a PNG or JPEG.`;
+  if (file.size === 0) return `${name} is empty; send a PNG or JPEG.`;
+  if (file.size > MAX_UPLOAD_BYTES) {
+    const mebibytes = (file.size / 2 ** 20).toFixed(0);
+    return `${name} has ${mebibytes} MiB; at most ${MAX_UPLOAD_BYTES / 2 ** 20} MiB can be sent. Shrink it, or set w.image in Python.`;
+  }
+  return "";
+}
+
+/** Seconds for reading: "85 ms", "1.2 s". */
+export function duration(seconds: number): string {
+  return seconds < 1 ? `${Math.max(1, Math.round(1000 * seconds))} ms` : `${seconds.toFixed(1)} s`;
+}

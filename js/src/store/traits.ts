@@ -1,0 +1,178 @@
+// The widget's traits as signals. Python holds the truth; a person's own edit is ahead of it for a moment.
+//
+// Echo guard: what comes back from the model is adopted only when it differs, and not while it could undo an
+// edit that is still on its way: for SETTLE_MS after a local edit, and while a question of ours is open.
+
+import { type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import { type Palette, SEQUENTIAL } from "../heat/palette";
+import {
+  decodeCatalogue,
+  decodeKnobs,
+  decodeLayers,
+  decodeModel,
+  decodeStatus,
+  decodeTargets,
+  type Knobs,
+  type Method,
+  type ModelCard,
+  type Question,
+  type Status,
+  type Target,
+} from "../wire";
+
+/** What the store needs of whatever hosts it. */
+export interface Host {
+  read(trait: string): unknown;
+  /** Set traits and save them; may be held back by the host, never throws. */
+  write(changes: Readonly<Record<string, unknown>>): void;
+  /** Send a custom message; throws where there is no kernel any more. */
+  send(content: object, buffers?: ArrayBuffer[]): void;
+  onChange(trait: string, changed: () => void): void;
+  onMessage(arrived: (content: unknown) => void): void;
+}
+
+/** State of the view alone: changing it asks the kernel for nothing. */
+export interface View {
+  readonly active: number;
+  readonly layers: readonly number[] | null;
+  readonly opacity: number;
+  readonly colormap: Palette;
+  readonly threshold: number;
+  readonly smooth: boolean;
+}
+
+export const COMMIT_MS = 150;
+export const SETTLE_MS = 400;
+
+const QUESTION = ["targets", "active", "method", "knobs"] as const;
+
+const fraction = (otherwise: number) => (raw: unknown) =>
+  typeof raw === "number" && raw >= 0 && raw <= 1 ? raw : otherwise;
+
+const DECODE = {
+  targets: decodeTargets,
+  active: (raw: unknown) => (Number.isInteger(raw) ? Math.max(raw as number, 0) : 0),
+  method: (raw: unknown) => (typeof raw === "string" ? raw : "legrad"),
+  knobs: decodeKnobs,
+  layers: decodeLayers,
+  opacity: fraction(0.65),
+  colormap: (raw: unknown): Palette => SEQUENTIAL.find((name) => name === raw) ?? "inferno",
+  threshold: fraction(0),
+  smooth: (raw: unknown) => raw !== false,
+  _catalogue: decodeCatalogue,
+  _model: decodeModel,
+  _status: decodeStatus,
+  _static: (raw: unknown) => raw === true,
+};
+
+type Decoded = {
+  targets: readonly Target[];
+  active: number;
+  method: string;
+  knobs: Knobs;
+  layers: readonly number[] | null;
+  opacity: number;
+  colormap: Palette;
+  threshold: number;
+  smooth: boolean;
+  _catalogue: readonly Method[];
+  _model: ModelCard;
+  _status: Status;
+  _static: boolean;
+};
+type Name = keyof Decoded;
+const NAMES = Object.keys(DECODE) as Name[];
+
+export interface Traits {
+  /** The current value, as a signal. */
+  get<N extends Name>(name: N): ReadonlySignal<Decoded[N]>;
+  /** Change one part of the view; the model hears of it after COMMIT_MS of quiet. */
+  edit<N extends keyof View>(name: N, value: View[N]): void;
+  /** Show a question before the kernel has taken it up, and hold what comes back until `release`. */
+  anticipate(question: Question): void;
+  /** The question is settled: whatever the model holds now is true. */
+  release(): void;
+  /** The view as a request carries it. */
+  view(): Omit<View, "active">;
+}
+
+const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+
+export function followTraits(host: Host, committed: () => void, life: AbortSignal): Traits {
+  const decode = <N extends Name>(name: N) => DECODE[name](host.read(name)) as Decoded[N];
+  const signals = Object.fromEntries(NAMES.map((name) => [name, signal(decode(name))])) as unknown as {
+    [N in Name]: Signal<Decoded[N]>;
+  };
+  const pending = new Set<keyof View>();
+  const edited = new Map<Name, number>();
+  let asking = false;
+  let commitTimer: ReturnType<typeof setTimeout> | undefined;
+  let settleTimer: ReturnType<typeof setTimeout> | undefined;
+
+  const held = (name: Name) =>
+    (asking && (QUESTION as readonly Name[]).includes(name)) ||
+    Date.now() - (edited.get(name) ?? Number.NEGATIVE_INFINITY) < SETTLE_MS;
+
+  function adopt<N extends Name>(name: N) {
+    if (held(name)) return;
+    const value = decode(name);
+    if (!same(value, signals[name].peek())) signals[name].value = value;
+  }
+  const adoptAll = () => NAMES.forEach(adopt);
+  for (const name of NAMES) host.onChange(name, () => adopt(name));
+
+  function commit() {
+    clearTimeout(commitTimer);
+    if (pending.size === 0) return;
+    const changes = Object.fromEntries([...pending].map((name) => [name, signals[name].peek()]));
+    pending.clear();
+    host.write(changes);
+    committed();
+  }
+
+  function settleLater() {
+    clearTimeout(settleTimer);
+    settleTimer = setTimeout(adoptAll, SETTLE_MS + 1);
+  }
+
+  life.addEventListener("abort", () => {
+    commit();
+    clearTimeout(settleTimer);
+  });
+
+  return {
+    get: (name) => signals[name],
+    edit(name, value) {
+      edited.set(name, Date.now());
+      settleLater();
+      if (same(value, signals[name].peek())) return;
+      (signals[name] as Signal<View[typeof name]>).value = value;
+      pending.add(name);
+      clearTimeout(commitTimer);
+      commitTimer = setTimeout(commit, COMMIT_MS);
+    },
+    anticipate(question) {
+      asking = true;
+      for (const name of QUESTION) {
+        if (!same(question[name], signals[name].peek())) {
+          (signals[name] as Signal<Question[typeof name]>).value = question[name];
+        }
+      }
+      pending.delete("active");
+    },
+    release() {
+      asking = false;
+      adoptAll();
+    },
+    view: () => {
+      const { layers, opacity, colormap, threshold, smooth } = signals;
+      return {
+        layers: layers.peek(),
+        opacity: opacity.peek(),
+        colormap: colormap.peek(),
+        threshold: threshold.peek(),
+        smooth: smooth.peek(),
+      };
+    },
+  };
+}

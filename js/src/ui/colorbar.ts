@@ -1,0 +1,83 @@
+// The scale of the map, and the numbers at the patch that is pointed at.
+
+import { readable } from "../heat/describe";
+import { table } from "../heat/palette";
+import type { Store } from "../store";
+import { el, watch } from "./element";
+
+export function colorbar(store: Store, life: AbortSignal): HTMLElement {
+  const bar = el("canvas", { class: "lg-bar", width: 256, height: 1, "aria-hidden": "true" });
+  const cut = el("span", { class: "lg-cut" });
+  const needle = el("span", { class: "lg-needle", hidden: true });
+  const low = el("span", { class: "lg-end" });
+  const high = el("span", { class: "lg-end" });
+  const element = el(
+    "div",
+    { class: "lg-colorbar", "data-testid": "colorbar", role: "img" },
+    low,
+    el("span", { class: "lg-track" }, bar, cut, needle),
+    high,
+  );
+
+  watch(life, () => {
+    const { palette, signed, threshold } = store.look.value;
+    const context = bar.getContext("2d");
+    if (context) {
+      const pixels = context.createImageData(256, 1);
+      const colours = table(palette);
+      for (let i = 0; i < 256; i++) pixels.data.set([...colours.subarray(3 * i, 3 * i + 3), 255], 4 * i);
+      context.putImageData(pixels, 0, 0);
+    }
+    cut.style.left = signed ? `${50 * (1 - threshold)}%` : "0";
+    cut.style.width = `${100 * threshold}%`;
+  });
+
+  watch(life, () => {
+    const heat = store.heat.value;
+    element.hidden = !heat;
+    if (!heat) return;
+    const bound = Math.max(Math.abs(heat.min), Math.abs(heat.max));
+    const [from, to] = heat.signed ? [-bound, bound] : [heat.min, heat.max];
+    low.replaceChildren(el("b", {}, heat.signed ? "−1" : "0"), readable(from));
+    high.replaceChildren(el("b", {}, "1"), readable(to));
+    element.setAttribute(
+      "aria-label",
+      `Scale: ${heat.signed ? "-1 to 1" : "0 to 1"}, raw values ${readable(from)} to ${readable(to)}`,
+    );
+    const spot = store.spot.value;
+    needle.hidden = !spot || heat.flat;
+    if (!spot) return;
+    const value = heat.scaled[spot.row * heat.cols + spot.col]!;
+    needle.style.left = `${100 * (heat.signed ? (value + 1) / 2 : value)}%`;
+  });
+  return element;
+}
+
+export function readout(store: Store, life: AbortSignal): HTMLElement {
+  const element = el("output", { class: "lg-readout", "data-testid": "readout", "aria-live": "off" });
+  watch(life, () => {
+    const heat = store.heat.value;
+    const spot = store.spot.value;
+    if (!heat) {
+      element.replaceChildren();
+      return;
+    }
+    if (heat.flat) {
+      element.replaceChildren("Flat map: nothing here speaks for this prompt.");
+      return;
+    }
+    if (!spot || spot.row >= heat.rows || spot.col >= heat.cols) {
+      element.replaceChildren(el("span", { class: "lg-hint" }, "Point at a patch to read its value."));
+      return;
+    }
+    const at = spot.row * heat.cols + spot.col;
+    const part = (name: string, value: string) => el("span", {}, `${name} `, el("b", {}, value));
+    element.replaceChildren(
+      part("value", readable(heat.raw[at]!)),
+      part("scaled", heat.scaled[at]!.toFixed(2)),
+      part("patch", `row ${spot.row + 1}, column ${spot.col + 1}`),
+      part("pixel", `${Math.floor(spot.x)}, ${Math.floor(spot.y)}`),
+    );
+  });
+  return element;
+}

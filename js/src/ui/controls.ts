@@ -1,0 +1,74 @@
+// How the map is drawn: opacity, threshold, colours, smooth or patches. None of it asks the kernel.
+
+import { type Palette, SEQUENTIAL } from "../heat/palette";
+import type { Store } from "../store";
+import { el, watch } from "./element";
+
+export function controls(store: Store, life: AbortSignal): HTMLElement {
+  return el(
+    "fieldset",
+    { class: "lg-group lg-look" },
+    el("legend", {}, "Look"),
+    slider(store, "opacity", "Opacity", life),
+    slider(store, "threshold", "Threshold", life),
+    el("div", { class: "lg-pair" }, colormap(store, life), smooth(store, life)),
+  );
+}
+
+function slider(store: Store, name: "opacity" | "threshold", title: string, life: AbortSignal): HTMLElement {
+  const value = store.traits.get(name);
+  const number = el("output", { class: "lg-number" });
+  const input = el("input", {
+    type: "range",
+    min: 0,
+    max: 1,
+    step: 0.01,
+    class: "lg-range",
+    "data-testid": name,
+    "aria-label": title,
+    oninput: () => store.set(name, Number(input.value)),
+  });
+  watch(life, () => {
+    input.value = String(value.value);
+    input.style.setProperty("--lg-at", String(value.value));
+    number.textContent = value.value.toFixed(2);
+  });
+  return el("label", { class: "lg-slider" }, el("span", {}, title), input, number);
+}
+
+function colormap(store: Store, life: AbortSignal): HTMLElement {
+  const select = el(
+    "select",
+    {
+      class: "lg-select",
+      "data-testid": "colormap",
+      "aria-label": "Colours",
+      onchange: () => store.set("colormap", select.value as Palette),
+    },
+    ...SEQUENTIAL.map((name) => el("option", { value: name }, name)),
+  );
+  watch(life, () => {
+    const signed = store.look.value.signed;
+    select.value = store.traits.get("colormap").value;
+    select.disabled = signed;
+    select.title = signed ? "A signed map keeps red for and blue against, white at zero" : "Colours";
+  });
+  return el("label", {}, el("span", {}, "Colours"), select);
+}
+
+function smooth(store: Store, life: AbortSignal): HTMLElement {
+  const input = el("input", {
+    type: "checkbox",
+    "data-testid": "smooth",
+    onchange: () => store.set("smooth", input.checked),
+  });
+  watch(life, () => {
+    input.checked = store.traits.get("smooth").value;
+  });
+  return el(
+    "label",
+    { class: "lg-check", title: "Interpolate between patches; off shows the patches as they are" },
+    input,
+    "Smooth",
+  );
+}

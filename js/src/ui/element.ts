@@ -1,0 +1,52 @@
+// The little DOM that the controls need. Data reaches the page as text nodes and attributes only.
+
+export { watch } from "../store/watch";
+
+type Child = Node | string | null | undefined | false;
+type Value = string | number | boolean | null | undefined | ((event: never) => void);
+
+/** Create an element: "on..." functions are listeners, true is an empty attribute, false and null are none. */
+export function el<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  props: Readonly<Record<string, Value>> = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (typeof value === "function") element.addEventListener(name.slice(2), value as EventListener);
+    else set(element, name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Set or remove one attribute. */
+export function set(element: Element, name: string, value: string | number | boolean | null | undefined) {
+  if (value === false || value === null || value === undefined) element.removeAttribute(name);
+  else element.setAttribute(name, value === true ? "" : String(value));
+}
+
+const ICONS = {
+  play: "M4 2.5v11l9-5.5z",
+  pause: "M4 2.5h3v11H4zM9 2.5h3v11H9z",
+  close: "M4 4l8 8M12 4l-8 8",
+  image: "M2 3.5h12v9H2zM2 11l3.5-3.5L9 11l2-2 3 3M10.5 6.2h.01",
+  eye: "M1.5 8S4 3.8 8 3.8 14.5 8 14.5 8 12 12.2 8 12.2 1.5 8 1.5 8zM8 6.2a1.8 1.8 0 100 3.6 1.8 1.8 0 000-3.6z",
+} as const;
+
+/** A 16 px line icon, drawn in the text's colour and hidden from assistive technology. */
+export function icon(name: keyof typeof ICONS): SVGSVGElement {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  for (const [key, value] of [
+    ["viewBox", "0 0 16 16"],
+    ["class", `lg-icon lg-icon-${name}`],
+    ["aria-hidden", "true"],
+  ] as const) {
+    svg.setAttribute(key, value);
+  }
+  const path = document.createElementNS(space, "path");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}

@@ -1,0 +1,36 @@
+// The list of keys.
+
+import { el, set } from "./element";
+import { KEYS } from "./keys";
+
+export function help(): { button: HTMLElement; panel: HTMLElement; toggle(open?: boolean): boolean } {
+  const rows = KEYS.map(([keys, does]) =>
+    el("div", {}, el("dt", {}, el("kbd", {}, keys)), el("dd", {}, does)),
+  );
+  const panel = el(
+    "div",
+    { class: "lg-help", hidden: true, role: "region", "aria-label": "Keys" },
+    el("h3", { class: "lg-legend" }, "Keys"),
+    el("dl", {}, ...rows),
+  );
+  const button = el(
+    "button",
+    {
+      type: "button",
+      class: "lg-button lg-square",
+      title: "Keys (?)",
+      "aria-label": "Keys",
+      "aria-expanded": "false",
+      onclick: () => toggle(),
+    },
+    "?",
+  );
+  /** Returns whether anything changed. */
+  function toggle(open = panel.hidden): boolean {
+    const changed = panel.hidden === open;
+    panel.hidden = !open;
+    set(button, "aria-expanded", String(open));
+    return changed;
+  }
+  return { button, panel, toggle };
+}

@@ -1,0 +1,235 @@
+// The picture with the map over it: what is looked at, pointed at, dropped on and peeked under.
+
+import type { ReadonlySignal } from "@preact/signals-core";
+import { spotAt, stageOf, within } from "../heat/frame";
+import { markOf, type Store } from "../store";
+import { el, icon, set, watch } from "./element";
+import { drawHeat } from "./raster";
+
+/** Backing-store pixels of the longer side; beyond it a smooth map gains nothing. */
+const FINEST = 768;
+
+const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+};
+
+export function picture(
+  store: Store,
+  bitmap: ReadonlySignal<ImageBitmap | null>,
+  fault: ReadonlySignal<string>,
+  life: AbortSignal,
+): HTMLElement {
+  const base = el("canvas", { class: "lg-base", "aria-hidden": "true" });
+  const heat = el("canvas", { class: "lg-heat", "data-testid": "heat", role: "img" });
+  const patch = el("div", { class: "lg-patch", hidden: true });
+  const frame = el("div", { class: "lg-window" }, heat, patch);
+  const empty = el("p", { class: "lg-empty" });
+  const stage = el(
+    "div",
+    {
+      class: "lg-stage",
+      "data-testid": "picture",
+      tabindex: 0,
+      role: "group",
+      "aria-label":
+        "Picture with heatmap. Arrow keys move from patch to patch, hold Space to hide the heatmap.",
+      onpointermove: point,
+      onpointerleave: () => {
+        store.spot.value = null;
+      },
+      onkeydown: (event: KeyboardEvent) => {
+        const step = ARROWS[event.key];
+        if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+        event.preventDefault();
+        event.stopPropagation();
+        store.moveSpot(...step);
+      },
+      onblur: () => {
+        store.spot.value = null;
+      },
+    },
+    base,
+    frame,
+    empty,
+  );
+
+  function point(event: PointerEvent) {
+    const shown = store.picture.peek();
+    const grid = store.stack.peek();
+    if (!shown || !grid) return;
+    const box = frame.getBoundingClientRect();
+    const u = (event.clientX - box.left) / box.width;
+    const v = (event.clientY - box.top) / box.height;
+    store.spot.value = spotAt(u, v, grid.rows, grid.cols, shown.window);
+  }
+
+  // -- painting ---------------------------------------------------------------------------------------------
+
+  let frameRequest = 0;
+  function paint() {
+    frameRequest = 0;
+    const map = store.heat.peek();
+    const answer = store.conversation.answer.peek();
+    heat.hidden = !map || map.flat;
+    if (!map || !answer) return;
+    const started = performance.now();
+    if (!map.flat) {
+      const [width, height] = backing(map.cols, map.rows);
+      if (width === 0) return;
+      drawHeat(heat, map, store.look.peek(), width, height);
+    }
+    const layers = markOf(answer, store.chosen.peek());
+    store.painted.value = {
+      what: `${answer.rid ?? ""}:${layers}:${answer.rev}`,
+      ms: performance.now() - started,
+    };
+  }
+
+  /** Canvas pixels: one for each patch, or what the screen resolves where the map is smooth. */
+  function backing(cols: number, rows: number): [number, number] {
+    if (!store.traits.get("smooth").peek()) return [cols, rows];
+    const { width, height } = frame.getBoundingClientRect();
+    if (width === 0 || height === 0) return [0, 0];
+    const scale = Math.min(devicePixelRatio, FINEST / Math.max(width, height));
+    return [Math.max(Math.round(width * scale), 1), Math.max(Math.round(height * scale), 1)];
+  }
+
+  const repaint = () => {
+    frameRequest ||= requestAnimationFrame(paint);
+  };
+  const resized = new ResizeObserver(repaint);
+  resized.observe(frame);
+  life.addEventListener("abort", () => {
+    resized.disconnect();
+    cancelAnimationFrame(frameRequest);
+  });
+
+  watch(life, () => {
+    store.heat.value;
+    store.look.value;
+    store.conversation.answer.value;
+    set(heat, "data-flat-cells", !store.traits.get("smooth").value);
+    repaint();
+  });
+
+  // -- what lies where --------------------------------------------------------------------------------------
+
+  watch(life, () => {
+    const shown = store.picture.value;
+    const image = bitmap.value;
+    base.hidden = frame.hidden = !shown || !image;
+    empty.hidden = !!shown && !!image && !fault.value;
+    empty.textContent = fault.value || (shown ? "" : emptyWords(store));
+    if (!shown || !image) {
+      stage.style.setProperty("--lg-aspect", "1.6");
+      return;
+    }
+    base.width = image.width;
+    base.height = image.height;
+    base.getContext("2d")?.drawImage(image, 0, 0);
+    const stageBox = stageOf(shown.original, shown.window);
+    stage.style.setProperty("--lg-aspect", String((stageBox[2] - stageBox[0]) / (stageBox[3] - stageBox[1])));
+    place(base, within([0, 0, ...shown.original], stageBox));
+    place(frame, within(shown.window, stageBox));
+  });
+
+  watch(life, () => {
+    const spot = store.spot.value;
+    const grid = store.stack.value;
+    patch.hidden = !spot || !grid;
+    if (spot && grid) {
+      place(patch, [spot.col / grid.cols, spot.row / grid.rows, 1 / grid.cols, 1 / grid.rows]);
+    }
+  });
+
+  watch(life, () => set(heat, "aria-label", store.description.value));
+  watch(life, () => {
+    set(stage, "aria-busy", store.outdated.value ? "true" : "false");
+    set(stage, "data-outdated", store.outdated.value);
+    set(stage, "data-peeking", store.peeking.value);
+    set(stage, "data-absent", store.entry.value?.supported === false);
+  });
+
+  return el("div", { class: "lg-picture" }, stage, toolbar(store, stage, life));
+}
+
+const emptyWords = (store: Store) =>
+  store.kernelless.value
+    ? "No picture was saved in this page."
+    : "Drop a picture here, paste one, or choose one above.";
+
+function place(element: HTMLElement, [left, top, width, height]: readonly [number, number, number, number]) {
+  const percent = (fraction: number) => `${(100 * fraction).toFixed(4)}%`;
+  Object.assign(element.style, {
+    left: percent(left),
+    top: percent(top),
+    width: percent(width),
+    height: percent(height),
+  });
+}
+
+/** Choosing, dropping and pasting a picture; holding the map away. */
+function toolbar(store: Store, stage: HTMLElement, life: AbortSignal): HTMLElement {
+  const { upload } = store.conversation;
+  const send = (files: FileList | undefined | null) => {
+    const file = files?.[0];
+    if (file) void upload(file);
+    return !!file;
+  };
+  const input = el("input", {
+    type: "file",
+    accept: "image/*",
+    class: "lg-cover",
+    "data-testid": "upload",
+    "aria-label": "Choose a picture",
+    title: "Choose a picture (or drop or paste one)",
+    onchange: () => {
+      send(input.files);
+      input.value = "";
+    },
+  });
+  const hold = el(
+    "button",
+    {
+      type: "button",
+      class: "lg-tool",
+      title: "Hold to see the picture alone (Space)",
+      onpointerdown: () => {
+        store.peeking.value = true;
+      },
+    },
+    icon("eye"),
+    "Hold to peek",
+  );
+  for (const event of ["pointerup", "pointercancel", "blur"]) {
+    addEventListener(event, () => (store.peeking.value = false), { signal: life });
+  }
+  watch(life, () => {
+    input.disabled = store.kernelless.value;
+    input.title = store.kernelless.value
+      ? "Another picture needs a running kernel"
+      : "Choose a picture (or drop or paste one)";
+  });
+
+  // Shown while a file hovers over the stage; JupyterLab must not see the drop.
+  const over = (event: DragEvent) => {
+    if (!event.dataTransfer?.types.includes("Files") || store.kernelless.peek()) return;
+    event.preventDefault();
+    event.stopPropagation();
+    set(stage, "data-dropping", event.type !== "dragleave" && event.type !== "drop");
+    if (event.type === "drop") send(event.dataTransfer.files);
+  };
+  for (const event of ["dragenter", "dragover", "dragleave", "drop"] as const) {
+    stage.addEventListener(event, over, { signal: life });
+  }
+
+  return el(
+    "div",
+    { class: "lg-tools" },
+    el("label", { class: "lg-tool" }, input, icon("image"), "Picture …"),
+    hold,
+  );
+}

@@ -1,0 +1,87 @@
+// The page of one view: where each control goes.
+
+import type { Store } from "../store";
+import { colorbar, readout } from "./colorbar";
+import { controls } from "./controls";
+import { el, set, watch } from "./element";
+import { help } from "./help";
+import { installKeys } from "./keys";
+import { methods } from "./methods";
+import { picture } from "./picture";
+import { prompts } from "./prompts";
+import { decodedPicture } from "./raster";
+import { predictions, score } from "./score";
+import { scrubber } from "./scrubber";
+import { announcer, status } from "./status";
+
+export function mount(parent: HTMLElement, store: Store, life: AbortSignal): void {
+  const { bitmap, fault } = decodedPicture(store, life);
+  const keys = help();
+  const root = el(
+    "div",
+    {
+      class: "legrad",
+      "data-testid": "legrad",
+      // JupyterLab's shortcuts would otherwise take the arrows from sliders and insert cells on "b".
+      "data-lm-suppress-shortcuts": "true",
+      tabindex: -1,
+      role: "group",
+      "aria-label": "LeGrad explorer",
+    },
+    el(
+      "div",
+      { class: "lg-body" },
+      el("header", { class: "lg-top" }, prompts(store, life), keys.button),
+      keys.panel,
+      el(
+        "div",
+        { class: "lg-main" },
+        el(
+          "section",
+          { class: "lg-view", "aria-label": "Heatmap" },
+          picture(store, bitmap, fault, life),
+          colorbar(store, life),
+          readout(store, life),
+        ),
+        el(
+          "aside",
+          { class: "lg-side" },
+          score(store, life),
+          predictions(store, life),
+          methods(store, life),
+          controls(store, life),
+        ),
+      ),
+      scrubber(store, bitmap, life),
+      status(store, life),
+      announcer(store, life),
+    ),
+  );
+  installKeys(root, store, keys.toggle, life);
+  watch(life, () => {
+    const { what, ms } = store.painted.value;
+    if (!what) return;
+    set(root, "data-painted", what);
+    set(root, "data-paint-ms", ms.toFixed(2));
+  });
+  watch(life, () => set(root, "data-outdated", store.outdated.value));
+  parent.append(root);
+  life.addEventListener("abort", () => root.remove());
+}
+
+/** A view that could not be drawn says so. */
+export function fail(parent: HTMLElement, error: unknown): void {
+  const why = error instanceof Error ? error.message : String(error);
+  parent.append(
+    el(
+      "div",
+      { class: "legrad", "data-testid": "legrad", role: "alert" },
+      el(
+        "p",
+        { class: "lg-failed" },
+        `The widget could not be drawn: ${why}. Run the cell again; the traceback is in the browser's console.`,
+      ),
+    ),
+  );
+  console.error(error);
+}

@@ -1,0 +1,122 @@
+// What the model says of the target, beside the map: a map without its score can show what is not there.
+
+import { readable } from "../heat/describe";
+import type { Store } from "../store";
+import type { Entry, Prediction, Target } from "../wire";
+import { keyOf } from "../wire";
+import { el, set, watch } from "./element";
+
+/** A probability for reading: two digits, and never a false 0 or 1. */
+export function probability(p: number): string {
+  if (p > 0.995 && p < 1) return "> 0.99";
+  if (p > 0 && p < 0.001) return "< 0.001";
+  return p.toFixed(p < 0.01 ? 3 : 2);
+}
+
+export function score(store: Store, life: AbortSignal): HTMLElement {
+  const element = el("section", { class: "lg-score-card", "data-testid": "score", "aria-label": "Score" });
+  watch(life, () => {
+    const entry = store.entry.value;
+    element.hidden = !entry;
+    if (!entry) return;
+    element.replaceChildren(
+      el("h3", { class: "lg-label", title: entry.label }, el("bdi", {}, entry.label || "(empty prompt)")),
+      ...numbers(entry, chosenLayer(store)),
+      ...remarks(entry),
+    );
+  });
+  return element;
+}
+
+/** The one layer that is shown on its own, with its position; null for a merged map. */
+function chosenLayer(store: Store): { layer: number; at: number } | null {
+  const chosen = store.chosen.value;
+  const layers = store.conversation.answer.value?.layers ?? [];
+  return chosen.length === 1 && layers.length > 1
+    ? { layer: chosen[0]!, at: layers.indexOf(chosen[0]!) }
+    : null;
+}
+
+function numbers(entry: Entry, single: { layer: number; at: number } | null): HTMLElement[] {
+  const figure = (name: string, value: string, hint = "") =>
+    el("div", { class: "lg-figure", title: hint }, el("dt", {}, name), el("dd", {}, value));
+  const list = el("dl", { class: "lg-figures" });
+  if (entry.score !== null) list.append(figure(entry.scoreName || "score", readable(entry.score)));
+  if (entry.probability !== null) {
+    const name = entry.probabilityOf ? `p, ${entry.probabilityOf}` : "p";
+    list.append(figure(name, probability(entry.probability)));
+  }
+  const own = single && entry.layerScores[single.at];
+  if (single && typeof own === "number") {
+    list.append(figure(`layer ${single.layer}`, readable(own), `the layer score s of layer ${single.layer}`));
+  }
+  if (!list.childElementCount) return [];
+  if (entry.probability === null) return [list];
+  return [list, meter(entry.probability)];
+}
+
+function meter(p: number): HTMLElement {
+  const bar = el("div", { class: "lg-meter", "aria-hidden": "true" }, el("span"));
+  bar.style.setProperty("--lg-p", String(p));
+  return bar;
+}
+
+function remarks(entry: Entry): HTMLElement[] {
+  const lines: HTMLElement[] = [];
+  if (entry.error) lines.push(el("p", { class: "lg-remark lg-bad" }, entry.error));
+  else if (entry.supported === false) lines.push(el("p", { class: "lg-remark lg-warn" }, absent(entry)));
+  if (entry.note) lines.push(el("p", { class: "lg-remark" }, entry.note));
+  return lines;
+}
+
+/** Why the map is faded. */
+export function absent(entry: Pick<Entry, "label" | "probability" | "score" | "scoreName">): string {
+  const number =
+    entry.probability !== null
+      ? ` (p = ${probability(entry.probability)})`
+      : entry.score !== null
+        ? ` (${entry.scoreName || "score"} ${readable(entry.score)})`
+        : "";
+  return `The model does not see ‘${entry.label}’ here${number}: the map is faded.`;
+}
+
+/** The model's own first guesses; each is a button that asks for its map. */
+export function predictions(store: Store, life: AbortSignal): HTMLElement {
+  const list = el("ol", { class: "lg-predictions" });
+  const of = el("span", { class: "lg-of" });
+  const element = el(
+    "section",
+    { class: "lg-group", "data-testid": "predictions", "aria-label": "Predictions" },
+    el("h3", { class: "lg-legend" }, "The model's top guesses", of),
+    list,
+  );
+  watch(life, () => {
+    const answer = store.conversation.answer.value;
+    element.hidden = !answer?.predictions.length;
+    of.textContent = answer?.predictionsOf ? ` · ${answer.predictionsOf}` : "";
+    const active = store.entry.value && keyOf(store.entry.value.target);
+    list.replaceChildren(
+      ...(answer?.predictions ?? []).map((guess) => {
+        const target = targetOf(guess, store.traits.get("_model").value.prompts);
+        const button = el(
+          "button",
+          {
+            type: "button",
+            "aria-pressed": String(keyOf(target) === active),
+            disabled: store.kernelless.value,
+            onclick: () => store.add(target),
+          },
+          el("span", { class: "lg-name" }, guess.name),
+          meter(guess.probability),
+          el("span", { class: "lg-number" }, probability(guess.probability)),
+        );
+        return el("li", {}, button);
+      }),
+    );
+    set(element, "aria-busy", String(store.outdated.value));
+  });
+  return element;
+}
+
+const targetOf = (guess: Prediction, free: boolean): Target =>
+  free ? { kind: "text", text: guess.name } : { kind: "class", index: guess.index, name: guess.name };

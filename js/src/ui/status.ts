@@ -1,0 +1,59 @@
+// One line on what is going on, with the way out of it; and the same for those who listen.
+
+import type { Store } from "../store";
+import { el, set, watch } from "./element";
+
+const SPOKEN_EVERY_MS = 1000;
+
+export function status(store: Store, life: AbortSignal): HTMLElement {
+  const { phase, cancel } = store.conversation;
+  const dot = el("span", { class: "lg-dot", "aria-hidden": "true" });
+  const words = el("span", { class: "lg-words" });
+  const bar = el("progress", { class: "lg-progress", max: 1 });
+  const stop = el(
+    "button",
+    { type: "button", class: "lg-button", "data-testid": "cancel", onclick: cancel },
+    "Cancel",
+  );
+  const trace = el("pre", { tabindex: 0 });
+  const details = el("details", { class: "lg-details lg-trace" }, el("summary", {}, "Traceback"), trace);
+  const element = el(
+    "footer",
+    { class: "lg-status", "data-testid": "status" },
+    el("div", { class: "lg-status-line" }, dot, words, bar, stop),
+    details,
+  );
+  watch(life, () => {
+    const { kind, message, detail, progress, cancellable } = phase.value;
+    set(element, "data-kind", kind);
+    words.textContent = message;
+    words.title = message;
+    bar.hidden = progress === null;
+    bar.value = progress ?? 0;
+    stop.hidden = !cancellable;
+    details.hidden = !detail;
+    if (trace.textContent !== detail) trace.textContent = detail;
+  });
+  return element;
+}
+
+/** Status and description for screen readers: at most once a second, and only the last word. */
+export function announcer(store: Store, life: AbortSignal): HTMLElement {
+  const described = el("p", { class: "lg-sr", "data-testid": "describe" });
+  const live = el("p", { class: "lg-sr", role: "status", "aria-live": "polite" });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let said = store.description.peek();
+  watch(life, () => {
+    described.textContent = store.description.value;
+    const { kind, message } = store.conversation.phase.value;
+    const words = kind === "idle" ? store.description.value : message;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (words === said) return;
+      said = words;
+      live.textContent = words;
+    }, SPOKEN_EVERY_MS);
+  });
+  life.addEventListener("abort", () => clearTimeout(timer));
+  return el("div", {}, described, live);
+}

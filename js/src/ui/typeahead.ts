@@ -1,0 +1,104 @@
+// A list of suggestions under a text box (the ARIA combobox pattern with a listbox popup).
+
+import { el, set } from "./element";
+
+const SHOWN = 40;
+
+export interface Typeahead {
+  /** Wraps the input; the list opens below it. */
+  readonly element: HTMLElement;
+  /** The highlighted suggestion; null where none is. */
+  highlighted(): string | null;
+  close(): void;
+}
+
+/** Options that contain the words, those that start with them first. */
+export function matching(options: readonly string[], words: string): string[] {
+  const wanted = words.trim().toLowerCase();
+  const found = options.filter((option) => option.toLowerCase().includes(wanted));
+  const rank = (option: string) => (option.toLowerCase().startsWith(wanted) ? 0 : 1);
+  return wanted ? found.sort((a, b) => rank(a) - rank(b)) : found;
+}
+
+export function typeahead(
+  input: HTMLInputElement,
+  name: string,
+  options: () => readonly string[],
+  pick: (option: string) => void,
+): Typeahead {
+  const id = `lg-${Math.random().toString(36).slice(2)}`;
+  const list = el("ul", { class: "lg-options", role: "listbox", id, hidden: true, "aria-label": name });
+  let found: string[] = [];
+  let at = -1;
+  for (const [key, value] of Object.entries({
+    role: "combobox",
+    autocomplete: "off",
+    "aria-autocomplete": "list",
+    "aria-controls": id,
+    "aria-expanded": "false",
+  })) {
+    set(input, key, value);
+  }
+
+  function close() {
+    list.hidden = true;
+    at = -1;
+    set(input, "aria-expanded", "false");
+    set(input, "aria-activedescendant", null);
+  }
+
+  function open() {
+    found = matching(options(), input.value);
+    at = -1;
+    const shown = found.slice(0, SHOWN);
+    list.replaceChildren(
+      ...shown.map((option, i) => el("li", { role: "option", id: `${id}-${i}`, "data-at": i }, option)),
+    );
+    if (found.length > SHOWN) {
+      list.append(
+        el("li", { class: "lg-more", role: "presentation" }, `and ${found.length - SHOWN} more: type on`),
+      );
+    }
+    list.hidden = shown.length === 0;
+    set(input, "aria-expanded", String(!list.hidden));
+  }
+
+  function highlight(next: number) {
+    const count = Math.min(found.length, SHOWN);
+    if (list.hidden) open();
+    if (count === 0) return;
+    list.children[at]?.removeAttribute("aria-selected");
+    at = (next + count) % count;
+    const option = list.children[at]!;
+    set(option, "aria-selected", "true");
+    set(input, "aria-activedescendant", option.id);
+    option.scrollIntoView({ block: "nearest" });
+  }
+
+  input.addEventListener("input", open);
+  input.addEventListener("focus", open);
+  input.addEventListener("blur", close);
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown") highlight(at + 1);
+    else if (event.key === "ArrowUp") highlight(at < 0 ? -1 : at - 1);
+    else if (event.key === "Escape" && !list.hidden) {
+      close();
+      event.stopPropagation();
+    } else return;
+    event.preventDefault();
+  });
+  // The input keeps the focus while an option is pressed: no blur, no closing before the click.
+  list.addEventListener("pointerdown", (event) => event.preventDefault());
+  list.addEventListener("click", (event) => {
+    const option = (event.target as Element).closest<HTMLElement>("[data-at]");
+    if (!option) return;
+    close();
+    pick(found[Number(option.dataset.at)]!);
+  });
+
+  return {
+    element: el("div", { class: "lg-combo" }, input, list),
+    highlighted: () => (list.hidden || at < 0 ? null : found[at]!),
+    close,
+  };
+}

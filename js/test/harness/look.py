@@ -1,0 +1,92 @@
+"""Take pictures of the harness page, to be looked at: `python js/test/harness/look.py OUT_FOLDER [SCENE ...]`."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import sys
+import threading
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[3]
+VIEWS = {
+    "light": ("scene=clip", 960, None),
+    "dark": ("scene=clip&theme=dark", 960, None),
+    "narrow": ("scene=clip", 400, None),
+    "classifier": ("scene=classifier", 960, None),
+    "signed": ("scene=signed", 960, None),
+    "absent": ("scene=absent", 960, None),
+    "letterbox": ("scene=letterbox", 960, None),
+    "crop": ("scene=crop", 960, None),
+    "deep": ("scene=deep&theme=dark", 960, None),
+    "empty": ("scene=empty", 960, None),
+    "static": ("scene=static", 960, None),
+    "error": ("scene=error", 960, "error"),
+    "running": ("scene=clip&delay=9000", 960, "running"),
+    "patches": ("scene=clip", 960, "patches"),
+    "layer": ("scene=clip", 960, "layer"),
+    "typing": ("scene=classifier", 960, "typing"),
+    "help": ("scene=clip", 960, "help"),
+    "knobs": ("scene=clip", 960, "knobs"),
+}
+
+
+def act(page: Page, what: str) -> None:
+    """Bring the page into the state that its picture is about."""
+    find = page.get_by_test_id
+    if what == "error":
+        find("prompt").fill("crash")
+        find("prompt").press("Enter")
+        page.get_by_text("Traceback").first.click()
+    elif what == "running":
+        find("prompt").fill("the sun")
+        find("prompt").press("Enter")
+        page.wait_for_timeout(3000)
+    elif what == "patches":
+        find("smooth").uncheck()
+        find("picture").hover(position={"x": 130, "y": 270})
+    elif what == "layer":
+        page.locator("[data-layer='3']").click()
+        page.locator("[data-layer='5']").click(modifiers=["Shift"])
+        find("threshold").fill("0.4")
+        find("picture").hover(position={"x": 140, "y": 280})
+    elif what == "typing":
+        find("prompt").press_sequentially("number 4")
+        find("prompt").press("ArrowDown")
+    elif what == "help":
+        page.get_by_role("button", name="Keys").click()
+    elif what == "knobs":
+        page.get_by_text("Options").click()
+
+
+def main() -> None:
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=ROOT)
+    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium")
+        for name in sys.argv[2:] or VIEWS:
+            query, width, action = VIEWS[name]
+            page = browser.new_page(viewport={"width": width, "height": 400}, device_scale_factor=1.5)
+            page.on("console", lambda message: print(message.text) if message.type == "error" else None)
+            page.on("pageerror", lambda error: print("page error:", error))
+            page.goto(f"http://127.0.0.1:{server.server_port}/js/test/harness/index.html?{query}")
+            page.locator("html[data-ready='1']").wait_for()
+            page.wait_for_timeout(400)
+            if action:
+                act(page, action)
+                page.wait_for_timeout(500)
+            page.screenshot(path=out / f"{name}.png", full_page=True)
+            root = page.get_by_test_id("legrad")
+            print(name, root.get_attribute("data-painted"), root.get_attribute("data-paint-ms"), root.bounding_box())
+            page.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
