@@ -1,0 +1,134 @@
+"""Targets on the wire. The browser shows a row of chips; each stands for what the user asked for in Python.
+
+A chip is a prompt, a class, or a key: vectors and other objects that a browser cannot make stay in Python,
+held under a key that the browser hands back.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..target import Class, Text
+from . import rules
+from .rules import Refused, shown
+
+MAX_HELD = 256
+MAX_LABEL = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TextChip:
+    """A prompt."""
+
+    text: str
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """As the browser knows it."""
+        return {"kind": "text", "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassChip:
+    """A class of the model; the name is for people."""
+
+    index: int
+    name: str = field(default="", compare=False)
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """As the browser knows it."""
+        return {"kind": "class", "index": self.index, "name": self.name}
+
+
+@dataclass(frozen=True, slots=True)
+class HeldChip:
+    """An object that stays in Python."""
+
+    key: str
+    label: str = field(default="", compare=False)
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """As the browser knows it."""
+        return {"kind": "held", "key": self.key, "label": self.label}
+
+
+Chip = TextChip | ClassChip | HeldChip
+
+
+class Held:
+    """The objects behind the keys, at most ``limit`` of them; the least recently used one is let go."""
+
+    def __init__(self, limit: int = MAX_HELD) -> None:
+        self._things: OrderedDict[str, object] = OrderedDict()
+        self._limit, self._made = limit, 0
+
+    def key_of(self, thing: object) -> str:
+        """The key of ``thing``: the same one for the same object."""
+        for key, known in self._things.items():
+            if known is thing:
+                self._things.move_to_end(key)
+                return key
+        self._made += 1
+        key = f"v{self._made}"
+        self._things[key] = thing
+        if len(self._things) > self._limit:
+            self._things.popitem(last=False)
+        return key
+
+    def __getitem__(self, key: str) -> object:
+        if key not in self._things:
+            raise Refused(f"no target is held under {shown(key)} any more; set it again from Python")
+        self._things.move_to_end(key)
+        return self._things[key]
+
+
+def chip_of(target: Any, held: Held) -> Chip:
+    """The chip of a target that the model has resolved (``Model.target``)."""
+    if isinstance(target, Text) and target == Text(target.text, control=True):
+        return HeldChip(held.key_of(target), target.label)
+    if isinstance(target, Text):
+        return TextChip(target.text)
+    if isinstance(target, Class) and target.index is not None:
+        return ClassChip(target.index, target.name or "")
+    return HeldChip(held.key_of(target), str(target.label)[:MAX_LABEL])
+
+
+def thing_of(chip: Chip, held: Held) -> Any:
+    """What a user would write in Python for this chip: a str, an int, or the held object."""
+    if isinstance(chip, TextChip):
+        return chip.text
+    return chip.index if isinstance(chip, ClassChip) else held[chip.key]
+
+
+def read_chips(raw: Any, class_names: tuple[str, ...] | None) -> tuple[Chip, ...]:
+    """The chips that a browser sent.
+
+    Raises:
+        Refused: not a list of at most 32 wire targets, a blank or overlong prompt, an unknown class.
+    """
+    if not isinstance(raw, list | tuple):
+        raise Refused(f"targets is a list; arrived: {shown(raw)}")
+    if len(raw) > rules.MAX_TARGETS:
+        raise Refused(f"{len(raw)} targets are too many: at most {rules.MAX_TARGETS} are compared at once")
+    return tuple(_read_chip(item, class_names) for item in raw)
+
+
+def _read_chip(raw: Any, class_names: tuple[str, ...] | None) -> Chip:
+    kind = raw.get("kind") if isinstance(raw, Mapping) else None
+    if kind == "text":
+        return TextChip(rules.prompt(raw.get("text")))
+    if kind == "class":
+        if not class_names:
+            raise Refused("this model has no classes: type a prompt instead")
+        index = rules.whole("a class index", raw.get("index"), 0, len(class_names) - 1)
+        return ClassChip(index, class_names[index])
+    if kind == "held":
+        return HeldChip(
+            rules.words("a target's key", raw.get("key"), 16), str(raw.get("label", ""))[:MAX_LABEL]
+        )
+    raise Refused(f"a target has the kind 'text', 'class' or 'held'; arrived: {shown(kind)}")

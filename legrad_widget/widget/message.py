@@ -1,0 +1,229 @@
+"""Messages from the browser, read into frozen records. A page may send anything; misfits are refused."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import rules
+from .chips import Chip, read_chips
+from .rules import Refused, shown
+
+VERSION = 1
+MAX_CHARACTERS = 200_000
+MAX_ITEMS = 2_000
+MAX_DEPTH = 8
+MAX_UPLOAD = 32 * 2**20
+MAX_PART = 4 * 2**20
+MAX_PARTS = 64
+_BIGGEST = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one widget's model can be asked: its number of layers, and the names of its classes if any."""
+
+    depth: int
+    class_names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A view of the widget has appeared."""
+
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop computing."""
+
+    client: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the map is shown; no new question. ``view`` holds trait names and values."""
+
+    client: str
+    n: int
+    view: Mapping[str, Any]
+    active: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A whole question, with how its answer is to be shown."""
+
+    client: str
+    n: int
+    rid: str
+    targets: tuple[Chip, ...]
+    active: int
+    method: str
+    knobs: Mapping[str, Any]
+    view: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a picture on its way in."""
+
+    client: str
+    n: int
+    upload: str
+    name: str
+    size: int
+    part: int
+    parts: int
+    data: bytes = field(repr=False)
+
+
+Message = Hello | Cancel | Look | Ask | Part
+
+
+def read(content: Any, buffers: Iterable[Any], scope: Scope) -> Message:
+    """The record of a custom message.
+
+    Raises:
+        Refused: malformed, oversized or unknown, in one sentence.
+    """
+    _check_weight(content)
+    kind = content.get("kind")
+    if not isinstance(kind, str) or kind not in _READERS:
+        raise Refused(f"no message is called {shown(kind)}; the kinds are {', '.join(_READERS)}")
+    if content.get("v") != VERSION:
+        raise Refused(
+            f"the page speaks version {shown(content.get('v'))} and the kernel version {VERSION}: "
+            "reload the page, and restart the kernel if legrad-widget was updated"
+        )
+    arrived = tuple(itertools.islice(buffers, 2))
+    if len(arrived) != (kind == "image"):
+        raise Refused(
+            f"a message of the kind {kind!r} carries {'one buffer' if kind == 'image' else 'no buffers'}"
+        )
+    return _READERS[kind](content, scope, *arrived)
+
+
+def read_request(content: Any, scope: Scope) -> Ask:
+    """The question in the ``_request`` trait: an ask without its kind."""
+    _check_weight(content)
+    message = read({**content, "kind": "ask"}, (), scope)
+    assert isinstance(message, Ask)
+    return message
+
+
+def read_view(raw: Any, scope: Scope) -> dict[str, Any]:
+    """The view traits in ``raw``, checked; names that are not view traits are left out."""
+    if not isinstance(raw, Mapping):
+        raise Refused(f"view is a dict; arrived: {shown(raw)}")
+    checks: dict[str, Callable[[Any], Any]] = {
+        "layers": lambda value: rules.layers(value, scope.depth),
+        "opacity": lambda value: rules.fraction("opacity", value),
+        "colormap": rules.colormap,
+        "threshold": lambda value: rules.fraction("threshold", value),
+        "smooth": lambda value: rules.flag("smooth", value),
+    }
+    return {name: check(raw[name]) for name, check in checks.items() if name in raw}
+
+
+def _client(content: Mapping[str, Any]) -> str:
+    return rules.words("client", content.get("client"), 64)
+
+
+def _sender(content: Mapping[str, Any]) -> tuple[str, int]:
+    return _client(content), rules.whole("n", content.get("n"), 0, _BIGGEST)
+
+
+def _hello(content: Mapping[str, Any], _scope: Scope) -> Hello:
+    return Hello(_client(content))
+
+
+def _cancel(content: Mapping[str, Any], _scope: Scope) -> Cancel:
+    return Cancel(*_sender(content))
+
+
+def _look(content: Mapping[str, Any], scope: Scope) -> Look:
+    active = content.get("active")
+    if active is not None:
+        active = rules.whole("active", active, 0, rules.MAX_TARGETS)
+    return Look(*_sender(content), read_view(content.get("view", {}), scope), active)
+
+
+def _ask(content: Mapping[str, Any], scope: Scope) -> Ask:
+    client, n = _sender(content)
+    rid = content.get("rid")
+    if rid != f"{client}.{n}":
+        raise Refused(f"rid is the client and n with a point between, {client}.{n}; arrived: {shown(rid)}")
+    method = rules.method(content.get("method"))
+    return Ask(
+        client,
+        n,
+        rid,
+        targets=read_chips(content.get("targets"), scope.class_names),
+        active=rules.whole("active", content.get("active", 0), 0, rules.MAX_TARGETS),
+        method=method.name,
+        knobs=rules.knobs(content.get("knobs", {}), method),
+        view=read_view(content.get("view", {}), scope),
+    )
+
+
+def _part(content: Mapping[str, Any], _scope: Scope, data: Any) -> Part:
+    size = content.get("size")
+    if isinstance(size, int) and size > MAX_UPLOAD:
+        raise Refused(
+            f"the file has {size / 2**20:.0f} MB; at most {MAX_UPLOAD // 2**20} MB are taken: make it smaller"
+        )
+    if size == 0:
+        raise Refused("the file is empty (0 bytes)")
+    raw = memoryview(data).cast("B")
+    if raw.nbytes > MAX_PART:
+        raise Refused(f"one part carries at most {MAX_PART // 2**20} MB; arrived: {raw.nbytes} bytes")
+    parts = rules.whole("parts", content.get("parts"), 1, MAX_PARTS)
+    return Part(
+        *_sender(content),
+        upload=rules.words("upload", content.get("upload"), 64),
+        name=str(content.get("name", ""))[:200],
+        size=rules.whole("size", size, 1, MAX_UPLOAD),
+        part=rules.whole("part", content.get("part"), 0, parts - 1),
+        parts=parts,
+        data=raw.tobytes(),
+    )
+
+
+_READERS: dict[str, Callable[..., Message]] = {
+    "hello": _hello,
+    "cancel": _cancel,
+    "view": _look,
+    "ask": _ask,
+    "image": _part,
+}
+
+
+def _check_weight(content: Any) -> None:
+    """Refuse what is too big before looking any closer; never walks further than the limits."""
+    if not isinstance(content, Mapping):
+        raise Refused(f"a message is an object; arrived: {shown(content)}")
+    characters = items = 0
+    level: Sequence[Any] = [content]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for value in level:
+            items += 1
+            if isinstance(value, str):
+                characters += len(value)
+            elif isinstance(value, Mapping):
+                inner += itertools.islice(itertools.chain.from_iterable(value.items()), MAX_ITEMS + 1)
+            elif isinstance(value, list | tuple):
+                inner += value[: MAX_ITEMS + 1]
+            if items + len(inner) > MAX_ITEMS or characters > MAX_CHARACTERS:
+                raise Refused(
+                    f"the message is too big: at most {MAX_ITEMS} values and {MAX_CHARACTERS} characters"
+                )
+        if not inner:
+            return
+        level = inner
+    raise Refused(f"the message is nested deeper than {MAX_DEPTH} levels")

@@ -1,0 +1,109 @@
+"""What the widget's public state may be: one rule per trait, the same for Python and for the browser.
+
+A rule takes what arrived and returns the value to keep, or raises :class:`Refused` with a sentence.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..explainer import chosen_layers
+from ..method import Method, find
+
+MAX_TARGETS = 32
+MAX_PROMPT = 1000
+COLORMAPS = ("inferno", "viridis", "cividis", "magma", "gray")
+
+
+class Refused(ValueError):
+    """What arrived cannot be used; the message says what was expected, what arrived and what to do."""
+
+
+def shown(value: object) -> str:
+    """``value`` for a sentence: never longer than about forty characters."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 40
+    return short.repr(value)
+
+
+def fraction(name: str, value: Any) -> float:
+    """A number in [0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
+        raise Refused(f"{name} is a number from 0 to 1; arrived: {shown(value)}")
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, nothing that is merely truthy."""
+    if not isinstance(value, bool):
+        raise Refused(f"{name} is True or False; arrived: {shown(value)}")
+    return value
+
+
+def colormap(value: Any) -> str:
+    """The name of a colour map."""
+    if not isinstance(value, str) or value not in COLORMAPS:
+        raise Refused(f"colormap is one of {', '.join(COLORMAPS)}; arrived: {shown(value)}")
+    return value
+
+
+def whole(name: str, value: Any, low: int, high: int) -> int:
+    """A whole number in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
+        raise Refused(f"{name} is a whole number from {low} to {high}; arrived: {shown(value)}")
+    return int(value)
+
+
+def words(name: str, value: Any, longest: int) -> str:
+    """A string of 1 to ``longest`` characters that can be written as UTF-8."""
+    if not isinstance(value, str):
+        raise Refused(f"{name} is a string; arrived: {shown(value)}")
+    if not 1 <= len(value) <= longest:
+        raise Refused(f"{name} has 1 to {longest} characters; arrived: {len(value)} characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise Refused(f"{name} holds half a character (a lone surrogate) and cannot be encoded") from None
+    return value
+
+
+def prompt(value: Any) -> str:
+    """A prompt that is not blank and not endless."""
+    text = words("a prompt", value, MAX_PROMPT)
+    if not text.strip():
+        raise Refused("the prompt is blank: type what to look for, e.g. 'a photo of a cat'")
+    return text
+
+
+def layers(value: Any, depth: int) -> tuple[int, ...] | None:
+    """Sorted 1-based layers from an int, ints, or a slice with both ends included; None: the default."""
+    try:
+        return chosen_layers(value, depth)
+    except (ValueError, TypeError) as error:
+        raise Refused(str(error)) from None
+
+
+def method(value: Any) -> Method:
+    """The catalogue entry called ``value``."""
+    try:
+        return find(value)
+    except (ValueError, TypeError) as error:
+        raise Refused(str(error)) from None
+
+
+def knobs(value: Any, of: Method) -> dict[str, Any]:
+    """The knobs of ``of`` that differ from their defaults, in the catalogue's order."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise Refused(f"knobs is a dict of names and values; arrived: {shown(value)}")
+    try:
+        full = of.checked(value)
+    except (ValueError, TypeError) as error:
+        raise Refused(str(error)) from None
+    for name, chosen in full.items():
+        if isinstance(chosen, str):
+            words(name, chosen, MAX_PROMPT)
+    return {knob.name: full[knob.name] for knob in of.knobs if full[knob.name] != knob.default}

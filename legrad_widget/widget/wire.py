@@ -1,0 +1,199 @@
+"""What travels to the browser: plain dicts with raw float32 maps and one encoded picture."""
+
+from __future__ import annotations
+
+import io
+import math
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..method import Method
+from .chips import Chip
+
+if TYPE_CHECKING:
+    from ..explainer import Model, Prediction
+    from ..explanation import Explanation
+
+LONGEST_SIDE = 1024
+SMALL = 256 * 256
+"""Pixels up to which a picture travels as PNG, exactly; a larger one is a JPEG of quality 90."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the widget is doing: ``state`` "idle", "queued", "running" or "error", and one sentence."""
+
+    state: Literal["idle", "queued", "running", "error"] = "idle"
+    rid: str | None = None
+    rev: int = 0
+    step: int = 0
+    total: int = 0
+    message: str = ""
+    detail: str = ""
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """As the browser knows it."""
+        return asdict(self)
+
+
+def pack(array: NDArray[Any]) -> dict[str, Any]:
+    """An array as float32, little-endian, in C order."""
+    values = np.ascontiguousarray(array, dtype="<f4")
+    return {"dtype": "float32", "shape": list(np.shape(array)), "data": values.tobytes()}
+
+
+def unpack(packed: dict[str, Any]) -> NDArray[np.float32]:
+    """The inverse of :func:`pack`."""
+    return np.frombuffer(packed["data"], dtype="<f4").reshape(packed["shape"])
+
+
+def number(value: Any) -> float | None:
+    """A finite float, or None where there is none to speak of: JSON has no nan."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def image(picture: Image.Image, window: Sequence[float], *, rev: int, name: str) -> dict[str, Any]:
+    """``_image``: the picture, at most 1024 pixels a side, and the model's window in original pixels."""
+    small = picture.convert("RGB")
+    if max(small.size) > LONGEST_SIDE:
+        small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=2)
+    exact = small.width * small.height <= SMALL
+    buffer = io.BytesIO()
+    small.save(buffer, "PNG") if exact else small.save(buffer, "JPEG", quality=90)
+    return {
+        "rev": rev,
+        "name": posixpath.basename(name.replace("\\", "/"))[:200],
+        "mime": "image/png" if exact else "image/jpeg",
+        "data": buffer.getvalue(),
+        "width": small.width,
+        "height": small.height,
+        "original": list(picture.size),
+        "window": [float(edge) for edge in window],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one target: its explanation, or the sentence that says why there is none."""
+
+    explanation: Explanation | None = None
+    error: str = ""
+
+
+def result(
+    chips: Sequence[Chip],
+    outcomes: Sequence[Outcome],
+    *,
+    method: Method,
+    knobs: dict[str, Any],
+    depth: int,
+    grid: tuple[int, int],
+    rid: str | None,
+    rev: int,
+    image_rev: int,
+    predictions: Iterable[Prediction] = (),
+    predictions_of: str = "",
+) -> dict[str, Any]:
+    """``_result``: every map of one question, raw, in one piece. A target that failed has maps of zeros."""
+    found = [outcome.explanation for outcome in outcomes if outcome.explanation is not None]
+    first = found[0] if found else None
+    layers = list(first.layers) if first else list(range(1, depth + 1))
+    maps = np.zeros((len(chips), len(layers), *grid), dtype=np.float32)
+    for row, outcome in zip(maps, outcomes, strict=True):
+        if outcome.explanation is not None:
+            row[:] = outcome.explanation.maps
+    return {
+        "rid": rid,
+        "rev": rev,
+        "image_rev": image_rev,
+        "method": method.name,
+        "knobs": dict(knobs),
+        "seconds": sum(float(explanation.seconds) for explanation in found),
+        "layers": [int(layer) for layer in layers],
+        "signed": bool(first.signed if first else method.signed),
+        "merge": first.merge if first else method.merge,
+        "default": first.default if first else method.default,
+        "grid": [int(side) for side in grid],
+        "maps": pack(maps),
+        "targets": [
+            _entry(chip, outcome, len(layers)) for chip, outcome in zip(chips, outcomes, strict=True)
+        ],
+        "predictions": [
+            {"index": int(p.index), "name": str(p.name), "probability": number(p.probability)}
+            for p in predictions
+        ],
+        "predictions_of": predictions_of,
+    }
+
+
+def _entry(chip: Chip, outcome: Outcome, depth: int) -> dict[str, Any]:
+    wire = chip.wire
+    label = wire.get("text") or wire.get("name") or wire.get("label") or f"class {wire.get('index')}"
+    x = outcome.explanation
+    return {
+        "target": wire,
+        "label": label,
+        "score": number(x.score) if x else None,
+        "score_name": x.score_name if x else "",
+        "probability": number(x.probability) if x else None,
+        "probability_of": x.probability_of if x else "",
+        "supported": x.supported if x else None,
+        "note": x.note if x else "",
+        "layer_scores": [number(score) for score in x.scores] if x and x.scores is not None else None,
+        "degenerate": [bool(flag) for flag in x.degenerate] if x else [True] * depth,
+        "error": outcome.error,
+    }
+
+
+def catalogue(methods: Iterable[Method], vit: Any) -> list[dict[str, Any]]:
+    """``_catalogue``: every method, and for one that this model cannot have, why."""
+    entries = []
+    for method in methods:
+        reason = method.refuses(vit)
+        entries.append(
+            {
+                "name": method.name,
+                "title": method.title,
+                "summary": method.summary,
+                "paper": method.paper,
+                "cost": method.cost,
+                "signed": method.signed,
+                "class_discriminative": method.class_discriminative,
+                "merge": method.merge,
+                "default": method.default,
+                "knobs": [_knob(knob) for knob in method.knobs],
+                "available": reason is None,
+                "reason": reason or "",
+            }
+        )
+    return entries
+
+
+def _knob(knob: Any) -> dict[str, Any]:
+    entry = {"name": knob.name, "kind": knob.kind, "default": knob.default, "help": knob.help}
+    return entry | ({"choices": list(knob.choices)} if knob.choices else {})
+
+
+def model_info(model: Model, suggestions: Sequence[str]) -> dict[str, Any]:
+    """``_model``: what the browser needs to know about the model."""
+    vit = model.vit
+    return {
+        "name": model.name,
+        "kind": model.kind,
+        "layers": len(vit.blocks),
+        "heads": int(vit.heads),
+        "grid": [int(side) for side in vit.grid],
+        "patch": [int(side) for side in vit.patch],
+        "prompts": bool(model.takes_text),
+        "classes": None if model.class_names is None else list(model.class_names),
+        "builtin": model.name == "builtin",
+        "suggestions": [str(word) for word in suggestions],
+        "scale": "cosine" if model.kind == "clip" else "logit",
+    }
