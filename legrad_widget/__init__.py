@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 # Heavy modules (torch, open_clip, anywidget) are imported when a name is first used.
 _HOMES = {
     "load": "loading", "ModelNotAvailable": "loading",
-    "wrap": "explainer", "Model": "explainer", "Encoding": "explainer",
+    "wrap": "wrapping", "Model": "explainer", "Encoding": "explainer",
     "Explanation": "explanation",
     "Text": "target", "Class": "target", "Direction": "target", "TargetError": "target",
     "UnsupportedModel": "models.view", "ImageError": "models.preprocess",
@@ -24,14 +24,15 @@ __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
     from .builtin import Scene, scene
-    from .explainer import Encoding, Model, wrap
+    from .explainer import Encoding, Model
     from .explanation import Explanation
-    from .method import KnobError, MethodError, list_methods
     from .loading import ModelNotAvailable, load
+    from .method import KnobError, MethodError, list_methods
     from .models.preprocess import ImageError
     from .models.view import UnsupportedModel
     from .target import Class, Direction, TargetError, Text
     from .widget import LeGradWidget, explore
+    from .wrapping import wrap
 
 
 def __getattr__(name: str) -> Any:

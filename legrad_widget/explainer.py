@@ -6,7 +6,7 @@ import difflib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -16,11 +16,10 @@ from torch import Tensor, nn
 
 from . import support
 from .explanation import Explanation
-from .method import Maps, Method, catalogue, find
-from .models import family_of, unwrapped, view_of
+from .method import Maps, Method, MethodError, catalogue, find
 from .models.capture import Tokens, capture, lock_of
-from .models.preprocess import Fit, ImageError, Preprocess, View, Window, as_preprocess
-from .models.text import TextEncoder, Tokenizer
+from .models.preprocess import Fit, ImageError, Preprocess, View, Window
+from .models.text import TextEncoder
 from .models.view import UnsupportedModel, ViT
 from .target import Aim, Aims, Class, Direction, Target, TargetError, Text, as_target
 
@@ -86,12 +85,12 @@ class Model:
         """One image through the model's own forward, once; then every target on it costs no vision forward.
 
         Args:
-            image: path, PIL image, bytes, array [H, W, 3] or [H, W] (uint8, or float in [0, 1]), or a preprocessed tensor
-                [3, H, W] or [1, 3, H, W], taken as it is.
-            fit: how a picture of another shape is shown to the model: "squash" (all of it, aspect lost), "crop" (centre),
-                "pad" (letterbox).
-            size: model input in pixels, one side or (height, width), a multiple of the patch size; None: the model's own.
-                Another grid interpolates the position embedding for this call.
+            image: path, PIL image, bytes, array [H, W, 3] or [H, W] (uint8, or float in [0, 1]), or a preprocessed
+                tensor [3, H, W] or [1, 3, H, W], taken as it is.
+            fit: how a picture of another shape is shown to the model: "squash" (all of it, aspect lost), "crop"
+                (centre), "pad" (letterbox).
+            size: model input in pixels, one side or (height, width), a multiple of the patch size; None: the model's
+                own. Another grid interpolates the position embedding for this call.
             budget: bytes that values shared by prompts may take on top of the tokens (``Encoding.nbytes`` tells).
 
         Raises:
@@ -113,7 +112,7 @@ class Model:
         """A checked target: a class gets both its index and its name.
 
         Raises:
-            TargetError: unknown class, blank prompt, a prompt for a model without a text tower, a vector of another length.
+            TargetError: unknown class, blank prompt, a prompt without a text tower, a vector of another length.
             TypeError: nothing that can be a target.
         """
         target = as_target(value, classifier=self.kind == "classifier")
@@ -122,7 +121,9 @@ class Model:
         if isinstance(target, Text) and self.text is None:
             raise TargetError(self._no_text())
         if isinstance(target, Direction) and len(target.vector) != self.vit.features:
-            raise TargetError(f"a direction for {self.name} has {self.vit.features} numbers; this one has {len(target.vector)}")
+            raise TargetError(
+                f"a direction for {self.name} has {self.vit.features} numbers; this one has {len(target.vector)}"
+            )
         return target
 
     def explore(self, image: Any = None, targets: Any = None, **options: Any) -> Any:
@@ -164,7 +165,9 @@ class Model:
     def _class(self, target: Class) -> Class:
         names = self.class_names
         if self.kind == "backbone":
-            raise TargetError(f"{self.name} has no classes; pass a direction [E], or wrap it with head=your_linear_head")
+            raise TargetError(
+                f"{self.name} has no classes; pass a direction [E], or wrap it with head=your_linear_head"
+            )
         if names is None:
             raise TargetError(f"{self.name} has no class names; wrap it with class_names=[...], or use a prompt")
         if self.vit.classes is None and self.text is None:
@@ -175,7 +178,9 @@ class Model:
             return Class(target.index, names[target.index])
         wanted = str(target.name)
         exact = [i for i, name in enumerate(names) if name == wanted]
-        loose = exact or [i for i, name in enumerate(names) if wanted.lower() in [n.strip() for n in name.lower().split(",")]]
+        loose = exact or [
+            i for i, name in enumerate(names) if wanted.lower() in [n.strip() for n in name.lower().split(",")]
+        ]
         if loose:
             return Class(loose[0], names[loose[0]])
         close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5) or list(names[:3])
@@ -201,13 +206,15 @@ class Model:
         if any(s < p or s % p for s, p in zip(size, patch, strict=True)):
             near = [max(p, round(s / p) * p) for s, p in zip(size, patch, strict=True)]
             raise ImageError(
-                f"{what} is {size[0]} x {size[1]} (height x width), not a multiple of the {patch[0]} x {patch[1]} patches; "
-                f"use {near[0]} x {near[1]}"
+                f"{what} is {size[0]} x {size[1]} (height x width), not a multiple of the {patch[0]} x {patch[1]} "
+                f"patches; use {near[0]} x {near[1]}"
             )
 
     def __repr__(self) -> str:
         grid = "x".join(map(str, self.vit.grid))
-        return f"<Model {self.name}: {self.kind}, {len(self.vit.blocks)} layers, {self.vit.heads} heads, {grid} patches>"
+        return (
+            f"<Model {self.name}: {self.kind}, {len(self.vit.blocks)} layers, {self.vit.heads} heads, {grid} patches>"
+        )
 
 
 class Encoding:
@@ -217,6 +224,11 @@ class Encoding:
         self.model, self.tokens, self._view = model, tokens, view
         with torch.inference_mode(False), torch.no_grad():
             self.features: Tensor = model.vit.readout(tokens.after(len(model.vit.blocks)))
+
+    @property
+    def image(self) -> Tensor:
+        """The model input [3, Hin, Win] float32, preprocessed."""
+        return self._view.tensor
 
     @property
     def picture(self) -> Image.Image:
@@ -254,13 +266,17 @@ class Encoding:
             return ()
         probabilities = logits.sigmoid() if self._sigmoid else logits.softmax(0)
         top = probabilities.topk(min(k, len(names)))
-        return tuple(
-            Prediction(int(i), names[int(i)], float(p)) for p, i in zip(top.values, top.indices, strict=True)
-        )
+        return tuple(Prediction(int(i), names[int(i)], float(p)) for p, i in zip(top.values, top.indices, strict=True))
 
     @overload
     def explain(
-        self, target: list[Any] | tuple[Any, ...], method: str = ..., *, layers: Layers = ..., progress: Progress | None = ..., **knobs: Any
+        self,
+        target: list[Any] | tuple[Any, ...],
+        method: str = ...,
+        *,
+        layers: Layers = ...,
+        progress: Progress | None = ...,
+        **knobs: Any,
     ) -> list[Explanation]: ...
     @overload
     def explain(
@@ -281,7 +297,7 @@ class Encoding:
         Args:
             target: prompt, class name or index, vector [E], lw.Text / lw.Class / lw.Direction; a list gives a list.
             method: a name from :func:`legrad_widget.list_methods`.
-            layers: 1-based blocks to compute (one, several, or a slice with both ends included); None: the method's own.
+            layers: 1-based blocks to compute (one, several, or a slice, both ends included); None: the method's own.
             progress: called with (step, total) between layers; an exception raised there cancels.
             **knobs: the method's knobs.
 
@@ -293,8 +309,6 @@ class Encoding:
         chosen = find(method)
         reason = chosen.refuses(self.model.vit)
         if reason:
-            from .method import MethodError
-
             raise MethodError(reason)
         many = isinstance(target, list | tuple)
         targets = [self.model.target(t) for t in (target if many else [target])]
@@ -304,7 +318,12 @@ class Encoding:
         return results if many else results[0]
 
     def _explain(
-        self, targets: list[Target], method: Method, layers: tuple[int, ...] | None, progress: Progress | None, knobs: dict[str, Any]
+        self,
+        targets: list[Target],
+        method: Method,
+        layers: tuple[int, ...] | None,
+        progress: Progress | None,
+        knobs: dict[str, Any],
     ) -> list[Explanation]:
         started = time.perf_counter()
         with ExitStack() as stack:
@@ -320,7 +339,9 @@ class Encoding:
             raise UnsupportedModel(f"{method.title} gave NaN or inf on {self.model.name}; its weights may be damaged")
         seconds = (time.perf_counter() - started) / len(targets)
         return [
-            self._explanation(index, target, aims[index], float(finals[index]), judged[index], maps, method, knobs, seconds)
+            self._explanation(
+                index, target, aims[index], float(finals[index]), judged[index], maps, method, knobs, seconds
+            )
             for index, target in enumerate(targets)
         ]
 
@@ -339,7 +360,9 @@ class Encoding:
             heads=heads if maps.has_heads else None,
             prefix=per_head[..., :prefix].mean(1) if prefix else None,
             layers=maps.layers,
-            scores=np.full(len(maps.layers), np.nan, np.float32) if maps.scores is None else maps.scores[index].cpu().numpy(),
+            scores=np.full(len(maps.layers), np.nan, np.float32)
+            if maps.scores is None
+            else maps.scores[index].cpu().numpy(),
             score=score,
             score_name=_SCORE_NAMES[aim.default],
             probability=judged.probability,
@@ -390,10 +413,14 @@ class Encoding:
             if self.model.text is None or not self.model.class_names:
                 return None
             scale, offset = self.model.logit_form()
-            return scale * (self.model.text(self.model.class_names) @ torch.nn.functional.normalize(self.features, dim=0)) + offset
+            return (
+                scale * (self.model.text(self.model.class_names) @ torch.nn.functional.normalize(self.features, dim=0))
+                + offset
+            )
 
     def __repr__(self) -> str:
-        return f"<Encoding of a {self.picture.width} x {self.picture.height} picture by {self.model.name}: {self.grid[0]}x{self.grid[1]} patches>"
+        size, grid = "{} x {}".format(*self.picture.size), "x".join(map(str, self.grid))
+        return f"<Encoding of a {size} picture by {self.model.name}: {grid} patches>"
 
 
 def chosen_layers(layers: Layers, depth: int) -> tuple[int, ...] | None:
@@ -409,7 +436,9 @@ def chosen_layers(layers: Layers, depth: int) -> tuple[int, ...] | None:
         low = 1 if layers.start is None else layers.start
         high = depth if layers.stop is None else layers.stop
         layers = range(low, high + 1, layers.step or 1)
-    wanted = [layers] if isinstance(layers, int | np.integer) else list(layers) if not isinstance(layers, str) else [layers]
+    wanted = (
+        [layers] if isinstance(layers, int | np.integer) else list(layers) if not isinstance(layers, str) else [layers]
+    )
     for layer in wanted:
         if isinstance(layer, bool) or not isinstance(layer, int | np.integer):
             raise TypeError(f"layers are whole numbers from 1 to {depth}; arrived: {layer!r}")
@@ -418,84 +447,3 @@ def chosen_layers(layers: Layers, depth: int) -> tuple[int, ...] | None:
     if not wanted:
         raise ValueError(f"layers is empty; name at least one from 1 to {depth}, or None for the method's own choice")
     return tuple(sorted({int(layer) for layer in wanted}))
-
-
-def wrap(
-    module: nn.Module,
-    *,
-    tokenizer: Tokenizer | None = None,
-    preprocess: Any = None,
-    class_names: Sequence[str] | None = None,
-    head: Any = None,
-    name: str | None = None,
-) -> Model:
-    """A Model from a module the user already has. Nothing is written to it; it is checked once on noise.
-
-    Args:
-        module: an open_clip ``CLIP`` with its native ViT, or a timm ``VisionTransformer``.
-        tokenizer: for prompts on a CLIP: ``open_clip.get_tokenizer(architecture)``.
-        preprocess: dict(mean, std, interpolation) or a torchvision transform; None: read from the model.
-        class_names: names of a classifier's outputs, or of the classes a CLIP is asked about by index.
-        head: for a headless backbone (DINO): ``nn.Linear``, or weight [C, E], or (weight, bias).
-        name: how to call the model.
-
-    Raises:
-        UnsupportedModel: it cannot be explained faithfully. TypeError, ValueError: an argument does not fit.
-    """
-    module = unwrapped(module)
-    vit = view_of(module, name)
-    family = family_of(module)
-    if head is not None:
-        vit = _with_head(vit, head)
-    if class_names is None and vit.classes is not None:
-        names = getattr(family, "class_names", lambda module: None)(module) if head is None else None
-        class_names = names or [f"class {i}" for i in range(len(vit.classes()[0]))]
-    _check_names(vit, class_names)
-    text = None
-    if tokenizer is not None:
-        if not hasattr(module, "encode_text"):
-            raise TypeError(f"{vit.name} has no text tower; leave out tokenizer")
-        text = TextEncoder(module, tokenizer)
-    return Model(
-        vit,
-        as_preprocess(preprocess, family.preprocess(module)),
-        text=text,
-        class_names=None if class_names is None else tuple(class_names),
-    )
-
-
-def _with_head(vit: ViT, head: Any) -> ViT:
-    if vit.classes is not None:
-        raise ValueError(f"{vit.name} has a head of its own; leave out head, or create it headless (timm: num_classes=0)")
-    if isinstance(head, nn.Linear):
-        linear = head
-
-        def classes() -> tuple[Tensor, Tensor | None]:
-            bias = None if linear.bias is None else linear.bias.detach().float().to(vit.device)
-            return linear.weight.detach().float().to(vit.device), bias
-    else:
-        weight, bias = head if isinstance(head, tuple | list) and len(head) == 2 else (head, None)
-        fixed = torch.as_tensor(weight, dtype=torch.float32).to(vit.device)
-        shift = None if bias is None else torch.as_tensor(bias, dtype=torch.float32).to(vit.device)
-
-        def classes() -> tuple[Tensor, Tensor | None]:
-            return fixed, shift
-
-    weight, bias = classes()
-    if weight.ndim != 2 or weight.shape[1] != vit.features or (bias is not None and bias.shape != weight.shape[:1]):
-        raise ValueError(
-            f"head is a linear map from the {vit.features} features of {vit.name}: weight [C, {vit.features}] and bias [C]; "
-            f"arrived: weight {list(weight.shape)}, bias {None if bias is None else list(bias.shape)}"
-        )
-    return replace(vit, classes=classes)
-
-
-def _check_names(vit: ViT, class_names: Sequence[str] | None) -> None:
-    if class_names is None:
-        return
-    if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
-        raise TypeError("class_names is a list of strings, one per class")
-    if vit.classes is not None and len(class_names) != len(vit.classes()[0]):
-        raise ValueError(f"{vit.name} has {len(vit.classes()[0])} classes; class_names has {len(class_names)}")
-    if not class_names:
-        raise ValueError("class_names is empty; leave it out, or name at least one class")

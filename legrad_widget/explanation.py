@@ -1,4 +1,4 @@
-"""An explanation: raw per-layer maps with everything needed to read them. Arrays in, arrays out; imports nothing of ours."""
+"""An explanation: raw per-layer maps with all that is needed to read them. Imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_flat(values: NDArray[Any]) -> bool:
 
 
 def normalised(values: NDArray[Any], *, signed: bool) -> Array:
-    """Min-max to [0, 1]; signed maps divided by their largest magnitude to [-1, 1], zero fixed. Flat maps give zeros."""
+    """Min-max to [0, 1]; signed maps over their largest magnitude to [-1, 1], zero fixed. Flat maps give zeros."""
     values = np.asarray(values, dtype=np.float64)
     if is_flat(values):
         return np.zeros(values.shape, np.float32)
@@ -145,7 +145,8 @@ class Explanation:
         chance = "" if self.probability is None else f", p = {self.probability:.2g} ({self.probability_of})"
         layers = f"{len(self.layers)} layer{'s' if len(self.layers) > 1 else ''}"
         grid = "x".join(map(str, self.maps.shape[1:]))
-        return f"<Explanation of {self.label!r} by {self.method}: {layers}, {grid} patches, {self.score_name} {self.score:.3g}{chance}>"
+        score = f"{self.score_name} {self.score:.3g}{chance}"
+        return f"<Explanation of {self.label!r} by {self.method}: {layers}, {grid} patches, {score}>"
 
 
 def _pair(size: Any) -> tuple[int, int]:

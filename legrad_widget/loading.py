@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .explainer import Model, wrap
+from .explainer import Model
 from .models import library
+from .wrapping import wrap
 
 
 class ModelNotAvailable(ValueError):
@@ -32,7 +33,7 @@ def load(
         name: "builtin" (offline), "open_clip:ViT-B-16/laion2b_s34b_b88k" or "timm:vit_base_patch16_224".
         device, dtype: where and in which precision the model runs; attribution is float32 always.
         cache_dir: the libraries' download cache.
-        checkpoint: a local weights file (``.safetensors``, or a ``.pt`` that holds weights only) in place of a download.
+        checkpoint: a local weights file (``.safetensors``, or a weights-only ``.pt``) in place of a download.
 
     Raises:
         ModelNotAvailable: unknown name, no network, or a checkpoint that does not fit. TypeError: not a name.
@@ -40,7 +41,9 @@ def load(
     if isinstance(name, nn.Module):
         raise TypeError("lw.load takes a name; for a model you already have use lw.wrap(model)")
     if not isinstance(name, str):
-        raise TypeError(f"lw.load takes a name such as 'builtin' or 'timm:vit_base_patch16_224'; this is {type(name).__name__}")
+        raise TypeError(
+            f"lw.load takes a name such as 'builtin' or 'timm:vit_base_patch16_224'; this is {type(name).__name__}"
+        )
     if name == "builtin":
         return _builtin(device, dtype)
     source, _, rest = name.partition(":")
@@ -99,13 +102,17 @@ def _open_clip(rest: str, weights: Path | None, cache: str | None) -> tuple[nn.M
 def _checkpoint(path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     if not file.is_file():
-        raise ModelNotAvailable(f"there is no checkpoint file {os.fspath(path)!r}; pass a local .safetensors or weights-only .pt file")
+        raise ModelNotAvailable(
+            f"there is no checkpoint file {os.fspath(path)!r}; pass a local .safetensors or weights-only .pt file"
+        )
     return file
 
 
 def _unknown(source: str, name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    return f"{source} has no {name!r}" + (f"; did you mean {', '.join(map(repr, close))}?" if close else f"; see {source}'s model list")
+    return f"{source} has no {name!r}" + (
+        f"; did you mean {', '.join(map(repr, close))}?" if close else f"; see {source}'s model list"
+    )
 
 
 def _offline(source: str, name: str, error: Exception) -> str:

@@ -1,7 +1,7 @@
 """What a map is about: a prompt, a class, or a direction, and the one vector that it becomes.
 
-A resolved target is an :class:`Aim`. With f the image's features [E] and t its vector, every score of methods.md 1.5
-has the form ``s = gain * cos(f, t) + slope * <f, t> + offset``; the score's name picks the three numbers.
+A resolved target is an :class:`Aim`. With f the image's features [E] and t its vector, every score has the form
+``s = gain * cos(f, t) + slope * <f, t> + offset``; the score's name picks the three numbers.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def as_target(value: Any, *, classifier: bool) -> Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aim:
-    """One resolved target: its vector [E] and what "logit" means for it. ``scale`` is None where it is <f, t> + offset."""
+    """A resolved target: its vector [E], and its logit ``scale * cos + offset`` (``<f, t> + offset`` without scale)."""
 
     vector: Tensor
     label: str

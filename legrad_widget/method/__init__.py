@@ -35,5 +35,5 @@ def find(name: str) -> Method:
 
 
 def list_methods() -> list[Method]:
-    """The catalogue: every method's name, title, summary, paper, cost, sign, knobs and layer rule. See :class:`Method`."""
+    """The catalogue: every method with its name, title, summary, paper, cost, sign, knobs and layer rule."""
     return list(catalogue().values())

@@ -1,4 +1,4 @@
-"""The score of one layer and its gradient with respect to the block's attention output (methods.md 2, eq. 2.1-2.3).
+"""The score of one layer and its gradient with respect to the block's attention output (chain rule inside one block).
 
 s^l reads Z^l through the readout. A^l reaches s^l only through O^l = A^l V^l inside block l, so
 
@@ -39,7 +39,9 @@ def layer_readout(vit: ViT, pool: Pool, *, raw: bool = False) -> Readout:
         return Readout("mean", slice(0, None), nn.Identity(), _Repeated(norm, post_norm, copies), own.weight)
     if pool == "cls" and own.kind == "mean":
         if not vit.has_cls:
-            raise MethodError(f"{vit.name} has no class token; use pool='native' (the mean of its patches) or pool='mean'")
+            raise MethodError(
+                f"{vit.name} has no class token; use pool='native' (the mean of its patches) or pool='mean'"
+            )
         return Readout("cls", slice(0, 1), norm, post_norm, own.weight)
     return replace(own, norm=norm, post_norm=post_norm)
 
@@ -58,7 +60,7 @@ class _Repeated(nn.Module):
 
 
 def layer_score(tokens: Tensor, readout: Readout, aims: Aims) -> tuple[Tensor, Tensor]:
-    """s [P] of the tokens Z^l [N, D], and u = ds/dZ on ``readout.rows``: [P, R, D], or [P, 1, D] where all rows share it."""
+    """s [P] of the tokens Z^l [N, D], and u = ds/dZ on ``readout.rows``: [P, R, D], or [P, 1, D] if shared."""
     read = tokens[readout.rows].detach()
     per_token = readout.kind == "cls"
     pooled = readout.pool(read if per_token else apply(readout.norm, read))
@@ -80,12 +82,12 @@ def output_gradient(tokens: Tokens, layer: int, rows: slice, u: Tensor) -> Tenso
     """G = ds/dO [P, H, R, e] on ``rows`` from u = ds/dZ [P, R or 1, D]."""
     block = tokens.vit.blocks[layer - 1]
     y = tokens.middle(layer)[rows]
-    through_mlp = _pull_mlp(tokens, block, layer, rows, y, block.scaled(block.gamma2, u))
+    through_mlp = _pull_mlp(tokens, block, layer, y, block.scaled(block.gamma2, u))
     gradient = block.scaled(block.gamma1, u + pullback(lambda x: apply(block.norm2, x), y, through_mlp))
     return block.attention.split(gradient @ block.attention.out.weight)
 
 
-def _pull_mlp(tokens: Tokens, block: Block, layer: int, rows: slice, y: Tensor, u: Tensor) -> Tensor:
+def _pull_mlp(tokens: Tokens, block: Block, layer: int, y: Tensor, u: Tensor) -> Tensor:
     """J_MLP^T u [P, R, D] at norm2(Y). Where u is one vector for all rows, its product with fc2 is taken once."""
     mlp = block.mlp
     incoming = u @ mlp.fc2.weight

@@ -129,7 +129,9 @@ def _knob(name: str, hint: Any, default: Any) -> Knob:
         hint, note = get_args(hint)
     parts = get_args(hint) if get_origin(hint) is UnionType or "Union" in str(get_origin(hint)) else (hint,)
     choices = tuple(
-        value for part in parts for value in (get_args(part) if get_origin(part) is Literal else [None] if part is type(None) else [])
+        value
+        for part in parts
+        for value in (get_args(part) if get_origin(part) is Literal else [None] if part is type(None) else [])
     )
     if any(get_origin(part) is Literal for part in parts):
         return Knob(name, "choice", default, choices, note)

@@ -18,7 +18,7 @@ _CHUNK = 1 << 22  # numbers of an [P, H, rows, N] product held at once (16 MiB)
 
 @method(
     title="LeGrad",
-    summary="Where attention, if it rose, would raise this layer's own score: gradient, ReLU, mean over heads and rows.",
+    summary="Where more attention would raise this layer's own score: gradient, ReLU, mean over heads and rows.",
     paper="Bousselham et al., LeGrad (arXiv:2404.03214), eqs. 4-8",
     cost="no forward; per target 0.01 forwards (class token) to 0.5 (mean of all tokens)",
 )
@@ -28,7 +28,9 @@ def legrad(
     layers: tuple[int, ...] | None,
     tick: Tick,
     *,
-    pool: Annotated[Pool, "what the layer's score reads: the model's own readout, the class token, or all tokens"] = "native",
+    pool: Annotated[
+        Pool, "what the layer's score reads: the model's own readout, the class token, or all tokens"
+    ] = "native",
     score: Annotated[Score | None, "what is differentiated; None: cosine for prompts, logit for classes"] = None,
     relu: Annotated[bool, "keep only attention that speaks for the target (off: signed maps)"] = True,
     preset: Annotated[

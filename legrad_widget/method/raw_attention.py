@@ -18,8 +18,10 @@ from ._method import Maps, Tick, method
     default="last",
 )
 def raw_attention(tokens: Tokens, aims: list[Aim], layers: tuple[int, ...] | None, tick: Tick) -> Maps:
-    """``E^l[h, j] = sum_i pi_i A^l[h, i, j]`` with pi the readout's shares: row 0 for a class token, the mean of the two
-    rows of a distilled model, the mean over patch rows for average pooling (methods.md 1.4 and 3.9).
+    """``E^l[h, j] = sum_i pi_i A^l[h, i, j]`` with pi the readout's shares of the tokens.
+
+    pi is row 0 for a class token, the mean of the two rows of a distilled model, the mean over the pooled rows for
+    average pooling (the paper defines the class token's case).
 
     The paper takes the last layer; every layer is returned, merged by default as the paper does. Sums to 1 over all
     tokens, prefix included. The map is the same for every target.

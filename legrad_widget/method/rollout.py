@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
-
 from ..models.capture import Tokens
 from ..target import Aim
 from ._method import KnobError, Maps, Tick, method
@@ -14,7 +12,7 @@ from ._method import KnobError, Maps, Tick, method
 @method(
     title="Attention rollout",
     summary="Attention multiplied from the first layer up, residual included. Knows nothing of the prompt.",
-    paper="Abnar & Zuidema 2020 (arXiv:2005.00928); methods.md 3.8",
+    paper="Abnar & Zuidema 2020 (arXiv:2005.00928)",
     cost="no forward; about 0.2 forwards for all layers, whatever the target",
     class_discriminative=False,
     merge="last",

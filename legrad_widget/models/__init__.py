@@ -35,7 +35,8 @@ def unwrapped(module: Any) -> nn.Module:
         raise UnsupportedModel("a scripted or traced model hides its blocks; pass the model it was made from")
     if not isinstance(module, nn.Module):
         raise TypeError(
-            f"a model is a torch.nn.Module, e.g. from timm.create_model or open_clip.create_model; this is {type(module).__name__}"
+            "a model is a torch.nn.Module, e.g. from timm.create_model or open_clip.create_model; "
+            f"this is {type(module).__name__}"
         )
     for attribute in ("_orig_mod", "module"):
         inner = getattr(module, attribute, None)

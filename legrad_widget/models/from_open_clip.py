@@ -1,4 +1,4 @@
-"""open_clip: ``CLIP`` with the native ``VisionTransformer`` (class-token or average pooling, norm before or after it)."""
+"""open_clip: ``CLIP`` with the native ``VisionTransformer``: class-token or average pooling, either norm order."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def _block(block: Any, name: str) -> Block:
             "nn.MultiheadAttention is supported"
         )
     if attention.in_proj_weight is None or attention.bias_k is not None or attention.add_zero_attn:
-        raise UnsupportedModel(f"{name} has separate key/value widths or extra keys in its attention, which is not supported")
+        raise UnsupportedModel(
+            f"{name} has separate key/value widths or extra keys in its attention, which is not supported"
+        )
     width = attention.embed_dim
     query, key, value = (
         Affine(attention, "in_proj_weight", "in_proj_bias", slice(i * width, (i + 1) * width)) for i in range(3)

@@ -32,16 +32,18 @@ def build(module: Any, name: str | None = None) -> ViT:
     identity = nn.Identity()
     distilled = hasattr(module, "dist_token")
     if module.global_pool == "token":
-        kind, rows, count = "cls", slice(0, 2 if distilled else 1), 2 if distilled else 1
+        count = 2 if distilled else 1
+        readout = Readout("cls", slice(0, count), module.norm, identity if distilled else module.fc_norm)
     elif module.global_pool == "avg":
-        kind, rows, count = "mean", slice(0 if module.pool_include_prefix else prefix, None), 1
+        count = 1
+        readout = Readout("mean", slice(0 if module.pool_include_prefix else prefix, None), module.norm, module.fc_norm)
     else:
         raise UnsupportedModel(f"this timm model pools with {module.global_pool!r}; 'token' and 'avg' are supported")
     return ViT(
         name=name or f"timm {_architecture(module)}",
         module=module,
         blocks=tuple(_block(b, f"blocks.{i}") for i, b in enumerate(module.blocks)),
-        readout=Readout(kind, rows, module.norm, identity if distilled else module.fc_norm),
+        readout=readout,
         prefix=prefix,
         has_cls=module.cls_token is not None,
         grid=tuple(module.patch_embed.grid_size),
@@ -90,18 +92,13 @@ def _classes(module: Any, distilled: bool) -> Callable[[], tuple[Tensor, Tensor 
 
 
 def _native(module: Any, images: Tensor, grid: tuple[int, int]) -> Tensor:
-    own = tuple(module.patch_embed.grid_size)
-    if grid == own:
-        output: Tensor = module(images)
-        return output
-    with _any_size(module.patch_embed):
-        if module.dynamic_img_size or module.pos_embed is None:
-            output = module(images)
-            return output
+    own, substitute = tuple(module.patch_embed.grid_size), {}
+    if grid != own and module.pos_embed is not None and not module.dynamic_img_size:
         prefix = 0 if module.no_embed_class else module.num_prefix_tokens
-        position = resampled(module.pos_embed.detach(), own, grid, prefix=prefix)
-        output = torch.func.functional_call(module, {"pos_embed": position}, (images,))
-        return output
+        substitute["pos_embed"] = resampled(module.pos_embed.detach(), own, grid, prefix=prefix)
+    with _any_size(module.patch_embed):
+        output: Tensor = torch.func.functional_call(module, substitute, (images,)) if substitute else module(images)
+    return output
 
 
 @contextmanager
@@ -116,14 +113,18 @@ def _any_size(patch_embed: Any) -> Iterator[None]:
 
 
 def _block(block: Any, name: str) -> Block:
-    attention = getattr(block, "attn", None)
+    attention: Any = getattr(block, "attn", None)
     parts = ("norm1", "norm2", "mlp", "ls1", "ls2", "drop_path1", "drop_path2")
     if not all(hasattr(block, part) for part in parts) or not isinstance(getattr(attention, "qkv", None), nn.Linear):
         raise UnsupportedModel(
             f"{name} is a {type(block).__name__} with {type(attention).__name__}; timm's pre-norm Block with a packed "
             "qkv is supported"
         )
-    inner = [attr for attr in ("norm", "gate") if not isinstance(getattr(attention, attr, None) or nn.Identity(), nn.Identity)]
+    inner = [
+        attr
+        for attr in ("norm", "gate")
+        if not isinstance(getattr(attention, attr, None) or nn.Identity(), nn.Identity)
+    ]
     if inner:
         raise UnsupportedModel(f"the attention of {name} has an inner {inner[0]}, which is not supported yet")
     width = attention.qkv.out_features // 3

@@ -42,7 +42,9 @@ def create_timm(name: str, weights: Path | None, cache: str | None) -> nn.Module
         raise Unreachable(_first_line(error)) from error
 
 
-def create_open_clip(architecture: str, tag: str | None, weights: Path | None, cache: str | None) -> tuple[nn.Module, Any]:
+def create_open_clip(
+    architecture: str, tag: str | None, weights: Path | None, cache: str | None
+) -> tuple[nn.Module, Any]:
     """``open_clip.create_model(architecture, pretrained=tag)`` and its tokenizer, or filled from ``weights``."""
     import open_clip
 

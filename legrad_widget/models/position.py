@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def resampled(embedding: Tensor, old: tuple[int, int], new: tuple[int, int], *, prefix: int) -> Tensor:
-    """Bicubic, antialiased resampling [..., prefix + old, D] -> [..., prefix + new, D]; the prefix part is untouched."""
+    """Bicubic, antialiased resampling [..., prefix + old, D] -> [..., prefix + new, D]; the prefix stays."""
     head, patches = embedding[..., :prefix, :], embedding[..., prefix:, :]
     planes = patches.reshape(1, *old, -1).permute(0, 3, 1, 2).float()
     planes = F.interpolate(planes, size=new, mode="bicubic", antialias=True, align_corners=False)

@@ -17,7 +17,11 @@ MAX_PIXELS = 64_000_000
 MIN_SIDE = 4
 Fit = Literal["squash", "crop", "pad"]
 Window = tuple[float, float, float, float]
-_RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
+_RESAMPLING = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "nearest": Image.Resampling.NEAREST,
+}
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -63,7 +67,9 @@ def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> 
         if "://" in str(source):
             raise ImageError("images are not fetched from the network; download the file and pass its path")
         if not path.is_file():
-            raise ImageError(f"there is no image file {str(source)!r}; check the path (working folder: {Path.cwd().name})")
+            raise ImageError(
+                f"there is no image file {str(source)!r}; check the path (working folder: {Path.cwd().name})"
+            )
         name, stream = path.name, io.BytesIO(path.read_bytes())
         if not stream.getbuffer().nbytes:
             raise ImageError(f"{name} is empty (0 bytes); choose another file")
@@ -87,10 +93,13 @@ def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> 
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise ImageError(
-            f"the image has {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} million are read. Make it smaller first"
+            f"the image has {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} million are read. "
+            "Make it smaller first"
         )
     if min(width, height) < MIN_SIDE:
-        raise ImageError(f"the image has {width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed to show anything")
+        raise ImageError(
+            f"the image has {width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed to show anything"
+        )
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -108,7 +117,11 @@ def _from_array(array: np.ndarray) -> Image.Image:
         raise ImageError("the image array holds NaN or inf; replace them first")
     low, high = float(array.min(initial=0)), float(array.max(initial=0))
     if low < 0 or high > 1:
-        hint = "divide by 255" if high > 2 else "undo the normalisation, or pass a torch tensor [3, H, W] to use it as it is"
+        hint = (
+            "divide by 255"
+            if high > 2
+            else "undo the normalisation, or pass a torch tensor [3, H, W] to use it as it is"
+        )
         raise ImageError(f"a float image array lies in [0, 1]; this one spans [{low:.3g}, {high:.3g}]: {hint}")
     return Image.fromarray((array * 255).round().astype(np.uint8))
 
@@ -128,7 +141,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture as the model sees it: the input tensor [3, Hin, Win] float32, the picture, and the window in its pixels."""
+    """A picture as the model sees it: the input [3, Hin, Win] float32, the picture, and the window in its pixels."""
 
     tensor: Tensor
     picture: Image.Image
@@ -156,8 +169,9 @@ class Preprocess:
             seen.paste(shown.resize(scaled_size, resampling), corner)
         else:
             seen = shown.resize((size[1], size[0]), resampling, box=window)
-        array = np.array(seen, dtype=np.float32) / 255
-        return View(torch.from_numpy((array - np.float32(self.mean)) / np.float32(self.std)).permute(2, 0, 1), shown, window)
+        values = torch.from_numpy(np.array(seen, dtype=np.float32)) / 255
+        tensor = ((values - torch.tensor(self.mean)) / torch.tensor(self.std)).permute(2, 0, 1)
+        return View(tensor, shown, window)
 
     def window(self, width: int, height: int, size: tuple[int, int], fit: Fit) -> Window:
         """(left, top, right, bottom) of what the model sees, in pixels of a ``width`` x ``height`` picture."""
@@ -188,9 +202,9 @@ class Preprocess:
         image = image.float().cpu()
         if not torch.isfinite(image).all():
             raise ImageError("the preprocessed tensor holds NaN or inf")
-        shown = image.permute(1, 2, 0).numpy() * np.float32(self.std) + np.float32(self.mean)
+        shown = image.permute(1, 2, 0) * torch.tensor(self.std) + torch.tensor(self.mean)
         rows, columns = image.shape[1:]
-        whole = Image.fromarray((shown.clip(0, 1) * 255).round().astype(np.uint8))
+        whole = Image.fromarray((shown.clamp(0, 1) * 255).round().to(torch.uint8).numpy())
         return View(image, whole, (0.0, 0.0, float(columns), float(rows)))
 
 
@@ -214,13 +228,15 @@ def as_preprocess(value: Any, default: Preprocess) -> Preprocess:
     config = value if isinstance(value, dict) else _read_transform(value)
     if config is None or "mean" not in config or "std" not in config:
         raise TypeError(
-            "preprocess is a dict(mean=(r, g, b), std=(r, g, b), interpolation='bicubic') or a torchvision transform that "
-            f"ends in Normalize; this is {type(value).__name__}. (Or encode tensors that are preprocessed already.)"
+            "preprocess is a dict(mean=(r, g, b), std=(r, g, b), interpolation='bicubic') or a torchvision transform "
+            f"that ends in Normalize; this is {type(value).__name__}. (Or encode preprocessed tensors.)"
         )
     mean, std = (tuple(float(v) for v in config[key]) for key in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise ImageError(f"mean and std have three numbers each, std above 0; arrived: {mean}, {std}")
-    return Preprocess((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), str(config.get("interpolation", "bicubic")))
+    return Preprocess(
+        (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), str(config.get("interpolation", "bicubic"))
+    )
 
 
 def _read_transform(transform: Any) -> dict[str, Any] | None:

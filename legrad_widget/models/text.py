@@ -79,7 +79,9 @@ class TextEncoder:
                 "use the tokenizer of this architecture: open_clip.get_tokenizer(architecture)"
             )
         size = getattr(self._tokenizer, "vocab_size", None)
-        if self._vocabulary is not None and (int(tokens.max()) >= self._vocabulary or size not in (None, self._vocabulary)):
+        if self._vocabulary is not None and (
+            int(tokens.max()) >= self._vocabulary or size not in (None, self._vocabulary)
+        ):
             raise TokenizerError(
                 f"the tokenizer has {size or int(tokens.max()) + 1} tokens, the text tower {self._vocabulary}; "
                 "use the tokenizer of this architecture: open_clip.get_tokenizer(architecture)"

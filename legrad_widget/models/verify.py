@@ -41,7 +41,9 @@ def verify(vit: ViT) -> None:
             weight, bias = vit.classes()
             features = features @ weight.T + (0 if bias is None else bias)
     if not torch.isfinite(output).all():
-        raise UnsupportedModel(f"the output of {vit.name} is not finite: its head holds NaN or inf. Load the weights again")
+        raise UnsupportedModel(
+            f"the output of {vit.name} is not finite: its head holds NaN or inf. Load the weights again"
+        )
     if features.shape != output.shape or _differs(features, output.float(), output.float(), vit.dtype):
         raise UnsupportedModel(
             f"the readout of {vit.name} (final norm, pooling, projection) does something that its parts do not tell; "

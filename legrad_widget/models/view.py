@@ -6,7 +6,7 @@ E feature width, P targets, R query rows.
 Weights are read from the caller's modules at every call, so a model that is trained further is explained as it is now.
 All arithmetic is float32, whatever the model's own dtype. Modules are computed without their hooks.
 
-Supported block (methods.md 1.1), with Z the block's input and Y the input of its second norm::
+A supported block, with Z the block's input and Y the input of its second norm::
 
     Y = Z + g1 * (W_O concat_h(A_h V_h) + b_O),    A_h = softmax(q_h k_h^T * scale),    q, k, v from T = norm1(Z)
     out = Y + g2 * fc2(inner(fc1(norm2(Y))))
@@ -64,6 +64,7 @@ class Affine:
         return None if bias is None else bias.detach()[self.rows].float()
 
     def __call__(self, x: Tensor) -> Tensor:
+        """[..., in] -> [..., out]."""
         return F.linear(x, self.weight, self.bias)
 
 
@@ -105,6 +106,7 @@ class Mlp:
     elementwise: bool = True
 
     def __call__(self, x: Tensor) -> Tensor:
+        """[..., D] -> [..., D]."""
         return self.fc2(self.inner(self.fc1(x)))
 
     def slope(self, hidden: Tensor) -> Tensor:
@@ -189,7 +191,7 @@ class Readout:
         return self.project(apply(self.post_norm, self.pool(apply(self.norm, tokens[self.rows]))))
 
     def shares(self, count: int) -> Tensor:
-        """pi [N]: the share of each of ``count`` tokens in the readout (methods.md 1.4); sums to 1."""
+        """pi [N]: the share of each of ``count`` tokens in the readout; sums to 1."""
         pi = torch.zeros(count)
         pi[self.rows] = 1.0
         return pi / pi.sum()

@@ -1,0 +1,184 @@
+"""A view matches the native forward block by block, or is refused by name."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+import legrad_widget as lw
+from legrad_widget.models.capture import capture
+from tests import specimens
+
+
+@pytest.mark.parametrize("name", specimens.ALL)
+@pytest.mark.parametrize("grid", [None, (2, 5)])
+def test_every_block_and_the_readout_match_the_native_forward(name, grid):
+    vit = lw.wrap(specimens.ALL[name]()).vit
+    rows, columns = grid or vit.grid
+    image = torch.randn(3, rows * vit.patch[0], columns * vit.patch[1])
+    tokens, output = capture(vit, image)
+    assert tokens.grid == (rows, columns)
+    assert tokens.count == vit.prefix + rows * columns
+    with torch.no_grad():
+        for layer, block in enumerate(vit.blocks, start=1):
+            middle = block.middle(tokens.before(layer))
+            torch.testing.assert_close(middle, tokens.middle(layer), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(block.finish(middle), tokens.after(layer), rtol=1e-5, atol=1e-5)
+        features = vit.readout(tokens.after(len(vit.blocks)))
+        if vit.classes is not None:
+            weight, bias = vit.classes()
+            features = features @ weight.T + bias
+        assert vit.features == vit.readout(tokens.after(1)).shape[0]
+    torch.testing.assert_close(features, output, rtol=1e-5, atol=1e-5)
+
+
+class TwiceAsSharp(nn.Module):
+    """An MLP whose parts look ordinary but whose forward does something else."""
+
+    def __init__(self, mlp):
+        super().__init__()
+        self.fc1, self.act, self.fc2 = mlp.fc1, mlp.act, mlp.fc2
+
+    def forward(self, x):
+        return self.fc2(self.act(self.fc1(x)) * 1.05)
+
+
+def sharp_mlp(module):
+    module.blocks[1].mlp = TwiceAsSharp(module.blocks[1].mlp)
+
+
+def other_scale(module):
+    module.blocks[2].attn.fused_attn = False
+    module.blocks[2].attn.scale = 0.1
+    module.blocks[2].attn.forward = type(module.blocks[2].attn).forward.__get__(_lying(module.blocks[2].attn))
+
+
+def _lying(attention):
+    """The same attention, except that its scale reads 0.1 to others and 0.2 to itself."""
+    own = copy.copy(attention)
+    own.scale = 0.2
+    return own
+
+
+def skip_connection_halved(module):
+    block = module.blocks[0]
+    forward = block.forward
+    block.forward = lambda x, **kwargs: forward(x, **kwargs) - 0.5 * x
+
+
+def readout_scaled(module):
+    head = module.forward_head
+    module.forward_head = lambda x, pre_logits=False: head(x, pre_logits) * 1.1
+
+
+@pytest.mark.parametrize(
+    ("mutate", "named"),
+    [
+        (sharp_mlp, r"MLP of blocks\.1"),
+        (other_scale, r"attention of blocks\.2"),
+        (skip_connection_halved, r"MLP of blocks\.0"),
+        (readout_scaled, "readout"),
+    ],
+)
+def test_a_mutated_block_is_refused_by_name(mutate, named):
+    module = specimens.timm_vit()
+    mutate(module)
+    with pytest.raises(lw.UnsupportedModel, match=named):
+        lw.wrap(module)
+
+
+def test_a_model_that_skips_a_block_is_refused():
+    module = specimens.timm_vit()
+    module.blocks[1].forward = lambda x, **_: x
+    blocks = module.blocks
+
+    class Skipping(nn.Sequential):
+        def forward(self, x):
+            return self[2](self[0](x))
+
+    module.blocks = Skipping(*blocks)
+    with pytest.raises(lw.UnsupportedModel, match=r"did not run blocks\.1"):
+        lw.wrap(module)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "why"),
+    [
+        ("resnet18", {}, "convolutional"),
+        ("swin_tiny_patch4_window7_224", {}, "windowed"),
+        ("vit_tiny_patch16_224", {"global_pool": "max"}, "'max'"),
+        ("vit_tiny_patch16_224", {"global_pool": "map"}, "'map'"),
+    ],
+)
+def test_other_architectures_are_refused_in_a_sentence(name, options, why):
+    with pytest.raises(lw.UnsupportedModel, match=why):
+        lw.wrap(timm.create_model(name, **options))
+
+
+def test_scripted_compiled_wrapped_and_damaged_models():
+    module = specimens.timm_vit()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch.jit is on its way out; people still hold such models
+        traced = torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2))
+    with pytest.raises(lw.UnsupportedModel, match="scripted"):
+        lw.wrap(traced)
+    assert lw.wrap(torch.compile(module)).module is module
+    assert lw.wrap(nn.DataParallel(module)).module is module
+    with pytest.raises(TypeError, match=r"torch\.nn\.Module"):
+        lw.wrap("vit")
+    with pytest.raises(lw.UnsupportedModel, match="meta device"):
+        lw.wrap(specimens.timm_vit().to("meta"))
+    with torch.no_grad():
+        module.blocks[1].mlp.fc1.weight[0, 0] = float("nan")
+    with pytest.raises(lw.UnsupportedModel, match="NaN"):
+        lw.wrap(module)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", ["clip", "timm-layerscale-qknorm", "timm-gap-norm-before"])
+def test_half_precision_models_are_explained_in_float32(name, dtype):
+    module = specimens.ALL[name]()
+    full = lw.wrap(module).encode(specimens.picture())
+    target = specimens.directions(full.model.vit.features)[0]
+    expected = full.explain(target)
+    half = lw.wrap(specimens.ALL[name]().to(dtype)).encode(specimens.picture()).explain(target)
+    assert half.maps.dtype == expected.maps.dtype == "float32"
+    error = np.abs(half.maps - expected.maps).max() / np.abs(expected.maps).max()
+    assert error < (0.03 if dtype == torch.float16 else 0.15)
+    assert np.corrcoef(half.maps.ravel(), expected.maps.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device; runs wherever there is one")
+def test_cpu_and_gpu_agree():
+    cpu = lw.wrap(specimens.clip()).encode(specimens.picture())
+    gpu = lw.wrap(specimens.clip().cuda()).encode(specimens.picture())
+    target = specimens.directions(cpu.model.vit.features)[0]
+    for method in lw.list_methods():
+        a, b = cpu.explain(target, method.name).maps, gpu.explain(target, method.name).maps
+        np.testing.assert_allclose(a, b, atol=1e-3 * np.abs(a).max())
+
+
+def test_a_backbone_takes_a_linear_head():
+    backbone = specimens.timm_vit(num_classes=0)
+    head = nn.Linear(specimens.WIDTH, 4)
+    model = lw.wrap(backbone, head=head, class_names=["a", "b", "c", "d"])
+    x = model.encode(specimens.picture()).explain("c")
+    whole = specimens.timm_vit(num_classes=4)
+    whole.load_state_dict({**backbone.state_dict(), **{f"head.{k}": v for k, v in head.state_dict().items()}})
+    expected = lw.wrap(whole).encode(specimens.picture()).explain(2)
+    assert (x.maps == expected.maps).all()
+    assert x.score == pytest.approx(expected.score, abs=1e-6)
+    same = lw.wrap(backbone, head=(head.weight, head.bias)).encode(specimens.picture()).explain(2)
+    assert (same.maps == expected.maps).all()
+    with pytest.raises(ValueError, match="head maps the 32 features"):
+        lw.wrap(backbone, head=nn.Linear(5, 4))
+    with pytest.raises(ValueError, match="a head of its own"):
+        lw.wrap(whole, head=head)
+    with pytest.raises(lw.TargetError, match="has no classes"):
+        lw.wrap(backbone).encode(specimens.picture()).explain(0)

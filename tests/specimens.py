@@ -1,0 +1,86 @@
+"""Tiny models with random weights, one per variant that the views must cover. Real library classes, never stand-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+SIDE, PATCH, WIDTH, DEPTH, HEADS, EMBED, CLASSES = 48, 16, 32, 3, 4, 24, 7
+
+
+def _shaken(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Norms, biases and LayerScales away from their trivial initial values, so that leaving one out shows."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim <= 1 and "logit" not in name:
+                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.2)
+            elif parameter.ndim >= 2:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (0.5 / parameter.shape[-1] ** 0.5))
+    return model.eval()
+
+
+def clip(quick_gelu: bool = False, logit_bias: float | None = None, **vision: Any) -> nn.Module:
+    import open_clip
+
+    torch.manual_seed(0)
+    config = dict(image_size=SIDE, patch_size=PATCH, width=WIDTH, layers=DEPTH, head_width=WIDTH // HEADS) | vision
+    text = dict(context_length=77, vocab_size=49408, width=32, heads=2, layers=1)
+    return _shaken(
+        open_clip.CLIP(
+            embed_dim=EMBED, vision_cfg=config, text_cfg=text, quick_gelu=quick_gelu, init_logit_bias=logit_bias
+        )
+    )
+
+
+def timm_vit(name: str = "vit_tiny_patch16_224", **options: Any) -> nn.Module:
+    import timm
+
+    torch.manual_seed(0)
+    config = dict(img_size=SIDE, patch_size=PATCH, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS, num_classes=CLASSES)
+    return _shaken(timm.create_model(name, **(config | options)))
+
+
+CLIPS: dict[str, Callable[[], nn.Module]] = {
+    "clip": clip,
+    "clip-quickgelu": lambda: clip(quick_gelu=True),
+    "clip-avg-norm-before": lambda: clip(pool_type="avg"),
+    "clip-avg-norm-after": lambda: clip(pool_type="avg", final_ln_after_pool=True),
+    "clip-tok-norm-after": lambda: clip(final_ln_after_pool=True),
+    "clip-layerscale": lambda: clip(ls_init_value=0.3),
+    "clip-no-ln-pre": lambda: clip(no_ln_pre=True),
+    "clip-patch-dropout": lambda: clip(patch_dropout=0.5),
+    "clip-sigmoid": lambda: clip(logit_bias=-3.0),
+    "clip-wide": lambda: clip(image_size=(32, 64)),
+}
+CLASSIFIERS: dict[str, Callable[[], nn.Module]] = {
+    "timm": timm_vit,
+    "timm-gap-norm-after": lambda: timm_vit(global_pool="avg"),
+    "timm-gap-norm-before": lambda: timm_vit(global_pool="avg", fc_norm=False),
+    "timm-gap-no-cls": lambda: timm_vit(global_pool="avg", class_token=False),
+    "timm-gap-prefix": lambda: timm_vit(global_pool="avg", pool_include_prefix=True),
+    "timm-token-fc-norm": lambda: timm_vit(fc_norm=True),
+    "timm-registers": lambda: timm_vit(reg_tokens=4),
+    "timm-registers-no-embed": lambda: timm_vit(reg_tokens=2, no_embed_class=True),
+    "timm-layerscale-qknorm": lambda: timm_vit(init_values=0.3, qk_norm=True),
+    "timm-pre-norm": lambda: timm_vit(pre_norm=True),
+    "timm-no-qkv-bias": lambda: timm_vit(qkv_bias=False),
+    "timm-dynamic-size": lambda: timm_vit(dynamic_img_size=True),
+    "timm-wide": lambda: timm_vit(img_size=(32, 64)),
+    "deit-distilled": lambda: timm_vit("deit_tiny_distilled_patch16_224"),
+}
+ALL = CLIPS | CLASSIFIERS
+
+
+def picture(height: int = 60, width: int = 80, seed: int = 0) -> np.ndarray:
+    """A coloured picture [H, W, 3] uint8 that is not square."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 10, width // 10, 3), dtype=np.uint8)
+    return noise.repeat(10, 0).repeat(10, 1)
+
+
+def directions(features: int, count: int = 3) -> list[np.ndarray]:
+    return list(np.random.default_rng(1).standard_normal((count, features)).astype(np.float32))
