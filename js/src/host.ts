@@ -2,13 +2,14 @@
 
 import type { AnyModel } from "@anywidget/types";
 import type { Host } from "./store/traits";
+import { onEnd } from "./store/watch";
 
 /** Wrap a model; its listeners end with `life`, also in hosts that do not drop them on their own. */
 export function hostOf(model: AnyModel, life: AbortSignal): Host {
   const listen = (event: string, run: (content: unknown) => void) => {
     // The model's `get` is read inside `run`: hosts disagree on what they pass to "change:" listeners.
     model.on(event, run);
-    life.addEventListener("abort", () => model.off(event, run));
+    onEnd(life, () => model.off(event, run));
   };
   return {
     read: (trait) => model.get(trait),

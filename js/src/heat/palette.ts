@@ -32,12 +32,12 @@ export interface Look {
 }
 
 /**
- * Alpha of a magnitude in [0, 1]: nothing where nothing is relevant, full from about three quarters on.
- * A constant alpha would hide the very picture that the map explains.
+ * Alpha of a magnitude in [0, 1]: nothing where nothing is relevant, then rising smoothly, full from 0.85 on.
+ * A constant alpha, or one that is quick to rise, would hide the very picture that the map explains.
  */
 export function alphaOf(magnitude: number): number {
-  const t = Math.min(Math.max(magnitude / 0.75, 0), 1);
-  return t * (2 - t);
+  const t = Math.min(Math.max(magnitude / 0.85, 0), 1);
+  return t * t * (3 - 2 * t);
 }
 
 /** 256 RGBA entries over the value range ([0, 1], or [-1, 1] where signed), packed little-endian. */

@@ -17,6 +17,7 @@ import {
   WireError,
 } from "../wire";
 import type { Host, Traits } from "./traits";
+import { onEnd } from "./watch";
 
 export const LATE_MS = 600;
 export const HELLO_MS = 3000;
@@ -87,7 +88,7 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
     }, ms);
     timers.add(timer);
   }
-  life.addEventListener("abort", () => timers.forEach(clearTimeout));
+  onEnd(life, () => timers.forEach(clearTimeout));
 
   function send(content: object, buffers?: ArrayBuffer[]): boolean {
     try {

@@ -24,7 +24,7 @@ import {
 } from "../wire";
 import { type Conversation, converse } from "./conversation";
 import { followTraits, type Host, type Traits, type View } from "./traits";
-import { watch } from "./watch";
+import { onEnd, watch } from "./watch";
 
 export type { Host } from "./traits";
 
@@ -46,8 +46,10 @@ export interface Painted {
 }
 
 export interface Store {
-  readonly traits: Traits;
-  readonly conversation: Pick<Conversation, "answer" | "phase" | "outdated" | "cancel" | "upload">;
+  /** A trait's current value, as a signal. */
+  readonly trait: Traits["get"];
+  readonly answer: Conversation["answer"];
+  readonly phase: Conversation["phase"];
   readonly picture: ReadonlySignal<Picture | null>;
   readonly pictureFault: ReadonlySignal<string>;
   /** Index of the active target, clamped. */
@@ -73,6 +75,8 @@ export interface Store {
   readonly peeking: Signal<boolean>;
   readonly painted: Signal<Painted>;
 
+  readonly cancel: Conversation["cancel"];
+  readonly upload: Conversation["upload"];
   set<N extends keyof View>(name: N, value: View[N]): void;
   select(index: number): void;
   add(target: Target): void;
@@ -94,6 +98,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
   const conversation = converse(host, () => traits, life);
   const traits: Traits = followTraits(host, () => conversation.tellView(), life);
   const { answer, phase } = conversation;
+  const trait = traits.get;
 
   // -- the picture ------------------------------------------------------------------------------------------
 
@@ -115,9 +120,9 @@ export function createStore(host: Host, life: AbortSignal): Store {
 
   // -- what is shown ----------------------------------------------------------------------------------------
 
-  const targets = traits.get("targets");
-  const active = computed(() => Math.min(traits.get("active").value, Math.max(targets.value.length - 1, 0)));
-  const kernelless = traits.get("_static");
+  const targets = trait("targets");
+  const active = computed(() => Math.min(trait("active").value, Math.max(targets.value.length - 1, 0)));
+  const kernelless = trait("_static");
   const spot = signal<Spot | null>(null);
   const peeking = signal(false);
   const painted = signal<Painted>({ what: "", ms: 0 });
@@ -149,7 +154,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
   const chosen = computed(() => {
     const all = answer.value?.layers ?? [];
     if (playing.value !== null) return all.slice(playing.value, playing.value + 1);
-    const wanted = traits.get("layers").value?.filter((layer) => all.includes(layer));
+    const wanted = trait("layers").value?.filter((layer) => all.includes(layer));
     if (wanted?.length) return wanted;
     return answer.value?.default === "last" ? all.slice(-1) : all;
   });
@@ -175,9 +180,9 @@ export function createStore(host: Host, life: AbortSignal): Store {
     return layerShares(stack.value, chosen.value);
   });
   const look = computed<Look>(() => ({
-    palette: answer.value?.signed ? "RdBu_r" : traits.get("colormap").value,
-    opacity: traits.get("opacity").value,
-    threshold: traits.get("threshold").value,
+    palette: answer.value?.signed ? "RdBu_r" : trait("colormap").value,
+    opacity: trait("opacity").value,
+    threshold: trait("threshold").value,
     signed: answer.value?.signed ?? false,
   }));
 
@@ -199,7 +204,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
   });
 
   const method = computed(() =>
-    traits.get("_catalogue").value.find(({ name }) => name === traits.get("method").value),
+    trait("_catalogue").value.find(({ name }) => name === trait("method").value),
   );
 
   // -- asking -----------------------------------------------------------------------------------------------
@@ -208,15 +213,15 @@ export function createStore(host: Host, life: AbortSignal): Store {
   let typing: ReturnType<typeof setTimeout> | undefined;
   /** The active index to go back to when a draft is dropped. */
   let before = 0;
-  life.addEventListener("abort", () => clearTimeout(typing));
+  onEnd(life, () => clearTimeout(typing));
 
   function ask(changes: { targets?: readonly Target[]; active?: number; method?: string; knobs?: Knobs }) {
     if (kernelless.peek()) return;
     conversation.ask({
       targets: targets.peek(),
       active: active.peek(),
-      method: traits.get("method").peek(),
-      knobs: traits.get("knobs").peek(),
+      method: trait("method").peek(),
+      knobs: trait("knobs").peek(),
       ...changes,
     });
   }
@@ -279,11 +284,14 @@ export function createStore(host: Host, life: AbortSignal): Store {
     ticking = undefined;
     playing.value = null;
   }
-  life.addEventListener("abort", finish);
+  onEnd(life, finish);
 
   const store: Store = {
-    traits,
-    conversation,
+    trait,
+    answer,
+    phase,
+    cancel: conversation.cancel,
+    upload: conversation.upload,
     picture,
     pictureFault,
     active,
@@ -365,11 +373,11 @@ export function createStore(host: Host, life: AbortSignal): Store {
       });
     },
     setMethod(name) {
-      if (name !== traits.get("method").peek()) ask({ method: name, knobs: {} });
+      if (name !== trait("method").peek()) ask({ method: name, knobs: {} });
     },
     setKnob(name, value) {
       const knob = method.peek()?.knobs.find((known) => known.name === name);
-      const { [name]: _, ...others } = traits.get("knobs").peek();
+      const { [name]: _, ...others } = trait("knobs").peek();
       ask({ knobs: value === knob?.default ? others : { ...others, [name]: value } });
     },
     resetKnobs: () => ask({ knobs: {} }),
@@ -379,7 +387,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
     },
     stepLayer(by) {
       const all = answer.peek()?.layers ?? [];
-      const current = traits.get("layers").peek() === null && playing.peek() === null ? null : chosen.peek();
+      const current = trait("layers").peek() === null && playing.peek() === null ? null : chosen.peek();
       const edge = current?.at(by > 0 ? -1 : 0);
       const at = edge === undefined ? (by > 0 ? 0 : all.length - 1) : all.indexOf(edge) + by;
       const layer = all[Math.min(Math.max(at, 0), all.length - 1)];
@@ -389,7 +397,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
       if (playing.peek() !== null) return stop();
       if (still) {
         const last = answer.peek()?.layers.at(-1);
-        const wrap = traits.get("layers").peek() !== null && chosen.peek().at(-1) === last;
+        const wrap = trait("layers").peek() !== null && chosen.peek().at(-1) === last;
         return wrap ? store.chooseLayers(null) : store.stepLayer(1);
       }
       if (!answer.peek()?.layers.length) return;

@@ -19,6 +19,7 @@ import {
   type Status,
   type Target,
 } from "../wire";
+import { onEnd } from "./watch";
 
 /** What the store needs of whatever hosts it. */
 export interface Host {
@@ -135,7 +136,7 @@ export function followTraits(host: Host, committed: () => void, life: AbortSigna
     settleTimer = setTimeout(adoptAll, SETTLE_MS + 1);
   }
 
-  life.addEventListener("abort", () => {
+  onEnd(life, () => {
     commit();
     clearTimeout(settleTimer);
   });

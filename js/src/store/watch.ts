@@ -1,6 +1,11 @@
 import { effect } from "@preact/signals-core";
 
+/** Run when the view ends. */
+export function onEnd(life: AbortSignal, run: () => void): void {
+  life.addEventListener("abort", run);
+}
+
 /** An effect that ends with the view. */
 export function watch(life: AbortSignal, run: () => void): void {
-  if (!life.aborted) life.addEventListener("abort", effect(run));
+  if (!life.aborted) onEnd(life, effect(run));
 }

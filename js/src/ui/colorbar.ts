@@ -13,7 +13,7 @@ export function colorbar(store: Store, life: AbortSignal): HTMLElement {
   const high = el("span", { class: "lg-end" });
   const element = el(
     "div",
-    { class: "lg-colorbar", "data-testid": "colorbar", role: "img" },
+    { class: "lg-colorbar", testid: "colorbar", role: "img" },
     low,
     el("span", { class: "lg-track" }, bar, cut, needle),
     high,
@@ -38,8 +38,8 @@ export function colorbar(store: Store, life: AbortSignal): HTMLElement {
     if (!heat) return;
     const bound = Math.max(Math.abs(heat.min), Math.abs(heat.max));
     const [from, to] = heat.signed ? [-bound, bound] : [heat.min, heat.max];
-    low.replaceChildren(el("b", {}, heat.signed ? "−1" : "0"), readable(from));
-    high.replaceChildren(el("b", {}, "1"), readable(to));
+    low.replaceChildren(el("b", {}, heat.signed ? "−1" : "0"), `raw ${readable(from)}`);
+    high.replaceChildren(el("b", {}, "1"), `raw ${readable(to)}`);
     element.setAttribute(
       "aria-label",
       `Scale: ${heat.signed ? "-1 to 1" : "0 to 1"}, raw values ${readable(from)} to ${readable(to)}`,
@@ -54,7 +54,7 @@ export function colorbar(store: Store, life: AbortSignal): HTMLElement {
 }
 
 export function readout(store: Store, life: AbortSignal): HTMLElement {
-  const element = el("output", { class: "lg-readout", "data-testid": "readout", "aria-live": "off" });
+  const element = el("output", { class: "lg-readout", testid: "readout", "aria-live": "off" });
   watch(life, () => {
     const heat = store.heat.value;
     const spot = store.spot.value;
@@ -67,7 +67,7 @@ export function readout(store: Store, life: AbortSignal): HTMLElement {
       return;
     }
     if (!spot || spot.row >= heat.rows || spot.col >= heat.cols) {
-      element.replaceChildren(el("span", { class: "lg-hint" }, "Point at a patch to read its value."));
+      element.replaceChildren("Point at a patch to read its value.");
       return;
     }
     const at = spot.row * heat.cols + spot.col;

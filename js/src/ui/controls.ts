@@ -2,21 +2,21 @@
 
 import { type Palette, SEQUENTIAL } from "../heat/palette";
 import type { Store } from "../store";
-import { el, watch } from "./element";
+import { button, el, icon, watch } from "./element";
 
 export function controls(store: Store, life: AbortSignal): HTMLElement {
   return el(
     "fieldset",
     { class: "lg-group lg-look" },
-    el("legend", {}, "Look"),
+    el("legend", { class: "lg-legend" }, "Look"),
     slider(store, "opacity", "Opacity", life),
     slider(store, "threshold", "Threshold", life),
-    el("div", { class: "lg-pair" }, colormap(store, life), smooth(store, life)),
+    el("div", { class: "lg-pair" }, colormap(store, life), smooth(store, life), peek(store, life)),
   );
 }
 
 function slider(store: Store, name: "opacity" | "threshold", title: string, life: AbortSignal): HTMLElement {
-  const value = store.traits.get(name);
+  const value = store.trait(name);
   const number = el("output", { class: "lg-number" });
   const input = el("input", {
     type: "range",
@@ -24,13 +24,12 @@ function slider(store: Store, name: "opacity" | "threshold", title: string, life
     max: 1,
     step: 0.01,
     class: "lg-range",
-    "data-testid": name,
+    testid: name,
     "aria-label": title,
     oninput: () => store.set(name, Number(input.value)),
   });
   watch(life, () => {
     input.value = String(value.value);
-    input.style.setProperty("--lg-at", String(value.value));
     number.textContent = value.value.toFixed(2);
   });
   return el("label", { class: "lg-slider" }, el("span", {}, title), input, number);
@@ -41,7 +40,7 @@ function colormap(store: Store, life: AbortSignal): HTMLElement {
     "select",
     {
       class: "lg-select",
-      "data-testid": "colormap",
+      testid: "colormap",
       "aria-label": "Colours",
       onchange: () => store.set("colormap", select.value as Palette),
     },
@@ -49,7 +48,7 @@ function colormap(store: Store, life: AbortSignal): HTMLElement {
   );
   watch(life, () => {
     const signed = store.look.value.signed;
-    select.value = store.traits.get("colormap").value;
+    select.value = store.trait("colormap").value;
     select.disabled = signed;
     select.title = signed ? "A signed map keeps red for and blue against, white at zero" : "Colours";
   });
@@ -59,16 +58,34 @@ function colormap(store: Store, life: AbortSignal): HTMLElement {
 function smooth(store: Store, life: AbortSignal): HTMLElement {
   const input = el("input", {
     type: "checkbox",
-    "data-testid": "smooth",
+    testid: "smooth",
     onchange: () => store.set("smooth", input.checked),
   });
   watch(life, () => {
-    input.checked = store.traits.get("smooth").value;
+    input.checked = store.trait("smooth").value;
   });
   return el(
     "label",
     { class: "lg-check", title: "Interpolate between patches; off shows the patches as they are" },
     input,
     "Smooth",
+  );
+}
+
+function peek(store: Store, life: AbortSignal): HTMLElement {
+  const end = () => {
+    store.peeking.value = false;
+  };
+  for (const type of ["pointerup", "pointercancel", "blur"]) addEventListener(type, end, { signal: life });
+  return button(
+    {
+      class: "lg-button",
+      title: "Hold to see the picture alone (hold Space on the picture)",
+      onpointerdown: () => {
+        store.peeking.value = true;
+      },
+    },
+    icon("eye"),
+    "Hold to peek",
   );
 }

@@ -1,26 +1,30 @@
 // The little DOM that the controls need. Data reaches the page as text nodes and attributes only.
 
-export { watch } from "../store/watch";
+export { onEnd, watch } from "../store/watch";
 
 type Child = Node | string | null | undefined | false;
 type Value = string | number | boolean | null | undefined | ((event: never) => void);
+type Props = Readonly<Record<string, Value>>;
 
-/** Create an element: "on..." functions are listeners, true is an empty attribute, false and null are none. */
+/** Create an element: functions are listeners ("onclick"), `testid` is data-testid; see `set` for the rest. */
 export function el<K extends keyof HTMLElementTagNameMap>(
   tag: K,
-  props: Readonly<Record<string, Value>> = {},
+  props: Props = {},
   ...children: Child[]
 ): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value as EventListener);
-    else set(element, name, value);
+    else set(element, name === "testid" ? "data-testid" : name, value);
   }
   element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
-/** Set or remove one attribute. */
+/** A button that submits nothing. */
+export const button = (props: Props, ...children: Child[]) => el("button", { type: "button", ...props }, ...children);
+
+/** Set one attribute: true is an empty one, false and null remove it. */
 export function set(element: Element, name: string, value: string | number | boolean | null | undefined) {
   if (value === false || value === null || value === undefined) element.removeAttribute(name);
   else element.setAttribute(name, value === true ? "" : String(value));

@@ -1,6 +1,6 @@
 // The list of keys.
 
-import { el, set } from "./element";
+import { button, el, set } from "./element";
 import { KEYS } from "./keys";
 
 export function help(): { button: HTMLElement; panel: HTMLElement; toggle(open?: boolean): boolean } {
@@ -13,10 +13,8 @@ export function help(): { button: HTMLElement; panel: HTMLElement; toggle(open?:
     el("h3", { class: "lg-legend" }, "Keys"),
     el("dl", {}, ...rows),
   );
-  const button = el(
-    "button",
+  const opener = button(
     {
-      type: "button",
       class: "lg-button lg-square",
       title: "Keys (?)",
       "aria-label": "Keys",
@@ -29,8 +27,8 @@ export function help(): { button: HTMLElement; panel: HTMLElement; toggle(open?:
   function toggle(open = panel.hidden): boolean {
     const changed = panel.hidden === open;
     panel.hidden = !open;
-    set(button, "aria-expanded", String(open));
+    set(opener, "aria-expanded", String(open));
     return changed;
   }
-  return { button, panel, toggle };
+  return { button: opener, panel, toggle };
 }

@@ -52,13 +52,6 @@ export function installKeys(
   listen("focusout", () => {
     store.peeking.value = false;
   });
-  listen("paste", (event) => {
-    const file = event.clipboardData?.files[0];
-    if (!file || store.kernelless.peek()) return;
-    event.preventDefault();
-    event.stopPropagation();
-    void store.conversation.upload(file);
-  });
 
   function act(event: KeyboardEvent): boolean {
     const { key } = event;
@@ -75,7 +68,7 @@ export function installKeys(
   }
 
   function nudgeOpacity(by: number) {
-    const value = store.traits.get("opacity").peek() + by;
+    const value = store.trait("opacity").peek() + by;
     store.set("opacity", Math.round(100 * Math.min(Math.max(value, 0), 1)) / 100);
   }
 }

@@ -2,7 +2,7 @@
 
 import type { Store } from "../store";
 import type { Knob, KnobValue } from "../wire";
-import { el, watch } from "./element";
+import { button, el, watch } from "./element";
 
 export function methods(store: Store, life: AbortSignal): HTMLElement {
   const group = `lg-${Math.random().toString(36).slice(2)}`;
@@ -11,8 +11,8 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
   const paper = el("p", { class: "lg-paper" });
   const knobs = el("div", { class: "lg-knobs" });
   const details = el("details", { class: "lg-details" }, el("summary", {}, "Options"), knobs);
-  const catalogue = store.traits.get("_catalogue");
-  const chosen = store.traits.get("method");
+  const catalogue = store.trait("_catalogue");
+  const chosen = store.trait("method");
 
   watch(life, () => {
     row.replaceChildren(
@@ -24,7 +24,7 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
           name: group,
           value: name,
           class: "lg-cover",
-          "data-testid": `method-${name}`,
+          testid: `method-${name}`,
           disabled: blocked && name !== chosen.peek(),
           onchange: () => store.setMethod(name),
         });
@@ -53,7 +53,7 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
 
   watch(life, () => {
     const method = store.method.value;
-    const values = store.traits.get("knobs").value;
+    const values = store.trait("knobs").value;
     const focused = (knobs.getRootNode() as Document | ShadowRoot).activeElement;
     const again =
       focused instanceof HTMLElement && knobs.contains(focused) ? focused.dataset.knob : undefined;
@@ -65,9 +65,8 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
       ),
     );
     if (Object.keys(values).length) {
-      const reset = el(
-        "button",
-        { type: "button", class: "lg-link", onclick: store.resetKnobs },
+      const reset = button(
+        { class: "lg-link", onclick: store.resetKnobs },
         "Back to the defaults",
       );
       knobs.append(reset);
@@ -78,7 +77,7 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
   return el(
     "fieldset",
     { class: "lg-group lg-methods" },
-    el("legend", {}, "Method"),
+    el("legend", { class: "lg-legend" }, "Method"),
     row,
     about,
     paper,

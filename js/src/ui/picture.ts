@@ -1,10 +1,11 @@
-// The picture with the map over it: what is looked at, pointed at, dropped on and peeked under.
+// The picture with the map over it: what is looked at, pointed at and peeked under.
 
 import type { ReadonlySignal } from "@preact/signals-core";
 import { spotAt, stageOf, within } from "../heat/frame";
 import { markOf, type Store } from "../store";
-import { el, icon, set, watch } from "./element";
+import { el, onEnd, set, watch } from "./element";
 import { drawHeat } from "./raster";
+import { takeDrops } from "./upload";
 
 /** Backing-store pixels of the longer side; beyond it a smooth map gains nothing. */
 const FINEST = 768;
@@ -23,7 +24,7 @@ export function picture(
   life: AbortSignal,
 ): HTMLElement {
   const base = el("canvas", { class: "lg-base", "aria-hidden": "true" });
-  const heat = el("canvas", { class: "lg-heat", "data-testid": "heat", role: "img" });
+  const heat = el("canvas", { class: "lg-heat", testid: "heat", role: "img" });
   const patch = el("div", { class: "lg-patch", hidden: true });
   const frame = el("div", { class: "lg-window" }, heat, patch);
   const empty = el("p", { class: "lg-empty" });
@@ -31,7 +32,7 @@ export function picture(
     "div",
     {
       class: "lg-stage",
-      "data-testid": "picture",
+      testid: "picture",
       tabindex: 0,
       role: "group",
       "aria-label":
@@ -72,7 +73,7 @@ export function picture(
   function paint() {
     frameRequest = 0;
     const map = store.heat.peek();
-    const answer = store.conversation.answer.peek();
+    const answer = store.answer.peek();
     heat.hidden = !map || map.flat;
     if (!map || !answer) return;
     const started = performance.now();
@@ -90,7 +91,7 @@ export function picture(
 
   /** Canvas pixels: one for each patch, or what the screen resolves where the map is smooth. */
   function backing(cols: number, rows: number): [number, number] {
-    if (!store.traits.get("smooth").peek()) return [cols, rows];
+    if (!store.trait("smooth").peek()) return [cols, rows];
     const { width, height } = frame.getBoundingClientRect();
     if (width === 0 || height === 0) return [0, 0];
     const scale = Math.min(devicePixelRatio, FINEST / Math.max(width, height));
@@ -102,7 +103,7 @@ export function picture(
   };
   const resized = new ResizeObserver(repaint);
   resized.observe(frame);
-  life.addEventListener("abort", () => {
+  onEnd(life, () => {
     resized.disconnect();
     cancelAnimationFrame(frameRequest);
   });
@@ -110,8 +111,8 @@ export function picture(
   watch(life, () => {
     store.heat.value;
     store.look.value;
-    store.conversation.answer.value;
-    set(heat, "data-flat-cells", !store.traits.get("smooth").value);
+    store.answer.value;
+    set(heat, "data-flat-cells", !store.trait("smooth").value);
     repaint();
   });
 
@@ -123,15 +124,11 @@ export function picture(
     base.hidden = frame.hidden = !shown || !image;
     empty.hidden = !!shown && !!image && !fault.value;
     empty.textContent = fault.value || (shown ? "" : emptyWords(store));
-    if (!shown || !image) {
-      stage.style.setProperty("--lg-aspect", "1.6");
-      return;
-    }
+    if (!shown || !image) return;
     base.width = image.width;
     base.height = image.height;
     base.getContext("2d")?.drawImage(image, 0, 0);
     const stageBox = stageOf(shown.original, shown.window);
-    stage.style.setProperty("--lg-aspect", String((stageBox[2] - stageBox[0]) / (stageBox[3] - stageBox[1])));
     place(base, within([0, 0, ...shown.original], stageBox));
     place(frame, within(shown.window, stageBox));
   });
@@ -153,7 +150,8 @@ export function picture(
     set(stage, "data-absent", store.entry.value?.supported === false);
   });
 
-  return el("div", { class: "lg-picture" }, stage, toolbar(store, stage, life));
+  takeDrops(stage, store, life);
+  return stage;
 }
 
 const emptyWords = (store: Store) =>
@@ -169,67 +167,4 @@ function place(element: HTMLElement, [left, top, width, height]: readonly [numbe
     width: percent(width),
     height: percent(height),
   });
-}
-
-/** Choosing, dropping and pasting a picture; holding the map away. */
-function toolbar(store: Store, stage: HTMLElement, life: AbortSignal): HTMLElement {
-  const { upload } = store.conversation;
-  const send = (files: FileList | undefined | null) => {
-    const file = files?.[0];
-    if (file) void upload(file);
-    return !!file;
-  };
-  const input = el("input", {
-    type: "file",
-    accept: "image/*",
-    class: "lg-cover",
-    "data-testid": "upload",
-    "aria-label": "Choose a picture",
-    title: "Choose a picture (or drop or paste one)",
-    onchange: () => {
-      send(input.files);
-      input.value = "";
-    },
-  });
-  const hold = el(
-    "button",
-    {
-      type: "button",
-      class: "lg-tool",
-      title: "Hold to see the picture alone (Space)",
-      onpointerdown: () => {
-        store.peeking.value = true;
-      },
-    },
-    icon("eye"),
-    "Hold to peek",
-  );
-  for (const event of ["pointerup", "pointercancel", "blur"]) {
-    addEventListener(event, () => (store.peeking.value = false), { signal: life });
-  }
-  watch(life, () => {
-    input.disabled = store.kernelless.value;
-    input.title = store.kernelless.value
-      ? "Another picture needs a running kernel"
-      : "Choose a picture (or drop or paste one)";
-  });
-
-  // Shown while a file hovers over the stage; JupyterLab must not see the drop.
-  const over = (event: DragEvent) => {
-    if (!event.dataTransfer?.types.includes("Files") || store.kernelless.peek()) return;
-    event.preventDefault();
-    event.stopPropagation();
-    set(stage, "data-dropping", event.type !== "dragleave" && event.type !== "drop");
-    if (event.type === "drop") send(event.dataTransfer.files);
-  };
-  for (const event of ["dragenter", "dragover", "dragleave", "drop"] as const) {
-    stage.addEventListener(event, over, { signal: life });
-  }
-
-  return el(
-    "div",
-    { class: "lg-tools" },
-    el("label", { class: "lg-tool" }, input, icon("image"), "Picture …"),
-    hold,
-  );
 }

@@ -3,7 +3,7 @@
 import { readable } from "../heat/describe";
 import type { Store } from "../store";
 import { keyOf, labelOf, type Target } from "../wire";
-import { el, icon, set, watch } from "./element";
+import { button, el, icon, set, watch } from "./element";
 import { typeahead } from "./typeahead";
 
 export function prompts(store: Store, life: AbortSignal): HTMLElement {
@@ -14,7 +14,7 @@ export function prompts(store: Store, life: AbortSignal): HTMLElement {
 /** A row of prompts or classes: radio buttons in all but looks, each with a button that removes it. */
 function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTMLElement {
   const row = el("div", { class: "lg-chips", role: "radiogroup", "aria-label": "Prompts", hidden: true });
-  const targets = store.traits.get("targets");
+  const targets = store.trait("targets");
   const indexOf = (event: Event) => {
     const chip = (event.target as Element).closest<HTMLElement>("[data-index]");
     return chip ? Number(chip.dataset.index) : -1;
@@ -36,7 +36,7 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
   function mark() {
     const active = store.active.value;
     const answered = new Map(
-      store.conversation.answer.value?.entries.map((entry) => [keyOf(entry.target), entry]) ?? [],
+      store.answer.value?.entries.map((entry) => [keyOf(entry.target), entry]) ?? [],
     );
     for (const [i, target] of targets.value.entries()) {
       const radio = row.children[i]?.querySelector("[role=radio]");
@@ -77,25 +77,24 @@ function chip(target: Target, index: number, draft: boolean, fixed: boolean): HT
   const label = labelOf(target);
   return el(
     "span",
-    { class: "lg-chip", "data-testid": "chip", "data-index": index, "data-draft": draft, title: label },
-    el(
-      "button",
-      { type: "button", role: "radio", "aria-label": label },
+    { class: "lg-chip", testid: "chip", "data-index": index, "data-draft": draft, title: label },
+    button(
+      { role: "radio", "aria-label": label },
       el("bdi", {}, label || "(empty prompt)"),
       el("span", { class: "lg-number", "aria-hidden": "true" }),
     ),
     !fixed &&
-      el("button", { type: "button", class: "lg-remove", "aria-label": `Remove ${label}` }, icon("close")),
+      button({ class: "lg-remove", "aria-label": `Remove ${label}` }, icon("close")),
   );
 }
 
 /** The box: free text where the model takes prompts, else its classes. */
 function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edit(at: number): void } {
-  const model = store.traits.get("_model");
+  const model = store.trait("_model");
   const input = el("input", {
     type: "text",
     class: "lg-text",
-    "data-testid": "prompt",
+    testid: "prompt",
     dir: "auto",
     spellcheck: "false",
     enterkeyhint: "done",
@@ -150,7 +149,7 @@ function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edi
   return {
     element: form,
     edit(at) {
-      const target = store.traits.get("targets").peek()[at];
+      const target = store.trait("targets").peek()[at];
       if (target?.kind !== "text") return;
       store.editChip(at);
       input.value = target.text;
@@ -161,14 +160,14 @@ function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edi
 }
 
 function targetFor(store: Store, name: string): Target {
-  const { prompts: free, classes } = store.traits.get("_model").peek();
+  const { prompts: free, classes } = store.trait("_model").peek();
   return free ? { kind: "text", text: name } : { kind: "class", index: classes.indexOf(name), name };
 }
 
 /** Add the class that the words name: exactly, or as the only one that contains them. */
 function addClass(store: Store, words: string): boolean {
   const wanted = words.trim().toLowerCase();
-  const { classes } = store.traits.get("_model").peek();
+  const { classes } = store.trait("_model").peek();
   const exact = classes.findIndex((name) => name.toLowerCase() === wanted);
   const near = classes.flatMap((name, i) => (wanted && name.toLowerCase().includes(wanted) ? [i] : []));
   const index = exact >= 0 ? exact : near[0];

@@ -1,9 +1,10 @@
 // The page of one view: where each control goes.
 
+import { height, stageOf, width } from "../heat/frame";
 import type { Store } from "../store";
 import { colorbar, readout } from "./colorbar";
 import { controls } from "./controls";
-import { el, set, watch } from "./element";
+import { el, onEnd, set, watch } from "./element";
 import { help } from "./help";
 import { installKeys } from "./keys";
 import { methods } from "./methods";
@@ -13,6 +14,7 @@ import { decodedPicture } from "./raster";
 import { predictions, score } from "./score";
 import { scrubber } from "./scrubber";
 import { announcer, status } from "./status";
+import { chooser, takePastes } from "./upload";
 
 export function mount(parent: HTMLElement, store: Store, life: AbortSignal): void {
   const { bitmap, fault } = decodedPicture(store, life);
@@ -21,7 +23,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
     "div",
     {
       class: "legrad",
-      "data-testid": "legrad",
+      testid: "legrad",
       // JupyterLab's shortcuts would otherwise take the arrows from sliders and insert cells on "b".
       "data-lm-suppress-shortcuts": "true",
       tabindex: -1,
@@ -31,26 +33,22 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
     el(
       "div",
       { class: "lg-body" },
-      el("header", { class: "lg-top" }, prompts(store, life), keys.button),
+      el("header", { class: "lg-top" }, prompts(store, life), chooser(store, life), keys.button),
       keys.panel,
       el(
-        "div",
-        { class: "lg-main" },
-        el(
-          "section",
-          { class: "lg-view", "aria-label": "Heatmap" },
-          picture(store, bitmap, fault, life),
-          colorbar(store, life),
-          readout(store, life),
-        ),
-        el(
-          "aside",
-          { class: "lg-side" },
-          score(store, life),
-          predictions(store, life),
-          methods(store, life),
-          controls(store, life),
-        ),
+        "section",
+        { class: "lg-view", "aria-label": "Heatmap" },
+        picture(store, bitmap, fault, life),
+        colorbar(store, life),
+        readout(store, life),
+      ),
+      el(
+        "aside",
+        { class: "lg-side" },
+        score(store, life),
+        predictions(store, life),
+        methods(store, life),
+        controls(store, life),
       ),
       scrubber(store, bitmap, life),
       status(store, life),
@@ -58,6 +56,12 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
     ),
   );
   installKeys(root, store, keys.toggle, life);
+  takePastes(root, store, life);
+  watch(life, () => {
+    const shown = store.picture.value;
+    const stage = shown ? stageOf(shown.original, shown.window) : ([0, 0, 3, 2] as const);
+    root.style.setProperty("--lg-aspect", String(width(stage) / height(stage)));
+  });
   watch(life, () => {
     const { what, ms } = store.painted.value;
     if (!what) return;
@@ -66,7 +70,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
   });
   watch(life, () => set(root, "data-outdated", store.outdated.value));
   parent.append(root);
-  life.addEventListener("abort", () => root.remove());
+  onEnd(life, () => root.remove());
 }
 
 /** A view that could not be drawn says so. */
@@ -75,7 +79,7 @@ export function fail(parent: HTMLElement, error: unknown): void {
   parent.append(
     el(
       "div",
-      { class: "legrad", "data-testid": "legrad", role: "alert" },
+      { class: "legrad", testid: "legrad", role: "alert" },
       el(
         "p",
         { class: "lg-failed" },

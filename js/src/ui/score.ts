@@ -4,7 +4,7 @@ import { readable } from "../heat/describe";
 import type { Store } from "../store";
 import type { Entry, Prediction, Target } from "../wire";
 import { keyOf } from "../wire";
-import { el, set, watch } from "./element";
+import { button, el, set, watch } from "./element";
 
 /** A probability for reading: two digits, and never a false 0 or 1. */
 export function probability(p: number): string {
@@ -14,7 +14,7 @@ export function probability(p: number): string {
 }
 
 export function score(store: Store, life: AbortSignal): HTMLElement {
-  const element = el("section", { class: "lg-score-card", "data-testid": "score", "aria-label": "Score" });
+  const element = el("section", { class: "lg-score-card", testid: "score", "aria-label": "Score" });
   watch(life, () => {
     const entry = store.entry.value;
     element.hidden = !entry;
@@ -31,7 +31,7 @@ export function score(store: Store, life: AbortSignal): HTMLElement {
 /** The one layer that is shown on its own, with its position; null for a merged map. */
 function chosenLayer(store: Store): { layer: number; at: number } | null {
   const chosen = store.chosen.value;
-  const layers = store.conversation.answer.value?.layers ?? [];
+  const layers = store.answer.value?.layers ?? [];
   return chosen.length === 1 && layers.length > 1
     ? { layer: chosen[0]!, at: layers.indexOf(chosen[0]!) }
     : null;
@@ -56,8 +56,8 @@ function numbers(entry: Entry, single: { layer: number; at: number } | null): HT
 }
 
 function meter(p: number): HTMLElement {
-  const bar = el("div", { class: "lg-meter", "aria-hidden": "true" }, el("span"));
-  bar.style.setProperty("--lg-p", String(p));
+  const bar = el("span", { class: "lg-meter", "aria-hidden": "true" });
+  bar.style.setProperty("--lg-part", String(p));
   return bar;
 }
 
@@ -86,22 +86,20 @@ export function predictions(store: Store, life: AbortSignal): HTMLElement {
   const of = el("span", { class: "lg-of" });
   const element = el(
     "section",
-    { class: "lg-group", "data-testid": "predictions", "aria-label": "Predictions" },
+    { class: "lg-group", testid: "predictions", "aria-label": "Predictions" },
     el("h3", { class: "lg-legend" }, "The model's top guesses", of),
     list,
   );
   watch(life, () => {
-    const answer = store.conversation.answer.value;
+    const answer = store.answer.value;
     element.hidden = !answer?.predictions.length;
     of.textContent = answer?.predictionsOf ? ` · ${answer.predictionsOf}` : "";
     const active = store.entry.value && keyOf(store.entry.value.target);
     list.replaceChildren(
       ...(answer?.predictions ?? []).map((guess) => {
-        const target = targetOf(guess, store.traits.get("_model").value.prompts);
-        const button = el(
-          "button",
+        const target = targetOf(guess, store.trait("_model").value.prompts);
+        const guessed = button(
           {
-            type: "button",
             "aria-pressed": String(keyOf(target) === active),
             disabled: store.kernelless.value,
             onclick: () => store.add(target),
@@ -110,7 +108,7 @@ export function predictions(store: Store, life: AbortSignal): HTMLElement {
           meter(guess.probability),
           el("span", { class: "lg-number" }, probability(guess.probability)),
         );
-        return el("li", {}, button);
+        return el("li", {}, guessed);
       }),
     );
     set(element, "aria-busy", String(store.outdated.value));

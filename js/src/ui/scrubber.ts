@@ -3,7 +3,7 @@
 import type { ReadonlySignal } from "@preact/signals-core";
 import { nameLayers, readable } from "../heat/describe";
 import type { Store } from "../store";
-import { el, icon, set, watch } from "./element";
+import { button, el, icon, onEnd, set, watch } from "./element";
 import { still } from "./keys";
 import { drawHeat } from "./raster";
 
@@ -14,7 +14,7 @@ export function scrubber(
   bitmap: ReadonlySignal<ImageBitmap | null>,
   life: AbortSignal,
 ): HTMLElement {
-  const { answer } = store.conversation;
+  const { answer } = store;
   const strip = el("div", {
     class: "lg-strip",
     role: "listbox",
@@ -23,16 +23,14 @@ export function scrubber(
     "aria-multiselectable": "true",
     "aria-orientation": "horizontal",
   });
-  const all = el("button", {
-    type: "button",
+  const all = button({
     class: "lg-button",
-    "data-testid": "all-layers",
+    testid: "all-layers",
     onclick: () => store.chooseLayers(null),
   });
-  const play = el("button", {
-    type: "button",
+  const play = button({
     class: "lg-button lg-square",
-    "data-testid": "play",
+    testid: "play",
     onclick: () => store.togglePlay(still()),
   });
   const element = el(
@@ -84,12 +82,13 @@ export function scrubber(
     bitmap.value;
     drawing ||= requestAnimationFrame(draw);
   });
-  life.addEventListener("abort", () => cancelAnimationFrame(drawing));
+  onEnd(life, () => cancelAnimationFrame(drawing));
 
   watch(life, () => {
     const { layers = [], merge } = answer.value ?? {};
     const scores = store.entry.value?.layerScores ?? [];
     const heats = store.layerHeats.value;
+    const most = Math.max(...store.shares.value, Number.MIN_VALUE);
     for (const [i, layer] of layers.entries()) {
       const item = strip.children[i]!;
       const score = scores[i] ?? null;
@@ -99,7 +98,7 @@ export function scrubber(
       set(item, "aria-selected", chosen ? "true" : "false");
       set(item, "data-flat", flat);
       item.querySelector(".lg-score")!.textContent = flat ? "flat" : score === null ? "" : readable(score);
-      item.querySelector<HTMLElement>(".lg-share")!.style.setProperty("--lg-share", share.toFixed(3));
+      item.querySelector<HTMLElement>(".lg-share")!.style.setProperty("--lg-part", (share / most).toFixed(3));
       const parts = [
         `layer ${layer}`,
         score !== null && `score ${readable(score)}`,
@@ -113,7 +112,7 @@ export function scrubber(
 
   watch(life, () => {
     const { layers = [], default: rule } = answer.value ?? {};
-    const isDefault = store.traits.get("layers").value === null && store.playing.value === null;
+    const isDefault = store.trait("layers").value === null && store.playing.value === null;
     all.textContent = rule === "last" ? `Last layer (${layers.at(-1)})` : `All ${layers.length} layers`;
     set(all, "aria-pressed", String(isDefault));
     const playing = store.playing.value !== null;
@@ -150,7 +149,7 @@ export function scrubber(
   let head: number | null = null;
   strip.addEventListener("keydown", (event) => {
     const layers = answer.peek()?.layers ?? [];
-    const current = store.traits.get("layers").peek() ? store.chosen.peek() : null;
+    const current = store.trait("layers").peek() ? store.chosen.peek() : null;
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (step === undefined && event.key !== "Home" && event.key !== "End") return;
     event.preventDefault();
@@ -177,10 +176,10 @@ export function scrubber(
 function thumbnail(layer: number): HTMLElement {
   return el(
     "div",
-    { class: "lg-layer", role: "option", "data-testid": "layer", "data-layer": layer },
+    { class: "lg-layer", role: "option", testid: "layer", "data-layer": layer },
     el("canvas", { "aria-hidden": "true" }),
     el("span", { class: "lg-share" }),
-    el("span", { class: "lg-layer-text" }, el("b", {}, String(layer)), el("span", { class: "lg-score" })),
+    el("p", {}, el("b", {}, String(layer)), el("span", { class: "lg-score" })),
   );
 }
 
@@ -188,7 +187,7 @@ function thumbnail(layer: number): HTMLElement {
 function caption(store: Store, life: AbortSignal): HTMLElement {
   const text = el("p", { class: "lg-caption" });
   watch(life, () => {
-    const answer = store.conversation.answer.value;
+    const answer = store.answer.value;
     const entry = store.entry.value;
     if (!answer || !entry) return;
     const chosen = store.chosen.value;

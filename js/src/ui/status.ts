@@ -1,25 +1,23 @@
 // One line on what is going on, with the way out of it; and the same for those who listen.
 
 import type { Store } from "../store";
-import { el, set, watch } from "./element";
+import { button, el, onEnd, set, watch } from "./element";
 
 const SPOKEN_EVERY_MS = 1000;
 
 export function status(store: Store, life: AbortSignal): HTMLElement {
-  const { phase, cancel } = store.conversation;
+  const { phase, cancel } = store;
   const dot = el("span", { class: "lg-dot", "aria-hidden": "true" });
   const words = el("span", { class: "lg-words" });
   const bar = el("progress", { class: "lg-progress", max: 1 });
-  const stop = el(
-    "button",
-    { type: "button", class: "lg-button", "data-testid": "cancel", onclick: cancel },
+  const stop = button({ class: "lg-button", testid: "cancel", onclick: cancel },
     "Cancel",
   );
   const trace = el("pre", { tabindex: 0 });
   const details = el("details", { class: "lg-details lg-trace" }, el("summary", {}, "Traceback"), trace);
   const element = el(
     "footer",
-    { class: "lg-status", "data-testid": "status" },
+    { class: "lg-status", testid: "status" },
     el("div", { class: "lg-status-line" }, dot, words, bar, stop),
     details,
   );
@@ -39,13 +37,13 @@ export function status(store: Store, life: AbortSignal): HTMLElement {
 
 /** Status and description for screen readers: at most once a second, and only the last word. */
 export function announcer(store: Store, life: AbortSignal): HTMLElement {
-  const described = el("p", { class: "lg-sr", "data-testid": "describe" });
-  const live = el("p", { class: "lg-sr", role: "status", "aria-live": "polite" });
+  const described = el("p", { testid: "describe" });
+  const live = el("p", { role: "status", "aria-live": "polite" });
   let timer: ReturnType<typeof setTimeout> | undefined;
   let said = store.description.peek();
   watch(life, () => {
     described.textContent = store.description.value;
-    const { kind, message } = store.conversation.phase.value;
+    const { kind, message } = store.phase.value;
     const words = kind === "idle" ? store.description.value : message;
     clearTimeout(timer);
     timer = setTimeout(() => {
@@ -54,6 +52,6 @@ export function announcer(store: Store, life: AbortSignal): HTMLElement {
       live.textContent = words;
     }, SPOKEN_EVERY_MS);
   });
-  life.addEventListener("abort", () => clearTimeout(timer));
-  return el("div", {}, described, live);
+  onEnd(life, () => clearTimeout(timer));
+  return el("div", { class: "lg-sr" }, described, live);
 }

@@ -1,0 +1,55 @@
+// Three ways for a picture to come in: chosen, dropped, pasted.
+
+import type { Store } from "../store";
+import { el, icon, set, watch } from "./element";
+
+export function chooser(store: Store, life: AbortSignal): HTMLElement {
+  const input = el("input", {
+    type: "file",
+    accept: "image/*",
+    class: "lg-cover",
+    testid: "upload",
+    "aria-label": "Choose a picture",
+    onchange: () => {
+      send(store, input.files);
+      input.value = "";
+    },
+  });
+  watch(life, () => {
+    input.disabled = store.kernelless.value;
+    input.title = input.disabled ? "Another picture needs a running kernel" : "Choose, drop or paste a picture";
+  });
+  return el("label", { class: "lg-button lg-choose" }, input, el("span", {}, icon("image"), "Picture"));
+}
+
+function send(store: Store, files: FileList | null | undefined): boolean {
+  const file = files?.[0];
+  if (!file || store.kernelless.peek()) return false;
+  void store.upload(file);
+  return true;
+}
+
+/** Files dropped on `stage`. JupyterLab must not see them, or it would upload them to the server's folder. */
+export function takeDrops(stage: HTMLElement, store: Store, life: AbortSignal): void {
+  const over = (event: DragEvent) => {
+    const files = event.dataTransfer;
+    if (!files?.types.includes("Files") || store.kernelless.peek()) return;
+    event.preventDefault();
+    event.stopPropagation();
+    set(stage, "data-dropping", event.type === "dragenter" || event.type === "dragover");
+    if (event.type === "drop") send(store, files.files);
+  };
+  for (const type of ["dragenter", "dragover", "dragleave", "drop"] as const) {
+    stage.addEventListener(type, over, { signal: life });
+  }
+}
+
+/** Pictures pasted while the focus is anywhere in `root`; pasted text goes where it always goes. */
+export function takePastes(root: HTMLElement, store: Store, life: AbortSignal): void {
+  const paste = (event: ClipboardEvent) => {
+    if (!send(store, event.clipboardData?.files)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  root.addEventListener("paste", paste, { signal: life });
+}
