@@ -1,10 +1,11 @@
 // Bundles src/index.ts (and the CSS it imports) into legrad_widget/static/widget.{js,css}.
 // The bundle is stored with every widget in every saved notebook, so its size is a budget, not a wish.
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
 const BUDGET_BYTES = 70_000;
+const LOCAL_NAME = /\blg-[a-z]+(-[a-z]+)*\b/g;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const watch = process.argv.includes("--watch");
 
@@ -22,11 +23,28 @@ const options = {
   logLevel: watch ? "info" : "warning",
 };
 
+/** Class names and custom properties are written out in the sources ("lg-...") and numbered in the bundle. */
+function shortenNames(files) {
+  const texts = files.map((file) => readFileSync(file, "utf8"));
+  const uses = new Map();
+  for (const [name] of texts.join().matchAll(LOCAL_NAME)) uses.set(name, (uses.get(name) ?? 0) + 1);
+  const byUse = [...uses.keys()].sort((a, b) => uses.get(b) - uses.get(a));
+  const short = new Map(byUse.map((name, i) => [name, `lg${i.toString(36)}`]));
+  files.forEach((file, i) => {
+    writeFileSync(
+      file,
+      texts[i].replace(LOCAL_NAME, (name) => short.get(name)),
+    );
+  });
+}
+
 if (watch) {
   await (await esbuild.context(options)).watch();
 } else {
   await esbuild.build(options);
-  const bytes = ["widget.js", "widget.css"].map((name) => readFileSync(`${options.outdir}/${name}`).length);
+  const files = ["widget.js", "widget.css"].map((name) => `${options.outdir}/${name}`);
+  shortenNames(files);
+  const bytes = files.map((file) => readFileSync(file).length);
   const total = bytes[0] + bytes[1];
   console.log(`widget.js ${bytes[0]} + widget.css ${bytes[1]} = ${total} bytes (budget ${BUDGET_BYTES})`);
   if (total > BUDGET_BYTES) {

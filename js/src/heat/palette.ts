@@ -8,15 +8,15 @@ export type Palette = keyof typeof TABLES;
 /** Sequential maps a person can choose; all perceptually ordered. Signed maps always use RdBu_r. */
 export const SEQUENTIAL = ["inferno", "viridis", "cividis", "magma", "gray"] as const satisfies Palette[];
 
-/** 256 RGB triples of `name`: the first colour, then two differences of -3 to 5 in each character. */
+/** 256 RGB triples of `name`, rebuilt from the first two and the second differences (see js/palettes.py). */
 export function table(name: Palette): Uint8Array {
-  const { first, steps } = TABLES[name];
+  const { start, low, span, per, bends } = TABLES[name];
   const bytes = new Uint8Array(768);
-  bytes.set(first);
-  for (let i = 3; i < 768; i++) {
-    const char = steps.charCodeAt((i - 3) >> 1);
-    const pair = char - (char > 92 ? 36 : 35);
-    bytes[i] = bytes[i - 3]! + (i & 1 ? Math.floor(pair / 9) : pair % 9) - 3;
+  bytes.set(start);
+  for (let i = 6; i < 768; i++) {
+    const char = bends.charCodeAt(Math.floor((i - 6) / per));
+    const digit = Math.floor((char - (char > 92 ? 36 : 35)) / span ** ((i - 6) % per)) % span;
+    bytes[i] = 2 * bytes[i - 3]! - bytes[i - 6]! + digit + low;
   }
   return bytes;
 }

@@ -203,9 +203,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
     return `${describeHeat(heat.value, current.label, layers)}${score}${absent}.`;
   });
 
-  const method = computed(() =>
-    trait("_catalogue").value.find(({ name }) => name === trait("method").value),
-  );
+  const method = computed(() => trait("_catalogue").value.find(({ name }) => name === trait("method").value));
 
   // -- asking -----------------------------------------------------------------------------------------------
 

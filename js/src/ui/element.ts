@@ -22,7 +22,8 @@ export function el<K extends keyof HTMLElementTagNameMap>(
 }
 
 /** A button that submits nothing. */
-export const button = (props: Props, ...children: Child[]) => el("button", { type: "button", ...props }, ...children);
+export const button = (props: Props, ...children: Child[]) =>
+  el("button", { type: "button", ...props }, ...children);
 
 /** Set one attribute: true is an empty one, false and null remove it. */
 export function set(element: Element, name: string, value: string | number | boolean | null | undefined) {
@@ -33,7 +34,7 @@ export function set(element: Element, name: string, value: string | number | boo
 const ICONS = {
   play: "M4 2.5v11l9-5.5z",
   pause: "M4 2.5h3v11H4zM9 2.5h3v11H9z",
-  close: "M4 4l8 8M12 4l-8 8",
+  remove: "M4 4l8 8M12 4l-8 8",
   image: "M2 3.5h12v9H2zM2 11l3.5-3.5L9 11l2-2 3 3M10.5 6.2h.01",
   eye: "M1.5 8S4 3.8 8 3.8 14.5 8 14.5 8 12 12.2 8 12.2 1.5 8 1.5 8zM8 6.2a1.8 1.8 0 100 3.6 1.8 1.8 0 000-3.6z",
 } as const;
@@ -44,7 +45,8 @@ export function icon(name: keyof typeof ICONS): SVGSVGElement {
   const svg = document.createElementNS(space, "svg");
   for (const [key, value] of [
     ["viewBox", "0 0 16 16"],
-    ["class", `lg-icon lg-icon-${name}`],
+    ["class", "lg-icon"],
+    ["data-icon", name],
     ["aria-hidden", "true"],
   ] as const) {
     svg.setAttribute(key, value);
@@ -53,4 +55,16 @@ export function icon(name: keyof typeof ICONS): SVGSVGElement {
   path.setAttribute("d", ICONS[name]);
   svg.append(path);
   return svg;
+}
+
+/** This key or drop is ours: neither the browser's default nor a listener further out gets it. */
+export function claim(event: Event): void {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+/** The focused element, also inside a shadow root. */
+export function focusedIn(element: Element): HTMLElement | null {
+  const { activeElement } = element.getRootNode() as Document | ShadowRoot;
+  return activeElement instanceof HTMLElement && element.contains(activeElement) ? activeElement : null;
 }

@@ -1,6 +1,7 @@
 // Keys that work anywhere in the widget. Keys of one control (arrows on the strip, on the map) live with it.
 
 import type { Store } from "../store";
+import { focusedIn } from "./element";
 
 /** What `?` shows. */
 export const KEYS: readonly (readonly [string, string])[] = [
@@ -81,8 +82,7 @@ const onRadio = (target: EventTarget | null) =>
 /** Give the keyboard back to whatever holds the widget: the notebook cell in Jupyter. */
 function leave(root: HTMLElement) {
   const outside = root.parentElement?.closest<HTMLElement>("[tabindex]");
-  const focused = (root.getRootNode() as Document | ShadowRoot).activeElement;
-  if (focused instanceof HTMLElement) focused.blur();
+  focusedIn(root)?.blur();
   outside?.focus({ preventScroll: true });
 }
 

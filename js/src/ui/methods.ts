@@ -2,7 +2,7 @@
 
 import type { Store } from "../store";
 import type { Knob, KnobValue } from "../wire";
-import { button, el, watch } from "./element";
+import { button, el, focusedIn, watch } from "./element";
 
 export function methods(store: Store, life: AbortSignal): HTMLElement {
   const group = `lg-${Math.random().toString(36).slice(2)}`;
@@ -54,9 +54,7 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
   watch(life, () => {
     const method = store.method.value;
     const values = store.trait("knobs").value;
-    const focused = (knobs.getRootNode() as Document | ShadowRoot).activeElement;
-    const again =
-      focused instanceof HTMLElement && knobs.contains(focused) ? focused.dataset.knob : undefined;
+    const again = focusedIn(knobs)?.dataset.knob;
     knobs.replaceChildren(
       ...(method?.knobs ?? []).map((knob) =>
         knobRow(knob, values[knob.name] ?? knob.default, store.kernelless.value, (value) =>
@@ -65,10 +63,7 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
       ),
     );
     if (Object.keys(values).length) {
-      const reset = button(
-        { class: "lg-link", onclick: store.resetKnobs },
-        "Back to the defaults",
-      );
+      const reset = button({ class: "lg-link", onclick: store.resetKnobs }, "Back to the defaults");
       knobs.append(reset);
     }
     if (again) knobs.querySelector<HTMLElement>(`[data-knob="${CSS.escape(again)}"]`)?.focus();

@@ -3,7 +3,7 @@
 import type { ReadonlySignal } from "@preact/signals-core";
 import { spotAt, stageOf, within } from "../heat/frame";
 import { markOf, type Store } from "../store";
-import { el, onEnd, set, watch } from "./element";
+import { claim, el, onEnd, set, watch } from "./element";
 import { drawHeat } from "./raster";
 import { takeDrops } from "./upload";
 
@@ -44,8 +44,7 @@ export function picture(
       onkeydown: (event: KeyboardEvent) => {
         const step = ARROWS[event.key];
         if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
-        event.preventDefault();
-        event.stopPropagation();
+        claim(event);
         store.moveSpot(...step);
       },
       onblur: () => {

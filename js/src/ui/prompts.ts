@@ -3,7 +3,7 @@
 import { readable } from "../heat/describe";
 import type { Store } from "../store";
 import { keyOf, labelOf, type Target } from "../wire";
-import { button, el, icon, set, watch } from "./element";
+import { button, claim, el, focusedIn, icon, set, watch } from "./element";
 import { typeahead } from "./typeahead";
 
 export function prompts(store: Store, life: AbortSignal): HTMLElement {
@@ -22,7 +22,7 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
   const focusActive = () => row.querySelector<HTMLElement>("[aria-checked=true]")?.focus();
 
   watch(life, () => {
-    const held = row.contains(document.activeElement) || row.matches(":focus-within");
+    const held = focusedIn(row);
     const draft = store.draft.value;
     row.hidden = targets.value.length === 0;
     row.replaceChildren(
@@ -35,9 +35,7 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
 
   function mark() {
     const active = store.active.value;
-    const answered = new Map(
-      store.answer.value?.entries.map((entry) => [keyOf(entry.target), entry]) ?? [],
-    );
+    const answered = new Map(store.answer.value?.entries.map((entry) => [keyOf(entry.target), entry]) ?? []);
     for (const [i, target] of targets.value.entries()) {
       const radio = row.children[i]?.querySelector("[role=radio]");
       if (!radio) continue;
@@ -66,8 +64,7 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
     else if (event.key === "Delete" || event.key === "Backspace") store.remove(at);
     else if (event.key === "F2") return edit(at);
     else return;
-    event.preventDefault();
-    event.stopPropagation();
+    claim(event);
     focusActive();
   });
   return row;
@@ -83,8 +80,7 @@ function chip(target: Target, index: number, draft: boolean, fixed: boolean): HT
       el("bdi", {}, label || "(empty prompt)"),
       el("span", { class: "lg-number", "aria-hidden": "true" }),
     ),
-    !fixed &&
-      button({ class: "lg-remove", "aria-label": `Remove ${label}` }, icon("close")),
+    !fixed && button({ class: "lg-remove", "aria-label": `Remove ${label}` }, icon("remove")),
   );
 }
 

@@ -3,7 +3,7 @@
 import type { ReadonlySignal } from "@preact/signals-core";
 import { nameLayers, readable } from "../heat/describe";
 import type { Store } from "../store";
-import { button, el, icon, onEnd, set, watch } from "./element";
+import { button, claim, el, icon, onEnd, set, watch } from "./element";
 import { still } from "./keys";
 import { drawHeat } from "./raster";
 
@@ -152,8 +152,7 @@ export function scrubber(
     const current = store.trait("layers").peek() ? store.chosen.peek() : null;
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (step === undefined && event.key !== "Home" && event.key !== "End") return;
-    event.preventDefault();
-    event.stopPropagation();
+    claim(event);
     const move = (layer: number) =>
       layers[Math.min(Math.max(layers.indexOf(layer) + (step ?? 0), 0), layers.length - 1)]!;
     const edge = event.key === "Home" ? layers[0]! : event.key === "End" ? layers.at(-1)! : null;

@@ -10,9 +10,7 @@ export function status(store: Store, life: AbortSignal): HTMLElement {
   const dot = el("span", { class: "lg-dot", "aria-hidden": "true" });
   const words = el("span", { class: "lg-words" });
   const bar = el("progress", { class: "lg-progress", max: 1 });
-  const stop = button({ class: "lg-button", testid: "cancel", onclick: cancel },
-    "Cancel",
-  );
+  const stop = button({ class: "lg-button", testid: "cancel", onclick: cancel }, "Cancel");
   const trace = el("pre", { tabindex: 0 });
   const details = el("details", { class: "lg-details lg-trace" }, el("summary", {}, "Traceback"), trace);
   const element = el(

@@ -1,7 +1,7 @@
 // Three ways for a picture to come in: chosen, dropped, pasted.
 
 import type { Store } from "../store";
-import { el, icon, set, watch } from "./element";
+import { claim, el, icon, set, watch } from "./element";
 
 export function chooser(store: Store, life: AbortSignal): HTMLElement {
   const input = el("input", {
@@ -17,7 +17,9 @@ export function chooser(store: Store, life: AbortSignal): HTMLElement {
   });
   watch(life, () => {
     input.disabled = store.kernelless.value;
-    input.title = input.disabled ? "Another picture needs a running kernel" : "Choose, drop or paste a picture";
+    input.title = input.disabled
+      ? "Another picture needs a running kernel"
+      : "Choose, drop or paste a picture";
   });
   return el("label", { class: "lg-button lg-choose" }, input, el("span", {}, icon("image"), "Picture"));
 }
@@ -34,8 +36,7 @@ export function takeDrops(stage: HTMLElement, store: Store, life: AbortSignal): 
   const over = (event: DragEvent) => {
     const files = event.dataTransfer;
     if (!files?.types.includes("Files") || store.kernelless.peek()) return;
-    event.preventDefault();
-    event.stopPropagation();
+    claim(event);
     set(stage, "data-dropping", event.type === "dragenter" || event.type === "dragover");
     if (event.type === "drop") send(store, files.files);
   };
@@ -48,8 +49,7 @@ export function takeDrops(stage: HTMLElement, store: Store, life: AbortSignal): 
 export function takePastes(root: HTMLElement, store: Store, life: AbortSignal): void {
   const paste = (event: ClipboardEvent) => {
     if (!send(store, event.clipboardData?.files)) return;
-    event.preventDefault();
-    event.stopPropagation();
+    claim(event);
   };
   root.addEventListener("paste", paste, { signal: life });
 }

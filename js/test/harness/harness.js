@@ -9,7 +9,12 @@ const scene = params.get("scene") ?? "clip";
 const delay = Number(params.get("delay") ?? 60);
 document.documentElement.dataset.theme = params.get("theme") ?? "light";
 
-const THINGS = { cat: [0.3, 0.62, 0.2], dog: [0.72, 0.62, 0.2], sun: [0.8, 0.16, 0.12], tree: [0.08, 0.45, 0.16] };
+const THINGS = {
+  cat: [0.3, 0.62, 0.2],
+  dog: [0.72, 0.62, 0.2],
+  sun: [0.8, 0.16, 0.12],
+  tree: [0.08, 0.45, 0.16],
+};
 const deep = scene === "deep";
 const LAYERS = deep ? 24 : 6;
 const GRID = deep ? [24, 24] : scene === "wide" ? [6, 12] : [8, 8];
@@ -45,7 +50,10 @@ async function paintPicture() {
   c.fillStyle = "#6a4a30";
   c.fillRect(0.06 * w, 0.4 * h, 0.035 * w, 0.36 * h);
   disc(0.08, 0.36, 0.13, "#3f7a3d");
-  for (const [u, body, ear] of [[0.3, "#d98a3d", "#b86c28"], [0.72, "#8a6a4f", "#5d4632"]]) {
+  for (const [u, body, ear] of [
+    [0.3, "#d98a3d", "#b86c28"],
+    [0.72, "#8a6a4f", "#5d4632"],
+  ]) {
     disc(u, 0.72, 0.14, body);
     disc(u, 0.53, 0.1, body);
     for (const side of [-1, 1]) {
@@ -91,26 +99,90 @@ function mapsFor(targets, signed) {
   return new DataView(data.buffer);
 }
 
-const CLASSES = scene === "classifier" ? Array.from({ length: 1000 }, (_, i) => (["tabby cat", "golden retriever", "sundial", "oak tree"][i] ?? `class number ${i}`)) : ["cat", "dog", "sun", "tree"];
+const CLASSES =
+  scene === "classifier"
+    ? Array.from(
+        { length: 1000 },
+        (_, i) => ["tabby cat", "golden retriever", "sundial", "oak tree"][i] ?? `class number ${i}`,
+      )
+    : ["cat", "dog", "sun", "tree"];
 const prompts = scene !== "classifier";
 const first = prompts
-  ? [{ kind: "text", text: "a photo of a cat" }, { kind: "text", text: "a photo of a dog" }]
+  ? [
+      { kind: "text", text: "a photo of a cat" },
+      { kind: "text", text: "a photo of a dog" },
+    ]
   : [{ kind: "class", index: 0, name: "tabby cat" }];
-if (scene === "absent") first.splice(0, 2, { kind: "text", text: "a red aeroplane" }, { kind: "text", text: "<b>cat</b> 🐈 قطة" });
+if (scene === "absent")
+  first.splice(0, 2, { kind: "text", text: "a red aeroplane" }, { kind: "text", text: "<b>cat</b> 🐈 قطة" });
 if (scene === "error") first.push({ kind: "held", key: "v1", label: "direction 1" });
 
 const CATALOGUE = [
-  { name: "legrad", title: "LeGrad", summary: "Gradient of each layer's score with respect to its attention, positive part, mean over heads.", paper: "Bousselham et al., ICCV 2025", cost: "no vision forward, one small backward", signed: false, class_discriminative: true, merge: "mean", default: "all", available: true,
+  {
+    name: "legrad",
+    title: "LeGrad",
+    summary: "Gradient of each layer's score with respect to its attention, positive part, mean over heads.",
+    paper: "Bousselham et al., ICCV 2025",
+    cost: "no vision forward, one small backward",
+    signed: false,
+    class_discriminative: true,
+    merge: "mean",
+    default: "all",
+    available: true,
     knobs: [
-      { name: "pool", kind: "choice", default: "native", choices: ["native", "cls", "mean"], help: "Which tokens read the layer out." },
+      {
+        name: "pool",
+        kind: "choice",
+        default: "native",
+        choices: ["native", "cls", "mean"],
+        help: "Which tokens read the layer out.",
+      },
       { name: "relu", kind: "bool", default: true, help: "Keep only what speaks for the prompt." },
       { name: "preset", kind: "choice", default: null, choices: [null, "paper", "reference"] },
       { name: "correction", kind: "text", default: null },
       { name: "correction_threshold", kind: "number", default: 0.8 },
-    ] },
-  { name: "raw_attention", title: "Raw attention", summary: "How much the class token attends to each patch, mean over heads; the prompt plays no part.", paper: "Caron et al., 2021", cost: "no backward", signed: false, class_discriminative: false, merge: "mean", default: "last", knobs: [], available: true },
-  { name: "rollout", title: "Rollout", summary: "Attention multiplied through the layers up to the chosen one; the prompt plays no part.", paper: "Abnar & Zuidema, ACL 2020", cost: "no backward", signed: false, class_discriminative: false, merge: "last", default: "last", knobs: [], available: true },
-  { name: "gradcam", title: "Grad-CAM", summary: "", paper: "", cost: "", signed: false, class_discriminative: true, merge: "mean", default: "last", knobs: [], available: false, reason: "Grad-CAM needs a class token; this model pools by mean." },
+    ],
+  },
+  {
+    name: "raw_attention",
+    title: "Raw attention",
+    summary: "How much the class token attends to each patch, mean over heads; the prompt plays no part.",
+    paper: "Caron et al., 2021",
+    cost: "no backward",
+    signed: false,
+    class_discriminative: false,
+    merge: "mean",
+    default: "last",
+    knobs: [],
+    available: true,
+  },
+  {
+    name: "rollout",
+    title: "Rollout",
+    summary: "Attention multiplied through the layers up to the chosen one; the prompt plays no part.",
+    paper: "Abnar & Zuidema, ACL 2020",
+    cost: "no backward",
+    signed: false,
+    class_discriminative: false,
+    merge: "last",
+    default: "last",
+    knobs: [],
+    available: true,
+  },
+  {
+    name: "gradcam",
+    title: "Grad-CAM",
+    summary: "",
+    paper: "",
+    cost: "",
+    signed: false,
+    class_discriminative: true,
+    merge: "mean",
+    default: "last",
+    knobs: [],
+    available: false,
+    reason: "Grad-CAM needs a class token; this model pools by mean.",
+  },
 ];
 
 let rev = 0;
@@ -118,22 +190,46 @@ function resultFor(rid, targets, method, knobs) {
   const signed = scene === "signed";
   const of = CATALOGUE.find((entry) => entry.name === method);
   return {
-    rid, rev: ++rev, image_rev: state._image.rev, method, knobs, seconds: 0.083, layers: Array.from({ length: LAYERS }, (_, i) => i + 1), signed,
-    merge: of.merge, default: of.default, grid: GRID,
+    rid,
+    rev: ++rev,
+    image_rev: state._image.rev,
+    method,
+    knobs,
+    seconds: 0.083,
+    layers: Array.from({ length: LAYERS }, (_, i) => i + 1),
+    signed,
+    merge: of.merge,
+    default: of.default,
+    grid: GRID,
     maps: { dtype: "float32", shape: [targets.length, LAYERS, ...GRID], data: mapsFor(targets, signed) },
     targets: targets.map((target, t) => {
       const words = (target.text ?? target.name ?? target.label).toLowerCase();
       const known = Object.keys(THINGS).some((name) => words.includes(name));
       return {
-        target, label: target.text ?? target.name ?? target.label,
-        score: prompts ? (known ? 0.312 - 0.02 * t : 0.118) : 9.31 - t, score_name: prompts ? "cosine" : "logit",
-        probability: known ? 0.94 - 0.2 * t : 0.021, probability_of: prompts ? "sigmoid" : "softmax over 1000 classes",
-        supported: known, note: scene === "absent" && t === 1 ? "The built-in model does not know 'قطة'; try: cat, dog, pizza." : "",
+        target,
+        label: target.text ?? target.name ?? target.label,
+        score: prompts ? (known ? 0.312 - 0.02 * t : 0.118) : 9.31 - t,
+        score_name: prompts ? "cosine" : "logit",
+        probability: known ? 0.94 - 0.2 * t : 0.021,
+        probability_of: prompts ? "sigmoid" : "softmax over 1000 classes",
+        supported: known,
+        note:
+          scene === "absent" && t === 1
+            ? "The built-in model does not know 'قطة'; try: cat, dog, pizza."
+            : "",
         layer_scores: Array.from({ length: LAYERS }, (_, i) => 0.02 + (0.29 * (i + 1)) / LAYERS),
-        degenerate: Array.from({ length: LAYERS }, () => false), error: target.kind === "held" ? "A direction has 512 numbers for this model; this one has 384." : "",
+        degenerate: Array.from({ length: LAYERS }, () => false),
+        error: target.kind === "held" ? "A direction has 512 numbers for this model; this one has 384." : "",
       };
     }),
-    predictions: prompts && scene !== "clip" ? [] : CLASSES.slice(0, 5).map((name, index) => ({ index, name, probability: [0.81, 0.11, 0.034, 0.0121, 0.0004][index] })),
+    predictions:
+      prompts && scene !== "clip"
+        ? []
+        : CLASSES.slice(0, 5).map((name, index) => ({
+            index,
+            name,
+            probability: [0.81, 0.11, 0.034, 0.0121, 0.0004][index],
+          })),
     predictions_of: prompts ? "softmax over 137 nouns" : "softmax over 1000 classes",
   };
 }
@@ -141,13 +237,39 @@ function resultFor(rid, targets, method, knobs) {
 // -- the model: Backbone's events on set, echo through save_changes ------------------------------------------
 
 const state = {
-  targets: first, active: scene === "error" ? 0 : 0, method: "legrad", knobs: {}, layers: null, opacity: 0.65, colormap: "inferno", threshold: 0, smooth: true,
+  targets: first,
+  active: scene === "error" ? 0 : 0,
+  method: "legrad",
+  knobs: {},
+  layers: null,
+  opacity: 0.65,
+  colormap: "inferno",
+  threshold: 0,
+  smooth: true,
   _catalogue: CATALOGUE,
-  _model: { name: "builtin", kind: prompts ? "clip" : "classifier", layers: LAYERS, heads: 4, grid: GRID, patch: [8, 8], prompts, classes: CLASSES, builtin: true, suggestions: ["a cat", "a dog", "the sun", "a tree"], scale: "cosine" },
-  _image: {}, _result: {}, _request: {}, _status: { state: "idle", rid: null, rev: 0, step: 0, total: 0, message: "", detail: "" }, _static: scene === "static",
+  _model: {
+    name: "builtin",
+    kind: prompts ? "clip" : "classifier",
+    layers: LAYERS,
+    heads: 4,
+    grid: GRID,
+    patch: [8, 8],
+    prompts,
+    classes: CLASSES,
+    builtin: true,
+    suggestions: ["a cat", "a dog", "the sun", "a tree"],
+    scale: "cosine",
+  },
+  _image: {},
+  _result: {},
+  _request: {},
+  _status: { state: "idle", rid: null, rev: 0, step: 0, total: 0, message: "", detail: "" },
+  _static: scene === "static",
 };
 const listeners = new Map();
-const emit = (event, ...args) => { for (const run of [...(listeners.get(event) ?? [])]) run(...args); };
+const emit = (event, ...args) => {
+  for (const run of [...(listeners.get(event) ?? [])]) run(...args);
+};
 const log = { sent: [], saved: [], kernel: true };
 const setLocal = (name, value) => {
   if (Object.is(state[name], value)) return;
@@ -157,7 +279,9 @@ const setLocal = (name, value) => {
 const model = {
   get: (name) => state[name],
   set: setLocal,
-  save_changes() { log.saved.push({ opacity: state.opacity, layers: state.layers, active: state.active }); },
+  save_changes() {
+    log.saved.push({ opacity: state.opacity, layers: state.layers, active: state.active });
+  },
   send(content, _callbacks, buffers) {
     if (!log.kernel) throw new Error("Cannot send");
     log.sent.push(structuredClone(content));
@@ -167,36 +291,84 @@ const model = {
   off: (event, run) => listeners.get(event)?.delete(run),
 };
 const tell = (content) => emit("msg:custom", content, []);
-const status = (changes) => setLocal("_status", { ...state._status, rev: state._status.rev + 1, rid: null, step: 0, total: 0, message: "", detail: "", ...changes });
+const status = (changes) =>
+  setLocal("_status", {
+    ...state._status,
+    rev: state._status.rev + 1,
+    rid: null,
+    step: 0,
+    total: 0,
+    message: "",
+    detail: "",
+    ...changes,
+  });
 
 let job = 0;
 async function kernel(content) {
   if (log.busy) return;
   if (content.kind === "hello") return tell({ kind: "alive" });
-  if (content.kind === "cancel") { job += 1; return status({ state: "idle" }); }
+  if (content.kind === "cancel") {
+    job += 1;
+    return status({ state: "idle" });
+  }
   if (content.kind === "view") return;
-  if (content.kind === "image") return tell({ kind: "refused", rid: null, message: `${content.name} is not a picture that can be read; send a PNG or JPEG.` });
-  if (content.kind !== "ask") return tell({ kind: "refused", rid: content.rid ?? null, message: `unknown kind ${content.kind}` });
+  if (content.kind === "image")
+    return tell({
+      kind: "refused",
+      rid: null,
+      message: `${content.name} is not a picture that can be read; send a PNG or JPEG.`,
+    });
+  if (content.kind !== "ask")
+    return tell({ kind: "refused", rid: content.rid ?? null, message: `unknown kind ${content.kind}` });
   const long = content.targets.find((target) => target.text?.length > 1000);
-  if (long) return tell({ kind: "refused", rid: content.rid, message: `A prompt has 1 to 1000 characters; this one has ${long.text.length}.` });
+  if (long)
+    return tell({
+      kind: "refused",
+      rid: content.rid,
+      message: `A prompt has 1 to 1000 characters; this one has ${long.text.length}.`,
+    });
   const mine = ++job;
   tell({ kind: "accepted", rid: content.rid });
   for (const name of ["targets", "active", "method", "knobs"]) setLocal(name, content[name]);
   const steps = 4;
   for (let step = 0; step < steps; step++) {
-    status({ state: "running", rid: content.rid, step, total: steps, message: `LeGrad: layer ${step + 1} of ${steps} …` });
+    status({
+      state: "running",
+      rid: content.rid,
+      step,
+      total: steps,
+      message: `LeGrad: layer ${step + 1} of ${steps} …`,
+    });
     await new Promise((done) => setTimeout(done, delay / steps));
     if (mine !== job) return;
   }
   if (content.targets.some((target) => target.text === "crash")) {
-    return status({ state: "error", rid: content.rid, message: "The model's weights hold NaN in block 3 (mlp.fc1): reload the checkpoint.", detail: "Traceback (most recent call last):\n  File \"explainer.py\", line 81, in explain\n    raise NotFinite(name)\nNotFinite: The model's weights hold NaN in block 3 (mlp.fc1): reload the checkpoint." });
+    return status({
+      state: "error",
+      rid: content.rid,
+      message: "The model's weights hold NaN in block 3 (mlp.fc1): reload the checkpoint.",
+      detail:
+        'Traceback (most recent call last):\n  File "explainer.py", line 81, in explain\n    raise NotFinite(name)\nNotFinite: The model\'s weights hold NaN in block 3 (mlp.fc1): reload the checkpoint.',
+    });
   }
-  setLocal("_result", content.targets.length ? resultFor(content.rid, content.targets, content.method, content.knobs) : {});
+  setLocal(
+    "_result",
+    content.targets.length ? resultFor(content.rid, content.targets, content.method, content.knobs) : {},
+  );
   status({ state: "idle", rid: content.rid });
 }
 
 if (scene !== "empty") {
-  state._image = { rev: 1, name: "scene.png", mime: "image/png", data: await paintPicture(), width: SIZE[0], height: SIZE[1], original: SIZE, window: WINDOW };
+  state._image = {
+    rev: 1,
+    name: "scene.png",
+    mime: "image/png",
+    data: await paintPicture(),
+    width: SIZE[0],
+    height: SIZE[1],
+    original: SIZE,
+    window: WINDOW,
+  };
   state._result = resultFor(null, first, "legrad", {});
 } else state.targets = [];
 
