@@ -87,9 +87,7 @@ def answer(model: Model, question: Question, progress: Progress, *, fit: Fit, si
     predictions = tuple(encoding.predictions(k=5))
     if question.suggest and not question.chips and predictions:
         first = predictions[0]
-        question = replace(
-            question, chips=(ClassChip(first.index, first.name),), things=(first.index,), suggest=False
-        )
+        question = replace(question, chips=(ClassChip(first.index, first.name),), things=(first.index,), suggest=False)
     outcomes = _outcomes(model, encoding, question, progress) if question.things else ()
     return Answer(
         question,

@@ -128,7 +128,5 @@ def _read_chip(raw: Any, class_names: tuple[str, ...] | None) -> Chip:
         index = rules.whole("a class index", raw.get("index"), 0, len(class_names) - 1)
         return ClassChip(index, class_names[index])
     if kind == "held":
-        return HeldChip(
-            rules.words("a target's key", raw.get("key"), 16), str(raw.get("label", ""))[:MAX_LABEL]
-        )
+        return HeldChip(rules.words("a target's key", raw.get("key"), 16), str(raw.get("label", ""))[:MAX_LABEL])
     raise Refused(f"a target has the kind 'text', 'class' or 'held'; arrived: {shown(kind)}")

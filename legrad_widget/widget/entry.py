@@ -69,9 +69,7 @@ def _check_order(image: Any, targets: Any, model: Any) -> None:
     if isinstance(model, nn.Module):
         raise TypeError("this module is not wrapped yet: explore(image, targets, model=lw.wrap(module))")
     if model is not None and not isinstance(model, Model | str):
-        raise TypeError(
-            f"model comes from lw.load(...) or lw.wrap(module); this is {type(model).__name__}: {_CALL}"
-        )
+        raise TypeError(f"model comes from lw.load(...) or lw.wrap(module); this is {type(model).__name__}: {_CALL}")
 
 
 def _is_picture(value: Any) -> bool:
@@ -88,9 +86,7 @@ def _check_keywords(given: Mapping[str, Any], knobs: list[str]) -> None:
         if name not in valid:
             close = difflib.get_close_matches(name, valid, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
-            raise TypeError(
-                f"explore() does not know the keyword {name!r}; {hint}It knows {', '.join(valid)}"
-            )
+            raise TypeError(f"explore() does not know the keyword {name!r}; {hint}It knows {', '.join(valid)}")
 
 
 def _model(model: Model | str | None) -> Model:

@@ -9,6 +9,7 @@ that lock while it holds the model's.
 from __future__ import annotations
 
 import contextvars
+import itertools
 import logging
 import os
 import threading
@@ -31,7 +32,7 @@ from ..method import find, list_methods
 from ..models.preprocess import Fit, picture
 from . import rules, wire
 from .answer import Answer, Answers, Photo, Question, answer, first_error
-from .chips import Held, read_chips, thing_of
+from .chips import Chip, Held, read_chips, thing_of
 from .message import Ask, Cancel, Hello, Look, Message, Part, Scope, read, read_request
 from .rules import Refused, shown
 from .traits import Checked, InvalidValue, Targets, read_targets
@@ -64,13 +65,19 @@ _PLUMBING = frozenset(
 
 
 def _asset(name: str, otherwise: str) -> Path | str:
+    """The bundle's text; its path where anywidget is to watch it (ANYWIDGET_HMR=1).
+
+    For a path anywidget connects every widget to the file for good: no widget, nor its model, would ever be freed.
+    """
     file = _STATIC / name
-    return file if file.is_file() else otherwise
+    if not file.is_file():
+        return otherwise
+    return file if os.environ.get("ANYWIDGET_HMR") == "1" else file.read_text(encoding="utf-8") + "\n"
 
 
 def _read_targets(raw: Any, widget: LeGradWidget) -> Targets:
     try:
-        return widget._targets_of(raw)
+        return widget._targets_of(read_chips(raw, widget._scope.class_names))
     except Refused as error:
         raise InvalidValue(str(error)) from error
 
@@ -112,26 +119,24 @@ class LeGradWidget(anywidget.AnyWidget):
         lambda w, v: rules.whole("active", v, 0, max(len(w.targets) - 1, 0)),
         help="Which target is shown: an index",
     ).tag(sync=True, echo_update=False, from_json=_read_active)
-    method = Checked("legrad", lambda w, v: rules.method(v).name, help="A method of the catalogue").tag(
+    method = Checked("legrad", lambda w, v: rules.method(v).name, help="A method of the catalogue").tag(sync=True)
+    knobs = Checked({}, lambda w, v: rules.knobs(v, find(w.method)), help="Knobs that differ from their defaults").tag(
         sync=True
     )
-    knobs = Checked(
-        {}, lambda w, v: rules.knobs(v, find(w.method)), help="Knobs that differ from their defaults"
-    ).tag(sync=True)
     layers = Checked(
         None,
         lambda w, v: rules.layers(v, w._scope.depth),
         help="The layers that are merged, 1-based; None: the method's own",
     ).tag(sync=True, echo_update=False)
-    opacity = Checked(
-        0.65, lambda w, v: rules.fraction("opacity", v), help="Of the map over the picture"
-    ).tag(sync=True, echo_update=False)
+    opacity = Checked(0.65, lambda w, v: rules.fraction("opacity", v), help="Of the map over the picture").tag(
+        sync=True, echo_update=False
+    )
     colormap = Checked("inferno", lambda w, v: rules.colormap(v), help=", ".join(rules.COLORMAPS)).tag(
         sync=True, echo_update=False
     )
-    threshold = Checked(
-        0.0, lambda w, v: rules.fraction("threshold", v), help="Smaller values are not drawn"
-    ).tag(sync=True, echo_update=False)
+    threshold = Checked(0.0, lambda w, v: rules.fraction("threshold", v), help="Smaller values are not drawn").tag(
+        sync=True, echo_update=False
+    )
     smooth = Checked(True, lambda w, v: rules.flag("smooth", v), help="Interpolated, or flat patches").tag(
         sync=True, echo_update=False
     )
@@ -169,22 +174,25 @@ class LeGradWidget(anywidget.AnyWidget):
         self._quiet = True  # while traits are set that belong to one question
         self._photo: Photo | None = None
         self._shown: Photo | None = None
-        self._photos = self._rev = 0
+        self._photos, self._rev = itertools.count(1), 0
         self._asked: Question | None = None
         self._open: int | None = None  # the rev of the question under way
         self._answer: Answer | None = None
         self._error: BaseException | None = None
-        super().__init__(
-            _catalogue=wire.catalogue(list_methods(), model.vit), _model=wire.model_info(model, suggestions)
-        )
+        # What can be refused comes before the comm opens, so that a refusal leaves no widget behind.
         self.targets, self.method, self.knobs = targets, method, knobs or {}
         for name, value in view.items():
             setattr(self, name, value)
+        if image is not None:
+            self._photo = self._photo_of(image)
+        self._catalogue = wire.catalogue(list_methods(), model.vit)
+        self._model = wire.model_info(model, suggestions)
         self._seat: Seat = (worker or worker_of(model)).seat()
+        super().__init__()
         self._quiet = False
         self.on_msg(self._on_message)
-        if image is not None:
-            self.image = image
+        if self._photo is not None:
+            self._ask()
 
     # ---------------------------------------------------------------- for people
 
@@ -198,13 +206,11 @@ class LeGradWidget(anywidget.AnyWidget):
 
     @image.setter
     def image(self, value: Any) -> None:
-        name = Path(value).name if isinstance(value, str | os.PathLike) else ""
-        source = value if isinstance(value, Tensor) else picture(value)
-        self._take_picture(source, name, source if isinstance(source, Image.Image) else None)
+        self._take_picture(self._photo_of(value))
 
     @property
     def explanations(self) -> tuple[Explanation | None, ...]:
-        """The answers in the targets' order, None for a target that cannot be used; () until they are there."""
+        """The answers in the targets' order; None for one that cannot be used, () until they are there."""
         with self._settled:
             known = self._answer
             if known is None or known.question != self._question():
@@ -231,9 +237,7 @@ class LeGradWidget(anywidget.AnyWidget):
             RuntimeError: called by an observer on the thread that computes, which would wait for itself.
         """
         if self._seat.is_mine:
-            raise RuntimeError(
-                "wait() was called by an observer on the computing thread, which would wait for itself"
-            )
+            raise RuntimeError("wait() was called by an observer on the computing thread, which would wait for itself")
         with self._settled:
             if not self._settled.wait_for(lambda: self._open is None, timeout):
                 now = self.status
@@ -269,11 +273,9 @@ class LeGradWidget(anywidget.AnyWidget):
     def __repr__(self) -> str:
         seen = self.image
         size = f"{seen.width} x {seen.height}" if seen is not None else None
-        targets = ", ".join(shown(target) for target in self.targets[:3]) + (
-            ", ..." if len(self.targets) > 3 else ""
-        )
-        state = self._status["state"]
-        return f"<LeGradWidget {self.model.name}: picture {size}, targets [{targets}], {self.method}, {state}>"
+        targets = ", ".join(shown(target) for target in self.targets[:3]) + (", ..." if len(self.targets) > 3 else "")
+        doing = f"{self.method}, {self._status['state']}"
+        return f"<LeGradWidget {self.model.name}: picture {size}, targets [{targets}], {doing}>"
 
     # ---------------------------------------------------------------- asking and answering
 
@@ -306,7 +308,8 @@ class LeGradWidget(anywidget.AnyWidget):
             # Published in the context of the browser's last message, an answer leaves the kernel routing the
             # browser's next one past a cell that is running by then.
             context = self._browser.copy() if self._browser is not None else None
-            self._seat.submit(partial(self._work, question, rid, rev), context)
+            if not self._seat.submit(partial(self._work, question, rid, rev), context):
+                self._settle(Status("idle", rid, rev, message="the widget is closed"))
 
     def _work(self, question: Question, rid: str | None, rev: int, ticket: Ticket) -> None:
         """The job, on the worker's thread: compute, then publish. Every failure ends in ``_status``."""
@@ -329,9 +332,7 @@ class LeGradWidget(anywidget.AnyWidget):
         except BaseException as error:  # noqa: BLE001  (whatever a model raises, the widget comes to rest)
             self._fail(error, rid, rev)
 
-    def _progress(
-        self, question: Question, rid: str | None, rev: int, ticket: Ticket
-    ) -> Callable[[int, int], None]:
+    def _progress(self, question: Question, rid: str | None, rev: int, ticket: Ticket) -> Callable[[int, int], None]:
         count = len(question.chips)
         sentence = f"computing {question.method.title} for {count} target{'s' if count != 1 else ''}"
         due = time.monotonic() + PROGRESS_EVERY
@@ -428,10 +429,18 @@ class LeGradWidget(anywidget.AnyWidget):
             finally:
                 self._settled.release()
 
-    def _take_picture(self, source: Any, name: str, seen: Image.Image | None = None) -> None:
+    def _photo_of(self, image: Any) -> Photo:
+        """A picture from Python, read here and now, so that a bad one raises where it was set."""
+        rev = next(self._photos)
+        name = Path(image).name if isinstance(image, str | os.PathLike) else ""
+        if isinstance(image, Tensor):
+            return Photo(rev, image, name)
+        seen = picture(image)
+        return Photo(rev, seen, name, seen)
+
+    def _take_picture(self, photo: Photo) -> None:
         with self._settled:
-            self._photos += 1
-            self._photo = Photo(self._photos, source, name, seen)
+            self._photo = photo
             self._ask()
 
     @traitlets.observe("targets", "method", "knobs")
@@ -470,7 +479,7 @@ class LeGradWidget(anywidget.AnyWidget):
         elif isinstance(message, Part):
             data = self._uploads.add(message)
             if data is not None:
-                self._take_picture(data, message.name)
+                self._take_picture(Photo(next(self._photos), data, message.name))
         elif self._is_new(message):
             if isinstance(message, Ask):
                 self._take_ask(message)
@@ -492,17 +501,14 @@ class LeGradWidget(anywidget.AnyWidget):
             return True
 
     def _take_ask(self, ask: Ask) -> None:
-        state = {
-            "targets": [chip.wire for chip in ask.targets],
-            "active": ask.active,
-            "method": ask.method,
-            "knobs": dict(ask.knobs),
-            **ask.view,
-        }
         with self._settled:
+            targets = self._targets_of(ask.targets)
             self._quiet = True
             try:
-                super().set_state(state)
+                with self.hold_sync():  # every page hears of the question, the one that asks included
+                    self.targets, self.method, self.knobs = targets, ask.method, ask.knobs
+                    self.active = _read_active(ask.active, self)
+                    super().set_state(ask.view)
             finally:
                 self._quiet = False
             self.send({"kind": "accepted", "rid": ask.rid})
@@ -535,11 +541,10 @@ class LeGradWidget(anywidget.AnyWidget):
             self._refuse(error, request.get("rid") if isinstance(request, Mapping) else None)
             self.send_state([name for name in sync_data if name in _PUBLIC])
 
-    def _targets_of(self, raw: Any) -> Targets:
+    def _targets_of(self, chips: tuple[Chip, ...]) -> Targets:
         """Targets from the wire; what the user wrote in Python stays what it was."""
-        chips = read_chips(raw, self._scope.class_names)
         present = dict(zip(self.targets.chips, self.targets, strict=True))
-        things = (present[chip] if chip in present else thing_of(chip, self._held) for chip in chips)
+        things = [present[chip] if chip in present else thing_of(chip, self._held) for chip in chips]
         return Targets(things, chips, self._held)
 
     # ---------------------------------------------------------------- one lock for all traits

@@ -102,9 +102,7 @@ def read(content: Any, buffers: Iterable[Any], scope: Scope) -> Message:
         )
     arrived = tuple(itertools.islice(buffers, 2))
     if len(arrived) != (kind == "image"):
-        raise Refused(
-            f"a message of the kind {kind!r} carries {'one buffer' if kind == 'image' else 'no buffers'}"
-        )
+        raise Refused(f"a message of the kind {kind!r} carries {'one buffer' if kind == 'image' else 'no buffers'}")
     return _READERS[kind](content, scope, *arrived)
 
 
@@ -220,9 +218,7 @@ def _check_weight(content: Any) -> None:
             elif isinstance(value, list | tuple):
                 inner += value[: MAX_ITEMS + 1]
             if items + len(inner) > MAX_ITEMS or characters > MAX_CHARACTERS:
-                raise Refused(
-                    f"the message is too big: at most {MAX_ITEMS} values and {MAX_CHARACTERS} characters"
-                )
+                raise Refused(f"the message is too big: at most {MAX_ITEMS} values and {MAX_CHARACTERS} characters")
         if not inner:
             return
         level = inner

@@ -79,12 +79,13 @@ def prompt(value: Any) -> str:
     return text
 
 
-def layers(value: Any, depth: int) -> tuple[int, ...] | None:
+def layers(value: Any, depth: int) -> list[int] | None:
     """Sorted 1-based layers from an int, ints, or a slice with both ends included; None: the default."""
     try:
-        return chosen_layers(value, depth)
+        chosen = chosen_layers(value, depth)
     except (ValueError, TypeError) as error:
         raise Refused(str(error)) from None
+    return None if chosen is None else list(chosen)
 
 
 def method(value: Any) -> Method:

@@ -38,9 +38,7 @@ class Targets(tuple[Any, ...]):
     chips: tuple[Chip, ...]
     held: Held | None
 
-    def __new__(
-        cls, things: Iterable[Any] = (), chips: Iterable[Chip] = (), held: Held | None = None
-    ) -> Targets:
+    def __new__(cls, things: Iterable[Any] = (), chips: Iterable[Chip] = (), held: Held | None = None) -> Targets:
         """``things`` as the user wrote them, their ``chips``, and where objects are ``held``."""
         self = super().__new__(cls, things)
         self.chips, self.held = tuple(chips), held

@@ -122,12 +122,9 @@ def result(
         "default": first.default if first else method.default,
         "grid": [int(side) for side in grid],
         "maps": pack(maps),
-        "targets": [
-            _entry(chip, outcome, len(layers)) for chip, outcome in zip(chips, outcomes, strict=True)
-        ],
+        "targets": [_entry(chip, outcome, len(layers)) for chip, outcome in zip(chips, outcomes, strict=True)],
         "predictions": [
-            {"index": int(p.index), "name": str(p.name), "probability": number(p.probability)}
-            for p in predictions
+            {"index": int(p.index), "name": str(p.name), "probability": number(p.probability)} for p in predictions
         ],
         "predictions_of": predictions_of,
     }

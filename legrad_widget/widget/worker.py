@@ -59,13 +59,13 @@ class Seat:
         self._waiting: _Task | None = None
         self._running: Ticket | None = None
 
-    def submit(self, job: Job, context: contextvars.Context | None = None) -> None:
+    def submit(self, job: Job, context: contextvars.Context | None = None) -> bool:
         """Run ``job(ticket)`` as soon as the worker is free, in place of whatever this seat had asked for.
 
         The job runs inside ``context`` (default: a copy of the caller's), so that what it publishes counts as
-        an answer to the message that asked for it. After :meth:`close` nothing is run.
+        an answer to the message that asked for it. False after :meth:`close`: nothing is run then.
         """
-        self._worker._submit(self, _Task(job, context or contextvars.copy_context()))
+        return self._worker._submit(self, _Task(job, context or contextvars.copy_context()))
 
     def cancel(self) -> bool:
         """Drop the waiting job and ask the running one to stop; True if there was either."""
@@ -89,9 +89,7 @@ class Worker:
         linger: Seconds to wait for another job before the thread ends.
     """
 
-    def __init__(
-        self, start: Callable[[Callable[[], None]], None] | None = None, linger: float = LINGER
-    ) -> None:
+    def __init__(self, start: Callable[[Callable[[], None]], None] | None = None, linger: float = LINGER) -> None:
         self._start = start or (inline if sys.platform == "emscripten" else in_thread)
         self._linger = 0.0 if self._start is inline else linger
         self._changed = threading.Condition()
@@ -112,18 +110,19 @@ class Worker:
         """Whether the thread is there."""
         return self._serving
 
-    def _submit(self, seat: Seat, task: _Task) -> None:
+    def _submit(self, seat: Seat, task: _Task) -> bool:
         with self._changed:
             if seat not in self._seats:
-                return
+                return False
             self._withdraw(seat)
             seat._waiting = task
             self._line.append(seat)
             self._changed.notify_all()
             if self._serving:
-                return
+                return True
             self._serving = True
         self._start(self._serve)
+        return True
 
     def _cancel(self, seat: Seat) -> bool:
         with self._changed:

@@ -149,7 +149,7 @@ def test_closing_the_last_seat_ends_the_thread_at_once():
     b.close()
     seen[0].join(5)
     assert not worker.alive
-    b.submit(lambda _: seen.append("after close"))
+    assert not b.submit(lambda _: seen.append("after close"))
     time.sleep(0.02)
     assert len(seen) == 1
 
