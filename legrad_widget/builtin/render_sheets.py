@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -46,8 +48,8 @@ SOURCES: tuple[Source, ...] = (
     Source("fluent-flat", "@iconify-json/fluent-emoji-flat", "1.2.6", "MIT", "Microsoft (Fluent Emoji)", "train"),
     Source("fluent-colour", "@iconify-json/fluent-emoji", "1.2.7", "MIT", "Microsoft (Fluent Emoji)", "train"),
     Source("fluent-3d", "@lobehub/fluent-emoji-3d", "1.1.0", "MIT", "Microsoft (Fluent Emoji)", "train"),
-    Source("fluent-line", "@iconify-json/fluent-emoji-high-contrast", "1.2.6", "MIT", "Microsoft (Fluent Emoji)", "train",
-           monochrome=True),
+    Source("fluent-line", "@iconify-json/fluent-emoji-high-contrast", "1.2.6", "MIT", "Microsoft (Fluent Emoji)",
+           "train", monochrome=True),
     Source("emojione", "@iconify-json/emojione", "1.2.3", "CC-BY-4.0", "EmojiOne 2 / EmojiTwo", "train"),
     Source("emojione-line", "@iconify-json/emojione-monotone", "1.2.1", "CC-BY-4.0", "EmojiOne 2 / EmojiTwo", "train",
            monochrome=True),
@@ -61,7 +63,8 @@ ICONS: dict[str, str] = {
     "cat": "cat cat-face", "dog": "dog dog-face poodle", "wolf": "wolf wolf-face", "fox": "fox fox-face",
     "lion": "lion lion-face", "tiger": "tiger tiger-face", "horse": "horse horse-face", "cow": "cow cow-face ox",
     "pig": "pig pig-face boar", "sheep": "ewe ram", "camel": "camel two-hump-camel", "mouse": "mouse mouse-face rat",
-    "rabbit": "rabbit rabbit-face", "bear": "bear bear-face", "panda": "panda panda-face", "monkey": "monkey monkey-face",
+    "rabbit": "rabbit rabbit-face", "bear": "bear bear-face", "panda": "panda panda-face",
+    "monkey": "monkey monkey-face",
     "chicken": "chicken rooster", "frog": "frog frog-face", "whale": "whale spouting-whale",
     "fish": "fish tropical-fish blowfish", "bee": "honeybee", "ladybug": "lady-beetle",
     "tree": "deciduous-tree evergreen-tree", "palm": "palm-tree", "leaf": "maple-leaf fallen-leaf",
@@ -74,7 +77,8 @@ ICONS: dict[str, str] = {
     "computer": "laptop laptop-computer", "clock": "alarm-clock", "book": "open-book green-book closed-book",
     "key": "key old-key", "lock": "locked", "umbrella": "umbrella umbrella-with-rain-drops umbrella-on-ground",
     "hat": "top-hat womans-hat", "shoe": "running-shoe mans-shoe", "shirt": "t-shirt", "gift": "wrapped-gift",
-    "lamp": "light-bulb", "moon": "crescent-moon", "sun": "sun-with-face sun", "snowman": "snowman snowman-without-snow",
+    "lamp": "light-bulb", "moon": "crescent-moon", "sun": "sun-with-face sun",
+    "snowman": "snowman snowman-without-snow",
     "heart": "red-heart", "hourglass": "hourglass-not-done hourglass-done hourglass",
 }  # fmt: skip
 
@@ -103,11 +107,13 @@ OTHER_ICONS: dict[str, dict[str, str]] = {
     },
     "streamline": {
         "heart": "heart-suit", "sheep": "ewe-1 ewe-2", "pig": "boar-1 boar-2", "penguin": "penguin-1 penguin-2",
-        "cactus": "cactus-1 cactus-2", "sunflower": "sunflower-1 sunflower-2", "strawberry": "strawberry-1 strawberry-2",
+        "cactus": "cactus-1 cactus-2", "sunflower": "sunflower-1 sunflower-2",
+        "strawberry": "strawberry-1 strawberry-2",
         "watermelon": "watermelon-1 watermelon-2", "pizza": "pizza-1 pizza-2",
         "hamburger": "hamburger-1 hamburger-2 hamburger-3", "cake": "birthday-cake-1 birthday-cake-2 shortcake-1",
         "ice cream": "soft-ice-cream-1 soft-ice-cream-2", "doughnut": "doughnut-1 doughnut-2",
-        "coffee": "hot-beverage-1 hot-beverage-2", "wine": "red-wine-glass white-wine-glass", "fox": "fox-face-1 fox-face-2",
+        "coffee": "hot-beverage-1 hot-beverage-2", "wine": "red-wine-glass white-wine-glass",
+        "fox": "fox-face-1 fox-face-2",
         "lock": "locked-with-key", "umbrella": "closed-umbrella", "backpack": "school-backpack",
         "glasses": "glasses-1 glasses-2", "ring": "ring-1 ring-2", "gift": "wrapped-gift-1 wrapped-gift-2",
         "house": "house-with-garden", "tent": "tent", "cloud": "cloud-1 cloud-2",
@@ -126,7 +132,7 @@ def icon_names(source: Source, noun: str) -> list[str]:
     return wanted + OTHER_ICONS.get(source.name, {}).get(noun, "").split()
 
 
-def iconify_svg(icons: dict, name: str, colour: str) -> str | None:
+def iconify_svg(icons: dict[str, Any], name: str, colour: str) -> str | None:
     """Return one icon of an Iconify set as a stand-alone SVG, or None when the set has no such icon."""
     icon = icons["icons"].get(name)
     if icon is None and name in icons.get("aliases", {}):
@@ -213,13 +219,17 @@ def render(source: Source, node_modules: Path) -> None:
         "use": source.use, "monochrome": source.monochrome, "tile": source.tile, "columns": COLUMNS,
     }  # fmt: skip
     rows = ",\n".join(f"  {json.dumps(sprite)}" for sprite in sprites)
-    (ASSETS / f"{source.name}.json").write_text(json.dumps(about, indent=1)[:-2] + f',\n "sprites": [\n{rows}\n ]\n}}\n')
+    (ASSETS / f"{source.name}.json").write_text(
+        json.dumps(about, indent=1)[:-2] + f',\n "sprites": [\n{rows}\n ]\n}}\n'
+    )
     missing = sorted(set(NOUNS) - {noun for noun, _ in sprites})
     size = (ASSETS / f"{source.name}.webp").stat().st_size
-    print(f"{source.name}: {len(sprites)} sprites, {size / 1000:.0f} kB, without {', '.join(missing) or 'nothing'}")
+    lacks = ", ".join(missing) or "nothing"
+    sys.stdout.write(f"{source.name}: {len(sprites)} sprites, {size / 1000:.0f} kB, without {lacks}\n")
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("node_modules", type=Path)
     parser.add_argument("--only", nargs="*", help="names of the sources to draw (default: all)")

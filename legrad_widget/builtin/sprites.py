@@ -6,9 +6,13 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+
+Array = NDArray[Any]
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -20,11 +24,12 @@ class Sheet:
     name: str
     use: str  # "train", "validation" or "test"
     monochrome: bool
-    pixels: np.ndarray  # [n, tile, tile, 4] uint8, straight alpha
+    pixels: Array  # [n, tile, tile, 4] uint8, straight alpha
     nouns: tuple[str, ...]  # [n]
 
     @property
     def tile(self) -> int:
+        """Width and height of a sprite in pixels."""
         return self.pixels.shape[1]
 
     def indices(self, noun: str) -> list[int]:
@@ -38,8 +43,9 @@ def sheet_names(use: str | None = None) -> tuple[str, ...]:
     return tuple(name for name in names if use is None or _about(name)["use"] == use)
 
 
-def _about(name: str) -> dict:
-    return json.loads((ASSETS / f"{name}.json").read_text(encoding="utf-8"))
+def _about(name: str) -> dict[str, Any]:
+    about: dict[str, Any] = json.loads((ASSETS / f"{name}.json").read_text(encoding="utf-8"))
+    return about
 
 
 @cache

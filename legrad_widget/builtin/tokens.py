@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gzip
 import re
+import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from open_clip.tokenizer import SimpleTokenizer
 
 MERGES = Path(__file__).parent / "assets" / "merges.txt.gz"
-CONTEXT_LENGTH = 16
+CONTEXT_LENGTH = 32
 
 
 def word_counts() -> Counter[str]:
@@ -35,7 +37,7 @@ def learn_merges(counts: Counter[str]) -> list[tuple[str, str]]:
     while True:
         pairs: Counter[tuple[str, str]] = Counter()
         for word, parts in pieces.items():
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in pairwise(parts):
                 pairs[pair] += counts[word]
         if not pairs:
             return merges
@@ -58,17 +60,17 @@ def write_merges(path: Path = MERGES) -> int:
     """Write the merges file in CLIP's format (bit-equal each time) and return the number of merges."""
     merges = learn_merges(word_counts())
     text = "\n".join(["#version: 0.2", *(" ".join(merge) for merge in merges)])
-    with open(path, "wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as packed:
+    with path.open("wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as packed:
         packed.write(text.encode())
     return len(merges)
 
 
 def tokenizer() -> SimpleTokenizer:
-    """Return the tokenizer: a list of prompts to a LongTensor `[P, 16]`."""
+    """Return the tokenizer: a list of prompts to a LongTensor `[P, 32]`."""
     from open_clip.tokenizer import SimpleTokenizer
 
     return SimpleTokenizer(bpe_path=str(MERGES), context_length=CONTEXT_LENGTH)
 
 
 if __name__ == "__main__":
-    print(write_merges(), "merges")
+    sys.stdout.write(f"{write_merges()} merges\n")

@@ -1,0 +1,34 @@
+"""The built-in model and the world that it was trained on: everything offline."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# torch and open_clip are imported when the model is first loaded, not for scenes or words.
+_HOMES = {
+    "Builtin": "load",
+    "load": "load",
+    "EXAMPLES": "showcase",
+    "example": "showcase",
+    "showcase": "showcase",
+    "Scene": "scenes",
+    "scene": "scenes",
+    "Vocabulary": "vocabulary",
+}
+
+__all__ = ["EXAMPLES", "Builtin", "Scene", "Vocabulary", "example", "load", "scene", "showcase"]
+
+if TYPE_CHECKING:
+    from .load import Builtin, load
+    from .scenes import Scene, scene
+    from .showcase import EXAMPLES, example, showcase
+    from .vocabulary import Vocabulary
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
