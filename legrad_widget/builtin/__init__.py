@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 # torch and open_clip are imported when the model is first loaded, not for scenes or words.
 _HOMES = {
-    "Builtin": "load",
-    "load": "load",
-    "EXAMPLES": "showcase",
-    "example": "showcase",
-    "showcase": "showcase",
+    "Builtin": "loading",
+    "load": "loading",
+    "EXAMPLES": "examples",
+    "example": "examples",
+    "showcase": "examples",
     "Scene": "scenes",
     "scene": "scenes",
     "Vocabulary": "vocabulary",
@@ -20,9 +20,9 @@ _HOMES = {
 __all__ = ["EXAMPLES", "Builtin", "Scene", "Vocabulary", "example", "load", "scene", "showcase"]
 
 if TYPE_CHECKING:
-    from .load import Builtin, load
+    from .examples import EXAMPLES, example, showcase
+    from .loading import Builtin, load
     from .scenes import Scene, scene
-    from .showcase import EXAMPLES, example, showcase
     from .vocabulary import Vocabulary
 
 

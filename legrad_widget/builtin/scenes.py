@@ -30,7 +30,7 @@ from .vocabulary import Vocabulary
 Array = NDArray[Any]
 
 MOST_OBJECTS = 4
-SMALLEST, LARGEST = 0.38, 0.48  # of the width: three patches of eight at least
+SMALLEST, LARGEST = 0.43, 0.5  # of the width; three patches of eight are 0.375
 LEAST_SIZE, MOST_SIZE = 32, 1024
 TURN = 12.0  # degrees
 

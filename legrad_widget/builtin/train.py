@@ -37,7 +37,7 @@ from tqdm import tqdm
 
 from .. import __version__
 from . import plan as plans
-from .load import export, manifest, shipped_weights
+from .loading import export, manifest, shipped_weights
 from .network import new_network
 from .progress import Progress
 from .sprites import sheet_names

@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path)
     arguments = parser.parse_args()
     began = time.perf_counter()
-    from ..builtin.load import manifest
+    from ..builtin.loading import manifest
 
     threshold = None if arguments.calibrate else manifest().get("support", {}).get("probability")
     figures = card(arguments.source, singles=arguments.singles, scenes=arguments.scenes, threshold=threshold)

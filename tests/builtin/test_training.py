@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from legrad_widget.builtin import plan as plans
-from legrad_widget.builtin.load import export
+from legrad_widget.builtin.loading import export
 from legrad_widget.builtin.muon import Muon, orthogonal
 from legrad_widget.builtin.network import image_embeddings, new_network, resized, text_embeddings
 from legrad_widget.builtin.tokens import tokenizer
