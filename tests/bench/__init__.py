@@ -1,0 +1,1 @@
+"""Costs, measured. Budgets are asserted in FLOPs, bytes and counters; seconds and resident memory are reported only."""
