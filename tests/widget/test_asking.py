@@ -391,7 +391,7 @@ def test_wait_on_the_computing_thread_is_refused_instead_of_hanging(widget, page
 
 
 def test_an_observer_may_use_the_model_while_the_worker_does(widget, page, model, photo):
-    """The worker holds the model's lock and reports progress; the main thread holds the widget's and wants the model."""
+    """The worker has the model's lock and reports progress; the main thread has the widget's and wants the model."""
     seen = []
     widget.observe(lambda change: seen.append(model.encode(photo).explain("a tree").score), names=["opacity"])
     for n in range(10):
