@@ -371,7 +371,7 @@ class Encoding:
             note=note,
             signed=maps.signed,
             window=self.window,
-            size=self.picture.size,
+            picture=self.picture,
             input_size=(self.grid[0] * self.model.vit.patch[0], self.grid[1] * self.model.vit.patch[1]),
             merge=method.merge,
             default=method.default,

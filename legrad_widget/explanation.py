@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Array = NDArray[np.float32]
 FLAT = 1e-12  # a map whose range is below this share of its largest magnitude is flat
@@ -45,7 +47,7 @@ class Explanation:
         signed: whether the sign of a value means for or against.
         degenerate: per layer, whether its map is flat.
         window: (left, top, right, bottom) of what the model saw, in pixels of the picture.
-        size: (width, height) of the picture; ``input_size``: (height, width) of the model input.
+        picture: the upright RGB picture; ``input_size``: (height, width) of the model input.
         merge, default: how layers are merged and which ones when none are named, as the method states.
         method, knobs, model, label, seconds: how it was made.
     """
@@ -63,7 +65,7 @@ class Explanation:
     note: str
     signed: bool
     window: tuple[float, float, float, float]
-    size: tuple[int, int]
+    picture: Image.Image
     input_size: tuple[int, int]
     merge: Literal["mean", "last"]
     default: Literal["all", "last"]
@@ -119,12 +121,45 @@ class Explanation:
                 return resample(grid, self.input_size)
             if size != "image":
                 raise ValueError(f"size is 'input', 'image' or (height, width); arrived: {size!r}")
-            height, width = self.size[1], self.size[0]
+            width, height = self.picture.size
         else:
             height, width = _pair(size)
         left, top, right, bottom = self.window
-        across, down = width / self.size[0], height / self.size[1]
+        across, down = width / self.picture.width, height / self.picture.height
         return resample(grid, (height, width), (left * across, top * down, right * across, bottom * down))
+
+    def overlay(
+        self,
+        layers: int | slice | Iterable[int] | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        opacity: float = 0.65,
+        colormap: str = "inferno",
+        threshold: float = 0.0,
+    ) -> Image.Image:
+        """The merged map over the picture, as the widget draws it: values interpolated first, then coloured.
+
+        Alpha rises with the value, so that the object stays visible. Signed maps are drawn in RdBu_r, zero clear.
+
+        Args:
+            layers: as in :meth:`merged`. size: (height, width), None for the picture's own.
+            opacity: alpha of the largest value. colormap: a matplotlib name. threshold: smaller values are not drawn.
+        """
+        from matplotlib import colormaps
+
+        height, width = size or (self.picture.height, self.picture.width)
+        heat = np.nan_to_num(self.heatmap((height, width), layers))
+        colours = colormaps["RdBu_r" if self.signed else colormap]((heat + 1) / 2 if self.signed else heat)
+        ramp = (np.abs(heat) / 0.85).clip(0, 1)
+        alpha = opacity * ramp**2 * (3 - 2 * ramp) * (np.abs(heat) >= threshold)
+        base = np.asarray(self.picture.resize((width, height)), dtype=np.float64)
+        mixed = base + (255 * colours[..., :3] - base) * alpha[..., None]
+        return Image.fromarray(mixed.round().astype(np.uint8))
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.overlay().save(buffer, "PNG")
+        return buffer.getvalue()
 
     def _positions(self, layers: int | slice | Iterable[int] | None) -> list[int]:
         """Indices into ``maps``, ascending."""

@@ -1,9 +1,10 @@
 """Peak memory of encode + LeGrad (cls) beside a plain forward.
 
-The instrument of the budget is the process's resident high-water mark (what ``/usr/bin/time -v`` calls maximum resident
-set size) minus the bytes of the weights, each run in a process of its own. Two sharper looks are reported beside it,
-because that figure also holds Python and the libraries: the same mark over what is resident before the first forward, and
-the peak of live tensor bytes in PyTorch's allocator. There the tokens that make every later prompt free are plain to see.
+The instrument of the budget is the process's resident high-water mark (what ``/usr/bin/time -v`` calls maximum
+resident set size) minus the bytes of the weights, each run in a process of its own. Two sharper looks are reported
+beside it, because that figure also holds Python and the libraries: the same mark over what is resident before the
+first forward, and the peak of live tensor bytes in PyTorch's allocator. There the tokens that make every later prompt
+free are plain to see.
 """
 
 from __future__ import annotations
@@ -58,12 +59,12 @@ def test_peak_memory_of_encode_and_legrad(capsys):
         return json.loads(done.stdout.splitlines()[-1])
 
     plain, ours = measure("plain"), measure("ours")
-    mib, meaning = 2**20, {"resident": "peak resident minus weights (the budget's)", "forward": "peak resident over start",
+    mib, meaning = 2**20, {"resident": "peak resident minus weights", "forward": "peak resident over start",
                            "allocator": "peak of live tensors"}  # fmt: skip
     with capsys.disabled():
         for name, what in meaning.items():
             a, b = plain[name] / mib, ours[name] / mib
-            print(f"\n    {what}: plain {a:.1f} MiB, encode + LeGrad (cls) {b:.1f} MiB, ratio {b / a:.2f}")
+            print(f"\n    {what}: plain {a:.1f} MiB, encode + LeGrad {b:.1f} MiB, ratio {b / a:.2f}")
     held = (13 + 12) * 4 * 197 * 768
     assert ours["allocator"] <= plain["allocator"] + held  # nothing beyond the forward's own peak and what is kept
     assert ours["resident"] <= 1.3 * plain["resident"]
