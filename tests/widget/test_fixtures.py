@@ -1,0 +1,73 @@
+"""The files that Python and the browser both read are what this code makes today."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from legrad_widget.explanation import normalised
+from legrad_widget.widget.wire import unpack
+from tests.fixtures.wire import make
+
+MADE = make.documents()
+
+
+def stored(name):
+    return json.loads((make.HERE / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_each_document_is_a_file_and_each_file_a_document():
+    assert {file.stem for file in make.HERE.glob("*.json")} == set(MADE)
+
+
+def alike(stored, made):
+    """Equal, numbers to 1e-6: torch may round its interpolation otherwise one day."""
+    if isinstance(made, dict):
+        return stored.keys() == made.keys() and all(alike(stored[key], made[key]) for key in made)
+    if isinstance(made, list):
+        return len(stored) == len(made) and all(map(alike, stored, made))
+    if isinstance(made, float):
+        return stored == pytest.approx(made, rel=1e-6, abs=1e-9)
+    return stored == made
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_the_files_are_current(name):
+    assert alike(stored(name), json.loads(json.dumps(MADE[name]))), "run: python tests/fixtures/wire/make.py"
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_the_cases_follow_from_the_bytes_alone(name):
+    """What a reader of the wire computes, written out once more: merge raw maps, then scale."""
+    document = stored(name)
+    result = document["result"]
+    maps = unpack(result["maps"] | {"data": base64.b64decode(result["maps"]["data"])}).astype(np.float64)
+    assert maps.shape == (len(result["targets"]), len(result["layers"]), *result["grid"])
+    assert len(document["cases"]) >= 5
+    for case in document["cases"]:
+        layers = case["layers"] or (result["layers"] if result["default"] == "all" else result["layers"][-1:])
+        chosen = maps[case["target"]][[result["layers"].index(layer) for layer in layers]]
+        raw = chosen[-1] if result["merge"] == "last" else chosen.mean(0)
+        assert (raw.min(), raw.max()) == pytest.approx((case["min"], case["max"]), rel=1e-6, abs=1e-12)
+        np.testing.assert_allclose(normalised(raw, signed=result["signed"]), case["merged"], atol=1e-5)
+
+
+def test_the_files_cover_what_can_differ():
+    documents = [stored(name) for name in MADE]
+    results = [document["result"] for document in documents]
+    assert {(r["merge"], r["signed"]) for r in results} >= {
+        ("mean", False),
+        ("mean", True),
+        ("last", False),
+        ("last", True),
+    }
+    assert {r["default"] for r in results} == {"all", "last"}
+    assert all(r["grid"][0] != r["grid"][1] for r in results[:3])
+    entries = [entry for r in results for entry in r["targets"]]
+    assert {entry["target"]["kind"] for entry in entries} == {"text", "class", "held"}
+    assert any(entry["error"] for entry in entries)
+    assert any(entry["degenerate"] == [False, True, False, False] for entry in entries)
+    assert any(case["min"] == case["max"] and not np.any(case["merged"]) for d in documents for case in d["cases"])
