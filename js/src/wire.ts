@@ -96,6 +96,7 @@ export interface Answer {
 export interface Status {
   readonly state: "idle" | "queued" | "running" | "error";
   readonly rid: string | null;
+  readonly rev: number;
   readonly step: number;
   readonly total: number;
   readonly message: string;
@@ -315,6 +316,7 @@ export function decodeStatus(raw: unknown): Status {
   return {
     state: oneOf(status.state, ["idle", "queued", "running", "error"], "idle"),
     rid: typeof status.rid === "string" ? status.rid : null,
+    rev: number(status.rev) ?? 0,
     step: number(status.step) ?? 0,
     total: number(status.total) ?? 0,
     message: text(status.message),

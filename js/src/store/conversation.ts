@@ -45,6 +45,8 @@ export interface Conversation {
   /** Say what the view shows, after a change that asks nothing. */
   tellView(): void;
   cancel(): void;
+  /** Put a sentence of the page's own into the status line; "" takes it away. */
+  complain(sentence: string): void;
   upload(file: File): Promise<void>;
   hello(): void;
 }
@@ -63,7 +65,7 @@ interface Upload {
 
 const clientOf = (rid: string) => rid.slice(0, rid.lastIndexOf("."));
 
-export function converse(host: Host, traits: () => Traits, life: AbortSignal): Conversation {
+export function converse(host: Host, traits: Traits, life: AbortSignal): Conversation {
   const client = freshName();
   let n = 0;
   let newest = "";
@@ -77,8 +79,8 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
   /** Nothing was heard within HELLO_MS of the greeting. */
   const silent = signal(false);
   let heard = false;
-  /** Status of a question that was given up: no longer believed. */
-  const abandoned = signal<string | null>(null);
+  /** The `rev` of a status that is no longer believed: its question was cancelled, and nothing followed. */
+  const abandoned = signal<number | null>(null);
 
   const timers = new Set<ReturnType<typeof setTimeout>>();
   function later(run: () => void, ms: number) {
@@ -103,7 +105,7 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
 
   function settle() {
     open.value = null;
-    traits().release();
+    traits.release();
   }
 
   function readAnswer() {
@@ -115,10 +117,8 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
       batch(() => {
         answer.value = result;
         upload.value = null;
-        if (ours) {
-          complaint.value = "";
-          settle();
-        }
+        complaint.value = "";
+        if (ours) settle();
       });
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
@@ -129,19 +129,19 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
 
   function listen() {
     heard = true;
-    silent.value = false;
+    silent.value = gone.value = false;
   }
 
   function readStatus() {
     listen();
-    const status = traits().get("_status").peek();
-    if (status.state !== "idle" && status.state !== "error") upload.value = null;
+    const status = traits.get("_status").peek();
+    if (upload.peek()?.sent === upload.peek()?.parts) upload.value = null;
+    const over = status.state === "idle" || status.state === "error";
     const current = open.peek();
     if (!current) return;
-    if (status.rid === current.rid) {
-      if (status.state === "idle" || status.state === "error") settle();
-      else if (!current.heard) open.value = { ...current, heard: true, late: false };
-    } else if (status.state === "idle" && current.heard) settle();
+    // At rest with another question's name: ours was heard, and then overtaken.
+    if (over && (status.rid === current.rid || current.heard)) settle();
+    else if (!over && status.rid === current.rid) open.value = { ...current, heard: true, late: false };
   }
 
   host.onChange("_result", readAnswer);
@@ -154,7 +154,6 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
     const message = decodeMessage(content);
     if (!message) return;
     listen();
-    gone.value = false;
     const current = open.peek();
     if (message.kind === "accepted" && current && message.rid === current.rid) {
       open.value = { ...current, heard: true, late: false };
@@ -170,7 +169,7 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
   }
 
   const phase = computed<Phase>(() => {
-    const status = traits().get("_status").value;
+    const status = traits.get("_status").value;
     const plain = (kind: Phase["kind"], message: string): Phase => ({
       kind,
       message,
@@ -178,7 +177,7 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
       progress: null,
       cancellable: false,
     });
-    if (traits().get("_static").value) {
+    if (traits.get("_static").value) {
       return plain("offline", "A saved page: everything here works except what needs a kernel.");
     }
     if (gone.value) return plain("offline", "Kernel disconnected; showing the last result.");
@@ -193,24 +192,22 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
       const words = current.late ? "Waiting for the kernel (busy?) …" : "Asking …";
       return { ...plain(current.late ? "waiting" : "busy", words), cancellable: true };
     }
-    if (unreadable.value) return plain("error", unreadable.value);
-    if (!current && complaint.value) return plain("error", complaint.value);
-    const doubted = status.rid !== null && status.rid === abandoned.value;
-    if (!doubted && (status.state === "queued" || status.state === "running")) {
+    const underWay = status.state === "queued" || status.state === "running";
+    if (underWay && status.rev !== abandoned.value) {
       const progress = status.total > 0 ? Math.min(status.step / status.total, 1) : null;
       const words = status.message || (status.state === "queued" ? "Queued …" : "Computing …");
       return { ...plain("busy", words), progress, cancellable: true };
     }
+    if (unreadable.value) return plain("error", unreadable.value);
+    if (!current && complaint.value) return plain("error", complaint.value);
     if (status.state === "error") {
       return { ...plain("error", status.message || "The kernel failed."), detail: status.detail };
     }
     if (current) return { ...plain("busy", "Asked …"), cancellable: true };
     if (silent.value && !answer.value) return plain("waiting", "Waiting for the kernel …");
     const seconds = answer.value?.seconds ?? 0;
-    return plain(
-      "idle",
-      seconds > 0 ? `Ready. The last answer took ${duration(seconds)}.` : status.message || "Ready.",
-    );
+    const took = seconds > 0 ? `The last answer took ${duration(seconds)}.` : "";
+    return plain("idle", status.message ? sentence(status.message) : `Ready. ${took}`);
   });
 
   const outdated = computed(() => phase.value.kind === "busy" || open.value !== null);
@@ -225,12 +222,12 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
       n += 1;
       const rid = `${client}.${n}`;
       newest = rid;
-      const envelope = { n, rid, ...question, view: traits().view() };
+      const envelope = { n, rid, ...question, view: traits.view() };
       batch(() => {
         complaint.value = "";
         unreadable.value = "";
         open.value = { rid, heard: false, late: false };
-        traits().anticipate(question);
+        traits.anticipate(question);
       });
       if (!send({ kind: "ask", ...envelope })) return settle();
       host.write({ _request: { v: VERSION, client, ...envelope } });
@@ -240,20 +237,25 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
       }, LATE_MS);
     },
     tellView() {
-      if (traits().get("_static").peek()) return;
+      if (traits.get("_static").peek()) return;
       n += 1;
-      send({ kind: "view", n, view: traits().view(), active: traits().get("active").peek() });
+      send({ kind: "view", n, view: traits.view(), active: traits.get("active").peek() });
+    },
+    complain(sentence) {
+      complaint.value = sentence;
     },
     cancel() {
       n += 1;
       send({ kind: "cancel", n });
-      const rid = open.peek()?.rid ?? traits().get("_status").peek().rid;
       if (open.peek()) settle();
+      const { rev } = traits.get("_status").peek();
       later(() => {
-        const status = traits().get("_status").peek();
-        if (status.rid !== rid || status.state === "idle" || status.state === "error") return;
-        abandoned.value = rid;
-        complaint.value = "The kernel has not stopped yet; showing the last result.";
+        const status = traits.get("_status").peek();
+        if (status.rev !== rev || status.state === "idle" || status.state === "error") return;
+        batch(() => {
+          abandoned.value = rev;
+          complaint.value = "The kernel has not stopped yet; showing the last result.";
+        });
       }, GIVE_UP_MS);
     },
     async upload(file) {
@@ -280,7 +282,7 @@ export function converse(host: Host, traits: () => Traits, life: AbortSignal): C
       waitForPicture(upload.peek());
     },
     hello() {
-      if (traits().get("_static").peek()) return;
+      if (traits.get("_static").peek()) return;
       send({ kind: "hello" });
       later(() => {
         silent.value = !heard;
@@ -316,3 +318,5 @@ export function whyNot(file: { name: string; size: number; type: string }): stri
 export function duration(seconds: number): string {
   return seconds < 1 ? `${Math.max(1, Math.round(1000 * seconds))} ms` : `${seconds.toFixed(1)} s`;
 }
+
+const sentence = (words: string) => words.charAt(0).toUpperCase() + words.slice(1);

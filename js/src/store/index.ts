@@ -95,8 +95,8 @@ export interface Store {
 }
 
 export function createStore(host: Host, life: AbortSignal): Store {
-  const conversation = converse(host, () => traits, life);
-  const traits: Traits = followTraits(host, () => conversation.tellView(), life);
+  const traits = followTraits(host, () => conversation.tellView(), life);
+  const conversation: Conversation = converse(host, traits, life);
   const { answer, phase } = conversation;
   const trait = traits.get;
 
@@ -336,13 +336,18 @@ export function createStore(host: Host, life: AbortSignal): Store {
     },
     type(text) {
       clearTimeout(typing);
+      conversation.complain("");
       const trimmed = text.trim();
       typing = setTimeout(() => (trimmed ? preview(trimmed) : store.dropDraft()), TYPING_MS);
     },
     commitDraft(text) {
       clearTimeout(typing);
       const trimmed = text.trim();
-      if (!trimmed || kernelless.peek()) return false;
+      if (kernelless.peek()) return false;
+      if (!trimmed) {
+        conversation.complain("An empty prompt asks nothing: type what to look for.");
+        return false;
+      }
       if (targets.peek().length >= MAX_TARGETS && !draft.peek()) return false;
       const failed = phase.peek().kind === "error";
       if (draft.peek() && failed) ask({});

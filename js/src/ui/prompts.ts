@@ -4,7 +4,7 @@ import { readable } from "../heat/describe";
 import type { Store } from "../store";
 import { keyOf, labelOf, type Target } from "../wire";
 import { button, claim, el, focusedIn, icon, set, watch } from "./element";
-import { typeahead } from "./typeahead";
+import { matching, typeahead } from "./typeahead";
 
 export function prompts(store: Store, life: AbortSignal): HTMLElement {
   const box = promptBox(store, life);
@@ -111,6 +111,7 @@ function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edi
       const { prompts: free, suggestions: words, classes } = model.peek();
       return free ? (input.value ? [] : words) : classes;
     },
+    (words) => (model.peek().prompts ? "" : `No class contains ‘${words}’.`),
     (option) => {
       input.value = "";
       store.add(targetFor(store, option));
@@ -160,14 +161,11 @@ function targetFor(store: Store, name: string): Target {
   return free ? { kind: "text", text: name } : { kind: "class", index: classes.indexOf(name), name };
 }
 
-/** Add the class that the words name: exactly, or as the only one that contains them. */
+/** Add the class that the words name in full, or else the first that contains them. */
 function addClass(store: Store, words: string): boolean {
-  const wanted = words.trim().toLowerCase();
   const { classes } = store.trait("_model").peek();
-  const exact = classes.findIndex((name) => name.toLowerCase() === wanted);
-  const near = classes.flatMap((name, i) => (wanted && name.toLowerCase().includes(wanted) ? [i] : []));
-  const index = exact >= 0 ? exact : near[0];
-  if (index === undefined) return false;
-  store.add({ kind: "class", index, name: classes[index]! });
-  return true;
+  const near = words.trim() ? matching(classes, words) : [];
+  const name = near.find((option) => option.toLowerCase() === words.trim().toLowerCase()) ?? near[0];
+  if (name !== undefined) store.add(targetFor(store, name));
+  return name !== undefined;
 }

@@ -24,6 +24,8 @@ export function typeahead(
   input: HTMLInputElement,
   name: string,
   options: () => readonly string[],
+  /** What to say where no option contains the words; "" says nothing. */
+  none: (words: string) => string,
   pick: (option: string) => void,
 ): Typeahead {
   const id = `lg-${Math.random().toString(36).slice(2)}`;
@@ -54,12 +56,14 @@ export function typeahead(
     list.replaceChildren(
       ...shown.map((option, i) => el("li", { role: "option", id: `${id}-${i}`, "data-at": i }, option)),
     );
-    if (found.length > SHOWN) {
-      list.append(
-        el("li", { class: "lg-more", role: "presentation" }, `and ${found.length - SHOWN} more: type on`),
-      );
-    }
-    list.hidden = shown.length === 0;
+    const rest =
+      found.length > SHOWN
+        ? `and ${found.length - SHOWN} more: type on`
+        : shown.length
+          ? ""
+          : none(input.value);
+    if (rest) list.append(el("li", { class: "lg-more", role: "presentation" }, rest));
+    list.hidden = !list.childElementCount;
     set(input, "aria-expanded", String(!list.hidden));
   }
 
