@@ -40,26 +40,45 @@ def test_timm_with_a_local_checkpoint(timm_weights, file):
     assert encoding.explain("goldfish").target.index == 1
 
 
-def test_open_clip_with_a_local_checkpoint(tmp_path):
+@pytest.fixture(scope="module")
+def tiny_architecture(tmp_path_factory):
+    """The name of an open_clip architecture small enough to build in a moment."""
     config = dict(
         embed_dim=24,
         vision_cfg=dict(image_size=48, patch_size=16, width=32, layers=2, head_width=8),
         text_cfg=dict(context_length=77, vocab_size=49408, width=32, heads=2, layers=1),
     )
-    (tmp_path / "tiny-test.json").write_text(json.dumps(config))
-    open_clip.add_model_config(tmp_path)
-    reference = open_clip.create_model("tiny-test")
+    folder = tmp_path_factory.mktemp("architectures")
+    (folder / "tiny-test.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder)
+    return "tiny-test"
+
+
+def test_open_clip_with_a_local_checkpoint(tmp_path, tiny_architecture):
+    reference = open_clip.create_model(tiny_architecture)
     for file in ("w.safetensors", "w.pt"):
         path = tmp_path / file
         (save_file if file.endswith("s") else torch.save)(reference.state_dict(), path)
         for name in ("open_clip:tiny-test", "open_clip:tiny-test/whatever"):
             model = lw.load(name, checkpoint=path)
             x = model.encode(specimens.picture()).explain("a cat")
-            tokenizer = open_clip.get_tokenizer("tiny-test")
+            tokenizer = open_clip.get_tokenizer(tiny_architecture)
             expected = lw.wrap(reference, tokenizer=tokenizer).encode(specimens.picture()).explain("a cat")
             np.testing.assert_array_equal(x.maps, expected.maps)
     with pytest.raises(lw.ModelNotAvailable, match="does not fit"):
         lw.load(f"timm:{TIMM}", checkpoint=path)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "pure_fp16", "pure_bf16"])
+def test_every_precision_of_open_clip(tiny_architecture, precision):
+    def explained(kind):
+        torch.manual_seed(0)
+        model = open_clip.create_model(tiny_architecture, precision=kind)
+        model = lw.wrap(model, tokenizer=open_clip.get_tokenizer(tiny_architecture))
+        return model.encode(specimens.picture()).explain("a cat").maps
+
+    full, low = explained("fp32"), explained(precision)
+    assert np.abs(full - low).max() < (0.03 if "fp16" in precision else 0.15) * np.abs(full).max()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,7 +26,7 @@ class TextEncoder:
     def __init__(self, clip: nn.Module, tokenizer: Tokenizer, *, remember: int = 4096):
         self._clip, self._tokenizer, self._remember = clip, tokenizer, remember
         self._known: OrderedDict[str, Tensor] = OrderedDict()
-        self._guard = threading.Lock()
+        self._lock = lock_of(clip)  # the model's own lock: a second one could be taken in the other order
         self._context, self._vocabulary = _text_sizes(clip)
         self._tokenize(["a photo of a cat"])
 
@@ -37,7 +36,7 @@ class TextEncoder:
         Raises:
             TargetError: a prompt is longer than the text tower reads.
         """
-        with self._guard:
+        with self._lock:
             new = [p for p in dict.fromkeys(prompts) if p not in self._known]
             if new:
                 self._known.update(zip(new, self._encode(new), strict=True))
@@ -50,13 +49,13 @@ class TextEncoder:
 
     def forget(self) -> None:
         """Drop the cache, after the text tower's weights were changed."""
-        with self._guard:
+        with self._lock:
             self._known.clear()
 
     def _encode(self, prompts: list[str]) -> Tensor:
         tokens = self._tokenize(prompts)
         clip: Any = self._clip
-        with lock_of(self._clip), evaluation_mode(self._clip), torch.inference_mode(False), torch.no_grad():
+        with evaluation_mode(self._clip), torch.inference_mode(False), torch.no_grad():
             vectors = clip.encode_text(tokens.to(next(self._clip.parameters()).device))
         vectors = F.normalize(vectors.float(), dim=-1)
         if not torch.isfinite(vectors).all():

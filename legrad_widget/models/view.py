@@ -238,5 +238,6 @@ class ViT:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype that the native forward expects of its images."""
-        return next(p for p in self.module.parameters() if p.is_floating_point()).dtype
+        """The dtype that the native forward expects of its images: its patch embedding's."""
+        convolutions = (m.weight.dtype for m in self.module.modules() if isinstance(m, nn.Conv2d))
+        return next(convolutions, next(self.module.parameters()).dtype)
