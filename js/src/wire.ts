@@ -39,7 +39,7 @@ export interface Method {
 }
 
 export interface ModelCard {
-  readonly name: string;
+  /** Whether free text can be asked for. */
   readonly prompts: boolean;
   readonly classes: readonly string[];
   readonly suggestions: readonly string[];
@@ -64,7 +64,6 @@ export interface Entry {
   readonly supported: boolean | null;
   readonly note: string;
   readonly layerScores: readonly (number | null)[];
-  readonly degenerate: readonly boolean[];
   readonly error: string;
 }
 
@@ -78,7 +77,6 @@ export interface Answer {
   readonly rid: string | null;
   readonly rev: number;
   readonly imageRev: number;
-  readonly method: string;
   readonly seconds: number;
   readonly layers: readonly number[];
   readonly signed: boolean;
@@ -222,7 +220,6 @@ export const decodeCatalogue = (raw: unknown): Method[] =>
 export function decodeModel(raw: unknown): ModelCard {
   const model = record(raw);
   return {
-    name: text(model.name),
     prompts: model.prompts === true,
     classes: list(model.classes).map(text),
     suggestions: list(model.suggestions).map(text),
@@ -263,7 +260,6 @@ function decodeEntry(raw: unknown): Entry {
     supported: typeof entry.supported === "boolean" ? entry.supported : null,
     note: text(entry.note),
     layerScores: list(entry.layer_scores).map(number),
-    degenerate: list(entry.degenerate).map((flag) => flag === true),
     error: text(entry.error),
   };
 }
@@ -296,7 +292,6 @@ export function decodeAnswer(raw: unknown): Answer | null {
     rid: typeof result.rid === "string" ? result.rid : null,
     rev: number(result.rev) ?? 0,
     imageRev: number(result.image_rev) ?? 0,
-    method: text(result.method),
     seconds: number(result.seconds) ?? 0,
     layers,
     signed: result.signed === true,

@@ -58,10 +58,10 @@ export function describeHeat(heat: Heat, label: string, layers: string): string 
   return `${start}: strongest${sign} at row ${row + 1}, column ${col + 1} (${where}), covers about ${share} % of what the model saw`;
 }
 
-/** A number for reading: 3 significant digits, scientific where it must be. */
-export function readable(value: number): string {
+/** A number for reading: 3 significant digits unless told, scientific where it must be. */
+export function readable(value: number, digits = 3): string {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 0.001 && size < 10_000) return String(Number(value.toPrecision(3)));
+  if (size >= 0.001 && size < 10_000) return String(Number(value.toPrecision(digits)));
   return value.toExponential(1).replace("e+", "e");
 }

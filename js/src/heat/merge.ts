@@ -50,8 +50,7 @@ export function mergeLayers(stack: Stack, chosen: readonly number[], rule: Rule)
 /** Scale a raw map for display: min-max to [0, 1], or by the largest magnitude where the map is signed. */
 export function scaleMap(raw: ArrayLike<number>, rows: number, cols: number, signed: boolean): Heat {
   const values = Float64Array.from(raw);
-  let min = Number.POSITIVE_INFINITY;
-  let max = Number.NEGATIVE_INFINITY;
+  let [min, max] = [values[0]!, values[0]!];
   for (const value of values) {
     if (value < min) min = value;
     if (value > max) max = value;

@@ -112,7 +112,7 @@ export function followTraits(host: Host, committed: () => void, life: AbortSigna
 
   const held = (name: Name) =>
     (asking && (QUESTION as readonly Name[]).includes(name)) ||
-    Date.now() - (edited.get(name) ?? Number.NEGATIVE_INFINITY) < SETTLE_MS;
+    Date.now() - (edited.get(name) ?? 0) < SETTLE_MS;
 
   function adopt<N extends Name>(name: N) {
     if (held(name)) return;

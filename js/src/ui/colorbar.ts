@@ -6,16 +6,16 @@ import type { Store } from "../store";
 import { el, watch } from "./element";
 
 export function colorbar(store: Store, life: AbortSignal): HTMLElement {
-  const bar = el("canvas", { class: "lg-bar", width: 256, height: 1, "aria-hidden": "true" });
-  const cut = el("span", { class: "lg-cut" });
-  const needle = el("span", { class: "lg-needle", hidden: true });
-  const low = el("span", { class: "lg-end" });
-  const high = el("span", { class: "lg-end" });
+  const bar = el("canvas.lg-bar", { width: 256, height: 1, "aria-hidden": "true" });
+  const cut = el("span.lg-cut");
+  const needle = el("span.lg-needle", { hidden: true });
+  const low = el("span.lg-end");
+  const high = el("span.lg-end");
   const element = el(
-    "div",
-    { class: "lg-colorbar", testid: "colorbar", role: "img" },
+    "div.lg-colorbar",
+    { testid: "colorbar", role: "img" },
     low,
-    el("span", { class: "lg-track" }, bar, cut, needle),
+    el("span.lg-track", {}, bar, cut, needle),
     high,
   );
 
@@ -54,7 +54,7 @@ export function colorbar(store: Store, life: AbortSignal): HTMLElement {
 }
 
 export function readout(store: Store, life: AbortSignal): HTMLElement {
-  const element = el("output", { class: "lg-readout", testid: "readout", "aria-live": "off" });
+  const element = el("output.lg-readout", { testid: "readout", "aria-live": "off" });
   watch(life, () => {
     const heat = store.heat.value;
     const spot = store.spot.value;

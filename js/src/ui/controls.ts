@@ -6,24 +6,23 @@ import { button, el, icon, watch } from "./element";
 
 export function controls(store: Store, life: AbortSignal): HTMLElement {
   return el(
-    "fieldset",
-    { class: "lg-group lg-look" },
-    el("legend", { class: "lg-legend" }, "Look"),
+    "fieldset.lg-group.lg-look",
+    {},
+    el("legend.lg-legend", {}, "Look"),
     slider(store, "opacity", "Opacity", life),
     slider(store, "threshold", "Threshold", life),
-    el("div", { class: "lg-pair" }, colormap(store, life), smooth(store, life), peek(store, life)),
+    el("div.lg-pair", {}, colormap(store, life), smooth(store, life), peek(store, life)),
   );
 }
 
 function slider(store: Store, name: "opacity" | "threshold", title: string, life: AbortSignal): HTMLElement {
   const value = store.trait(name);
-  const number = el("output", { class: "lg-number" });
-  const input = el("input", {
+  const number = el("output.lg-number");
+  const input = el("input.lg-range", {
     type: "range",
     min: 0,
     max: 1,
     step: 0.01,
-    class: "lg-range",
     testid: name,
     "aria-label": title,
     oninput: () => store.set(name, Number(input.value)),
@@ -32,14 +31,13 @@ function slider(store: Store, name: "opacity" | "threshold", title: string, life
     input.value = String(value.value);
     number.textContent = value.value.toFixed(2);
   });
-  return el("label", { class: "lg-slider" }, el("span", {}, title), input, number);
+  return el("label.lg-slider", {}, el("span", {}, title), input, number);
 }
 
 function colormap(store: Store, life: AbortSignal): HTMLElement {
   const select = el(
-    "select",
+    "select.lg-select",
     {
-      class: "lg-select",
       testid: "colormap",
       "aria-label": "Colours",
       onchange: () => store.set("colormap", select.value as Palette),
@@ -65,8 +63,8 @@ function smooth(store: Store, life: AbortSignal): HTMLElement {
     input.checked = store.trait("smooth").value;
   });
   return el(
-    "label",
-    { class: "lg-check", title: "Interpolate between patches; off shows the patches as they are" },
+    "label.lg-check",
+    { title: "Interpolate between patches; off shows the patches as they are" },
     input,
     "Smooth",
   );
@@ -78,8 +76,8 @@ function peek(store: Store, life: AbortSignal): HTMLElement {
   };
   for (const type of ["pointerup", "pointercancel", "blur"]) addEventListener(type, end, { signal: life });
   return button(
+    ".lg-button",
     {
-      class: "lg-button",
       title: "Hold to see the picture alone (hold Space on the picture)",
       onpointerdown: () => {
         store.peeking.value = true;

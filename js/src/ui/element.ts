@@ -6,13 +6,15 @@ type Child = Node | string | null | undefined | false;
 type Value = string | number | boolean | null | undefined | ((event: never) => void);
 type Props = Readonly<Record<string, Value>>;
 
-/** Create an element: functions are listeners ("onclick"), `testid` is data-testid; see `set` for the rest. */
+/** Create an element, "tag.class.class": functions are listeners ("onclick"), `testid` is data-testid; see `set` for the rest. */
 export function el<K extends keyof HTMLElementTagNameMap>(
-  tag: K,
+  selector: K | `${K}.${string}`,
   props: Props = {},
   ...children: Child[]
 ): HTMLElementTagNameMap[K] {
-  const element = document.createElement(tag);
+  const [tag, ...classes] = selector.split(".");
+  const element = document.createElement(tag as K);
+  element.classList.add(...classes);
   for (const [name, value] of Object.entries(props)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value as EventListener);
     else set(element, name === "testid" ? "data-testid" : name, value);
@@ -21,9 +23,9 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** A button that submits nothing. */
-export const button = (props: Props, ...children: Child[]) =>
-  el("button", { type: "button", ...props }, ...children);
+/** A button that submits nothing; `classes` as in a selector. */
+export const button = (classes: "" | `.${string}`, props: Props, ...children: Child[]) =>
+  el(`button${classes}` as "button", { type: "button", ...props }, ...children);
 
 /** Set one attribute: true is an empty one, false and null remove it. */
 export function set(element: Element, name: string, value: string | number | boolean | null | undefined) {

@@ -8,14 +8,14 @@ export function help(): { button: HTMLElement; panel: HTMLElement; toggle(open?:
     el("div", {}, el("dt", {}, el("kbd", {}, keys)), el("dd", {}, does)),
   );
   const panel = el(
-    "div",
-    { class: "lg-help", hidden: true, role: "region", "aria-label": "Keys" },
-    el("h3", { class: "lg-legend" }, "Keys"),
+    "div.lg-help",
+    { hidden: true, role: "region", "aria-label": "Keys" },
+    el("h3.lg-legend", {}, "Keys"),
     el("dl", {}, ...rows),
   );
   const opener = button(
+    ".lg-button.lg-square",
     {
-      class: "lg-button lg-square",
       title: "Keys (?)",
       "aria-label": "Keys",
       "aria-expanded": "false",

@@ -6,11 +6,11 @@ import { button, el, focusedIn, watch } from "./element";
 
 export function methods(store: Store, life: AbortSignal): HTMLElement {
   const group = `lg-${Math.random().toString(36).slice(2)}`;
-  const row = el("div", { class: "lg-segments" });
-  const about = el("p", { class: "lg-about" });
-  const paper = el("p", { class: "lg-paper" });
-  const knobs = el("div", { class: "lg-knobs" });
-  const details = el("details", { class: "lg-details" }, el("summary", {}, "Options"), knobs);
+  const row = el("div.lg-segments");
+  const about = el("p.lg-about");
+  const paper = el("p.lg-paper");
+  const knobs = el("div.lg-knobs");
+  const details = el("details.lg-details", {}, el("summary", {}, "Options"), knobs);
   const catalogue = store.trait("_catalogue");
   const chosen = store.trait("method");
 
@@ -19,18 +19,17 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
       ...catalogue.value.map(({ name, title, available, reason, summary }) => {
         const blocked = !available || store.kernelless.value;
         const why = store.kernelless.value ? "Another method needs a running kernel" : reason;
-        const input = el("input", {
+        const input = el("input.lg-cover", {
           type: "radio",
           name: group,
           value: name,
-          class: "lg-cover",
           testid: `method-${name}`,
           disabled: blocked && name !== chosen.peek(),
           onchange: () => store.setMethod(name),
         });
         return el(
-          "label",
-          { class: "lg-segment", title: blocked && why ? why : summary },
+          "label.lg-segment",
+          { title: blocked && why ? why : summary },
           input,
           el("span", {}, title),
         );
@@ -63,16 +62,16 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
       ),
     );
     if (Object.keys(values).length) {
-      const reset = button({ class: "lg-link", onclick: store.resetKnobs }, "Back to the defaults");
+      const reset = button(".lg-link", { onclick: store.resetKnobs }, "Back to the defaults");
       knobs.append(reset);
     }
     if (again) knobs.querySelector<HTMLElement>(`[data-knob="${CSS.escape(again)}"]`)?.focus();
   });
 
   return el(
-    "fieldset",
-    { class: "lg-group lg-methods" },
-    el("legend", { class: "lg-legend" }, "Method"),
+    "fieldset.lg-group.lg-methods",
+    {},
+    el("legend.lg-legend", {}, "Method"),
     row,
     about,
     paper,
@@ -97,8 +96,8 @@ function knobRow(
   } else if (knob.kind === "choice") {
     const options = knob.choices.map((choice, i) => el("option", { value: i }, spoken(choice)));
     const select = el(
-      "select",
-      { class: "lg-select", ...shared, onchange: () => change(knob.choices[Number(select.value)] ?? null) },
+      "select.lg-select",
+      { ...shared, onchange: () => change(knob.choices[Number(select.value)] ?? null) },
       ...options,
     );
     select.value = String(knob.choices.indexOf(value));
@@ -110,10 +109,9 @@ function knobRow(
       if (!number) return words || knob.default;
       return words && Number.isFinite(Number(words)) ? Number(words) : knob.default;
     };
-    const input = el("input", {
+    const input = el("input.lg-text", {
       type: number ? "number" : "text",
       step: "any",
-      class: "lg-text",
       ...shared,
       onchange: () => change(read()),
     });
@@ -121,5 +119,5 @@ function knobRow(
     if (knob.default === null) input.placeholder = "none";
     control = input;
   }
-  return el("label", { class: "lg-knob", title: knob.help }, el("span", {}, knob.name), control);
+  return el("label.lg-knob", { title: knob.help }, el("span", {}, knob.name), control);
 }

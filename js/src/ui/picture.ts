@@ -23,15 +23,14 @@ export function picture(
   fault: ReadonlySignal<string>,
   life: AbortSignal,
 ): HTMLElement {
-  const base = el("canvas", { class: "lg-base", "aria-hidden": "true" });
-  const heat = el("canvas", { class: "lg-heat", testid: "heat", role: "img" });
-  const patch = el("div", { class: "lg-patch", hidden: true });
-  const frame = el("div", { class: "lg-window" }, heat, patch);
-  const empty = el("p", { class: "lg-empty" });
+  const base = el("canvas.lg-base", { "aria-hidden": "true" });
+  const heat = el("canvas.lg-heat", { testid: "heat", role: "img" });
+  const patch = el("div.lg-patch", { hidden: true });
+  const frame = el("div.lg-window", {}, heat, patch);
+  const empty = el("p.lg-empty");
   const stage = el(
-    "div",
+    "div.lg-stage",
     {
-      class: "lg-stage",
       testid: "picture",
       tabindex: 0,
       role: "group",

@@ -8,12 +8,12 @@ import { matching, typeahead } from "./typeahead";
 
 export function prompts(store: Store, life: AbortSignal): HTMLElement {
   const box = promptBox(store, life);
-  return el("div", { class: "lg-prompts" }, chips(store, box.edit, life), box.element);
+  return el("div.lg-prompts", {}, chips(store, box.edit, life), box.element);
 }
 
 /** A row of prompts or classes: radio buttons in all but looks, each with a button that removes it. */
 function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTMLElement {
-  const row = el("div", { class: "lg-chips", role: "radiogroup", "aria-label": "Prompts", hidden: true });
+  const row = el("div.lg-chips", { role: "radiogroup", "aria-label": "Prompts", hidden: true });
   const targets = store.trait("targets");
   const indexOf = (event: Event) => {
     const chip = (event.target as Element).closest<HTMLElement>("[data-index]");
@@ -43,7 +43,7 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
       set(radio, "tabindex", i === active ? 0 : -1);
       const entry = answered.get(keyOf(target));
       const number = entry?.error ? "!" : entry ? (entry.probability ?? entry.score) : null;
-      const shown = typeof number === "number" ? readable(Number(number.toPrecision(2))) : (number ?? "");
+      const shown = typeof number === "number" ? readable(number, 2) : (number ?? "");
       radio.querySelector(".lg-number")!.textContent = shown;
       set(row.children[i]!, "data-absent", entry?.supported === false);
     }
@@ -73,23 +73,23 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
 function chip(target: Target, index: number, draft: boolean, fixed: boolean): HTMLElement {
   const label = labelOf(target);
   return el(
-    "span",
-    { class: "lg-chip", testid: "chip", "data-index": index, "data-draft": draft, title: label },
+    "span.lg-chip",
+    { testid: "chip", "data-index": index, "data-draft": draft, title: label },
     button(
+      "",
       { role: "radio", "aria-label": label },
       el("bdi", {}, label || "(empty prompt)"),
-      el("span", { class: "lg-number", "aria-hidden": "true" }),
+      el("span.lg-number", { "aria-hidden": "true" }),
     ),
-    !fixed && button({ class: "lg-remove", "aria-label": `Remove ${label}` }, icon("remove")),
+    !fixed && button(".lg-remove", { "aria-label": `Remove ${label}` }, icon("remove")),
   );
 }
 
 /** The box: free text where the model takes prompts, else its classes. */
 function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edit(at: number): void } {
   const model = store.trait("_model");
-  const input = el("input", {
+  const input = el("input.lg-text", {
     type: "text",
-    class: "lg-text",
     testid: "prompt",
     dir: "auto",
     spellcheck: "false",
@@ -118,9 +118,8 @@ function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edi
     },
   );
   const form = el(
-    "form",
+    "form.lg-ask",
     {
-      class: "lg-ask",
       onsubmit: (event: Event) => {
         event.preventDefault();
         const option = suggestions.highlighted();

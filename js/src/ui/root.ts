@@ -20,9 +20,8 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
   const { bitmap, fault } = decodedPicture(store, life);
   const keys = help();
   const root = el(
-    "div",
+    "div.legrad",
     {
-      class: "legrad",
       testid: "legrad",
       // JupyterLab's shortcuts would otherwise take the arrows from sliders and insert cells on "b".
       "data-lm-suppress-shortcuts": "true",
@@ -31,20 +30,20 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
       "aria-label": "LeGrad explorer",
     },
     el(
-      "div",
-      { class: "lg-body" },
-      el("header", { class: "lg-top" }, prompts(store, life), chooser(store, life), keys.button),
+      "div.lg-body",
+      {},
+      el("header.lg-top", {}, prompts(store, life), chooser(store, life), keys.button),
       keys.panel,
       el(
-        "section",
-        { class: "lg-view", "aria-label": "Heatmap" },
+        "section.lg-view",
+        { "aria-label": "Heatmap" },
         picture(store, bitmap, fault, life),
         colorbar(store, life),
         readout(store, life),
       ),
       el(
-        "aside",
-        { class: "lg-side" },
+        "aside.lg-side",
+        {},
         score(store, life),
         predictions(store, life),
         methods(store, life),
@@ -78,11 +77,11 @@ export function fail(parent: HTMLElement, error: unknown): void {
   const why = error instanceof Error ? error.message : String(error);
   parent.append(
     el(
-      "div",
-      { class: "legrad", testid: "legrad", role: "alert" },
+      "div.legrad",
+      { testid: "legrad", role: "alert" },
       el(
-        "p",
-        { class: "lg-failed" },
+        "p.lg-failed",
+        {},
         `The widget could not be drawn: ${why}. Run the cell again; the traceback is in the browser's console.`,
       ),
     ),

@@ -14,13 +14,13 @@ export function probability(p: number): string {
 }
 
 export function score(store: Store, life: AbortSignal): HTMLElement {
-  const element = el("section", { class: "lg-score-card", testid: "score", "aria-label": "Score" });
+  const element = el("section.lg-score-card", { testid: "score", "aria-label": "Score" });
   watch(life, () => {
     const entry = store.entry.value;
     element.hidden = !entry;
     if (!entry) return;
     element.replaceChildren(
-      el("h3", { class: "lg-label", title: entry.label }, el("bdi", {}, entry.label || "(empty prompt)")),
+      el("h3.lg-label", { title: entry.label }, el("bdi", {}, entry.label || "(empty prompt)")),
       ...numbers(entry, chosenLayer(store)),
       ...remarks(entry),
     );
@@ -39,8 +39,8 @@ function chosenLayer(store: Store): { layer: number; at: number } | null {
 
 function numbers(entry: Entry, single: { layer: number; at: number } | null): HTMLElement[] {
   const figure = (name: string, value: string, hint = "") =>
-    el("div", { class: "lg-figure", title: hint }, el("dt", {}, name), el("dd", {}, value));
-  const list = el("dl", { class: "lg-figures" });
+    el("div.lg-figure", { title: hint }, el("dt", {}, name), el("dd", {}, value));
+  const list = el("dl.lg-figures");
   if (entry.score !== null) list.append(figure(entry.scoreName || "score", readable(entry.score)));
   if (entry.probability !== null) {
     const name = entry.probabilityOf ? `p, ${entry.probabilityOf}` : "p";
@@ -56,16 +56,16 @@ function numbers(entry: Entry, single: { layer: number; at: number } | null): HT
 }
 
 function meter(p: number): HTMLElement {
-  const bar = el("span", { class: "lg-meter", "aria-hidden": "true" });
+  const bar = el("span.lg-meter", { "aria-hidden": "true" });
   bar.style.setProperty("--lg-part", String(p));
   return bar;
 }
 
 function remarks(entry: Entry): HTMLElement[] {
   const lines: HTMLElement[] = [];
-  if (entry.error) lines.push(el("p", { class: "lg-remark lg-bad" }, entry.error));
-  else if (entry.supported === false) lines.push(el("p", { class: "lg-remark lg-warn" }, absent(entry)));
-  if (entry.note) lines.push(el("p", { class: "lg-remark" }, entry.note));
+  if (entry.error) lines.push(el("p.lg-remark.lg-bad", {}, entry.error));
+  else if (entry.supported === false) lines.push(el("p.lg-remark.lg-warn", {}, absent(entry)));
+  if (entry.note) lines.push(el("p.lg-remark", {}, entry.note));
   return lines;
 }
 
@@ -82,12 +82,12 @@ export function absent(entry: Pick<Entry, "label" | "probability" | "score" | "s
 
 /** The model's own first guesses; each is a button that asks for its map. */
 export function predictions(store: Store, life: AbortSignal): HTMLElement {
-  const list = el("ol", { class: "lg-predictions" });
-  const of = el("span", { class: "lg-of" });
+  const list = el("ol.lg-predictions");
+  const of = el("span.lg-of");
   const element = el(
-    "section",
-    { class: "lg-group", testid: "predictions", "aria-label": "Predictions" },
-    el("h3", { class: "lg-legend" }, "The model's top guesses", of),
+    "section.lg-group",
+    { testid: "predictions", "aria-label": "Predictions" },
+    el("h3.lg-legend", {}, "The model's top guesses", of),
     list,
   );
   watch(life, () => {
@@ -99,14 +99,15 @@ export function predictions(store: Store, life: AbortSignal): HTMLElement {
       ...(answer?.predictions ?? []).map((guess) => {
         const target = targetOf(guess, store.trait("_model").value.prompts);
         const guessed = button(
+          "",
           {
             "aria-pressed": String(keyOf(target) === active),
             disabled: store.kernelless.value,
             onclick: () => store.add(target),
           },
-          el("span", { class: "lg-name" }, guess.name),
+          el("span.lg-name", {}, guess.name),
           meter(guess.probability),
-          el("span", { class: "lg-number" }, probability(guess.probability)),
+          el("span.lg-number", {}, probability(guess.probability)),
         );
         return el("li", {}, guessed);
       }),

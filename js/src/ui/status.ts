@@ -7,16 +7,16 @@ const SPOKEN_EVERY_MS = 1000;
 
 export function status(store: Store, life: AbortSignal): HTMLElement {
   const { phase, cancel } = store;
-  const dot = el("span", { class: "lg-dot", "aria-hidden": "true" });
-  const words = el("span", { class: "lg-words" });
-  const bar = el("progress", { class: "lg-progress", max: 1 });
-  const stop = button({ class: "lg-button", testid: "cancel", onclick: cancel }, "Cancel");
+  const dot = el("span.lg-dot", { "aria-hidden": "true" });
+  const words = el("span.lg-words");
+  const bar = el("progress.lg-progress", { max: 1 });
+  const stop = button(".lg-button", { testid: "cancel", onclick: cancel }, "Cancel");
   const trace = el("pre", { tabindex: 0 });
-  const details = el("details", { class: "lg-details lg-trace" }, el("summary", {}, "Traceback"), trace);
+  const details = el("details.lg-details.lg-trace", {}, el("summary", {}, "Traceback"), trace);
   const element = el(
-    "footer",
-    { class: "lg-status", testid: "status" },
-    el("div", { class: "lg-status-line" }, dot, words, bar, stop),
+    "footer.lg-status",
+    { testid: "status" },
+    el("div.lg-status-line", {}, dot, words, bar, stop),
     details,
   );
   watch(life, () => {
@@ -51,5 +51,5 @@ export function announcer(store: Store, life: AbortSignal): HTMLElement {
     }, SPOKEN_EVERY_MS);
   });
   onEnd(life, () => clearTimeout(timer));
-  return el("div", { class: "lg-sr" }, described, live);
+  return el("div.lg-sr", {}, described, live);
 }

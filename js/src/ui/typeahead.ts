@@ -29,7 +29,7 @@ export function typeahead(
   pick: (option: string) => void,
 ): Typeahead {
   const id = `lg-${Math.random().toString(36).slice(2)}`;
-  const list = el("ul", { class: "lg-options", role: "listbox", id, hidden: true, "aria-label": name });
+  const list = el("ul.lg-options", { role: "listbox", id, hidden: true, "aria-label": name });
   let found: string[] = [];
   let at = -1;
   for (const [key, value] of Object.entries({
@@ -62,7 +62,7 @@ export function typeahead(
         : shown.length
           ? ""
           : none(input.value);
-    if (rest) list.append(el("li", { class: "lg-more", role: "presentation" }, rest));
+    if (rest) list.append(el("li.lg-more", { role: "presentation" }, rest));
     list.hidden = !list.childElementCount;
     set(input, "aria-expanded", String(!list.hidden));
   }
@@ -101,7 +101,7 @@ export function typeahead(
   });
 
   return {
-    element: el("div", { class: "lg-combo" }, input, list),
+    element: el("div.lg-combo", {}, input, list),
     highlighted: () => (list.hidden || at < 0 ? null : found[at]!),
     close,
   };

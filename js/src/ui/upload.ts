@@ -4,10 +4,9 @@ import type { Store } from "../store";
 import { claim, el, icon, set, watch } from "./element";
 
 export function chooser(store: Store, life: AbortSignal): HTMLElement {
-  const input = el("input", {
+  const input = el("input.lg-cover", {
     type: "file",
     accept: "image/*",
-    class: "lg-cover",
     testid: "upload",
     "aria-label": "Choose a picture",
     onchange: () => {
@@ -21,7 +20,7 @@ export function chooser(store: Store, life: AbortSignal): HTMLElement {
       ? "Another picture needs a running kernel"
       : "Choose, drop or paste a picture";
   });
-  return el("label", { class: "lg-button lg-choose" }, input, el("span", {}, icon("image"), "Picture"));
+  return el("label.lg-button.lg-choose", {}, input, el("span", {}, icon("image"), "Picture"));
 }
 
 function send(store: Store, files: FileList | null | undefined): boolean {
