@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from ..method import Method
+from . import wire
 from .chips import Chip, ClassChip
 from .wire import Outcome
 
@@ -32,13 +33,20 @@ class Photo:
     name: str = ""
     picture: Image.Image | None = None
     encoding: Encoding | None = None
+    wired: dict[str, Any] = field(default_factory=dict)  # as the browser knows it
+    predictions: tuple[Prediction, ...] = ()
+    predictions_of: str = ""
 
     def encoded(self, model: Model, fit: Fit, size: Any) -> Encoding:
-        """The encoding, made at the first call."""
+        """The encoding and what the model takes the picture for, made at the first call."""
         if self.encoding is None:
-            self.encoding = model.encode(self.source, fit=fit, size=size)
-            self.picture = self.encoding.picture
+            encoding = model.encode(self.source, fit=fit, size=size)
+            self.predictions = tuple(encoding.predictions(k=5))
+            self.predictions_of = encoding.predictions_of if self.predictions else ""
+            self.picture = encoding.picture
             self.source = self.picture if isinstance(self.source, bytes) else self.source
+            self.wired = wire.image(encoding.picture, encoding.window, rev=self.rev, name=self.name)
+            self.encoding = encoding
         return self.encoding
 
 
@@ -52,8 +60,7 @@ class Question:
     photo: Photo
     chips: tuple[Chip, ...]
     things: tuple[Any, ...] = field(compare=False)
-    method: Method = field(compare=False)
-    method_name: str
+    method: Method
     knobs: tuple[tuple[str, Any], ...]
     suggest: bool = field(default=False, compare=False)
 
@@ -65,9 +72,6 @@ class Answer:
     question: Question
     outcomes: tuple[Outcome, ...]
     grid: tuple[int, int]
-    window: tuple[float, float, float, float]
-    predictions: tuple[Prediction, ...]
-    predictions_of: str
 
     @property
     def nbytes(self) -> int:
@@ -84,26 +88,19 @@ def answer(model: Model, question: Question, progress: Progress, *, fit: Fit, si
         Exception: the picture, the method, a knob or every target cannot be used; what ``progress`` raises.
     """
     encoding = question.photo.encoded(model, fit, size)
-    predictions = tuple(encoding.predictions(k=5))
-    if question.suggest and not question.chips and predictions:
-        first = predictions[0]
+    if question.suggest and not question.chips and question.photo.predictions:
+        first = question.photo.predictions[0]
         question = replace(question, chips=(ClassChip(first.index, first.name),), things=(first.index,), suggest=False)
-    outcomes = _outcomes(model, encoding, question, progress) if question.things else ()
-    return Answer(
-        question,
-        tuple(outcomes),
-        (int(encoding.grid[0]), int(encoding.grid[1])),
-        encoding.window,
-        predictions,
-        encoding.predictions_of if predictions else "",
-    )
+    outcomes = _outcomes(model, encoding, question, progress) if question.things else []
+    grid = (int(encoding.grid[0]), int(encoding.grid[1]))
+    return Answer(question, tuple(outcomes), grid)
 
 
 def _outcomes(model: Model, encoding: Encoding, question: Question, progress: Progress) -> list[Outcome]:
     knobs = dict(question.knobs)
 
     def explain(targets: list[Any]) -> list[Explanation]:
-        return list(encoding.explain(targets, method=question.method_name, progress=progress, **knobs))
+        return list(encoding.explain(targets, method=question.method.name, progress=progress, **knobs))
 
     outcomes: dict[int, Outcome] = {}
     errors: list[Exception] = []
@@ -157,10 +154,11 @@ class Answers:
             while len(self._known) > 1 and self.nbytes > self._limit:
                 self._known.popitem(last=False)
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def keep(self, photo: Photo | None) -> None:
+        """Forget every answer about another picture; None forgets all."""
         with self._guard:
-            self._known.clear()
+            for question in [question for question in self._known if question.photo is not photo]:
+                del self._known[question]
 
     @property
     def nbytes(self) -> int:
@@ -177,5 +175,5 @@ def first_error(given: Answer) -> str:
 
 
 def _name(chip: Chip) -> str:
-    wire = chip.wire
-    return repr(wire.get("text") or wire.get("name") or wire.get("label") or wire.get("index"))
+    known = chip.wire
+    return repr(known.get("text") or known.get("name") or known.get("label") or known.get("index"))

@@ -66,6 +66,8 @@ def _check_order(image: Any, targets: Any, model: Any) -> None:
         raise TypeError(f"the model is named and the image comes first: {_CALL}")
     if _is_picture(targets) and not _is_picture(image):
         raise TypeError(f"the image comes first, then the targets: explore(image, {shown(image)})")
+    if isinstance(image, str) and targets is None and not Path(image).suffix and not Path(image).exists():
+        raise TypeError(f"{shown(image)} is no file; targets come second: explore(image, {shown(image)})")
     if isinstance(model, nn.Module):
         raise TypeError("this module is not wrapped yet: explore(image, targets, model=lw.wrap(module))")
     if model is not None and not isinstance(model, Model | str):

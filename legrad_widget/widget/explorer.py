@@ -264,7 +264,7 @@ class LeGradWidget(anywidget.AnyWidget):
                 self._seat.close()
                 self._open, self._browser = None, None
                 self._uploads.clear()
-                self._answers.clear()
+                self._answers.keep(None)
                 for photo in {self._photo, self._shown} - {None}:
                     photo.encoding = None  # type: ignore[union-attr]  # None was taken out
                 self._settled.notify_all()
@@ -287,7 +287,6 @@ class LeGradWidget(anywidget.AnyWidget):
             self.targets.chips,
             tuple(self.targets),
             find(self.method),
-            self.method,
             tuple(self.knobs.items()),
             suggest=not self.model.takes_text and self._answer is None,
         )
@@ -348,7 +347,6 @@ class LeGradWidget(anywidget.AnyWidget):
 
     def _publish(self, given: Answer | None, rid: str | None, rev: int) -> None:
         """Show an answer, unless another question has been asked meanwhile. None: there is no picture yet."""
-        image = self._image_of(given) if given is not None else None
         with self._settled:
             if rev != self._open:
                 return
@@ -356,10 +354,6 @@ class LeGradWidget(anywidget.AnyWidget):
                 if given is None:
                     self._settle(Status("idle", rid, rev, message="choose a picture first"))
                     return
-                if image is not None:
-                    self._image, self._shown = image, given.question.photo
-                    self._answers.clear()  # and with them the encodings of other pictures
-                    self._answers.add(given)
                 if not self.targets and given.question.chips:
                     self._adopt(given.question)
                 self._answer = given
@@ -374,15 +368,9 @@ class LeGradWidget(anywidget.AnyWidget):
         finally:
             self._quiet = False
 
-    def _image_of(self, given: Answer) -> dict[str, Any] | None:
-        photo = given.question.photo
-        if photo is self._shown or photo.picture is None:
-            return None
-        return wire.image(photo.picture, given.window, rev=photo.rev, name=photo.name)
-
     def _result_of(self, given: Answer, rid: str | None, rev: int) -> dict[str, Any]:
         question = given.question
-        if not given.outcomes and not given.predictions:
+        if not given.outcomes and not question.photo.predictions:
             return {}
         return wire.result(
             question.chips,
@@ -394,8 +382,8 @@ class LeGradWidget(anywidget.AnyWidget):
             rid=rid,
             rev=rev,
             image_rev=question.photo.rev,
-            predictions=given.predictions,
-            predictions_of=given.predictions_of,
+            predictions=question.photo.predictions,
+            predictions_of=question.photo.predictions_of,
         )
 
     def _fail(self, error: BaseException, rid: str | None, rev: int) -> None:
@@ -404,18 +392,25 @@ class LeGradWidget(anywidget.AnyWidget):
         if not isinstance(error, ValueError | TypeError):
             log.error("computing an explanation failed", exc_info=error)
             sentence = f"{type(error).__name__}: {sentence.splitlines()[0]}"
-        with self._settled:
+        with self.hold_sync():
             if rev == self._open:
                 self._error = error.with_traceback(None)  # its frames would hold the encoding
                 self._settle(Status("error", rid, rev, message=sentence, detail=detail))
 
     def _settle(self, status: Status) -> None:
-        """Come to rest, with the lock held. A picture that could not be shown is given up."""
-        if self._photo is not None and self._photo.encoding is None and self._shown is not None:
-            self._photo = self._shown
+        """Come to rest, with the lock held. A picture that was read is shown; one that was not is given up."""
+        if self._photo is not self._shown:
+            self._show_or_give_up(self._photo)
         self._open = None
         self._report(status)
         self._settled.notify_all()
+
+    def _show_or_give_up(self, photo: Photo | None) -> None:
+        if photo is None or photo.encoding is None:
+            self._photo = self._shown
+            return
+        self._image, self._shown = photo.wired, photo
+        self._answers.keep(photo)  # and let go of the encodings of other pictures
 
     def _report(self, status: Status) -> None:
         self._status = status.wire
@@ -560,4 +555,10 @@ class LeGradWidget(anywidget.AnyWidget):
     def hold_sync(self) -> Iterator[None]:
         """Send several changes as one message. Other threads wait."""
         with self._settled, super().hold_sync():
+            yield
+
+    @contextmanager
+    def hold_trait_notifications(self) -> Iterator[None]:
+        """Make several changes one question. Other threads wait."""
+        with self._settled, super().hold_trait_notifications():
             yield

@@ -423,3 +423,89 @@ def test_headless_without_a_kernel(monkeypatch, model, photo):
     assert shown.explanation.maps.shape == (3, 3, 3)
     assert shown.status.state == "idle"
     shown.close()
+
+
+# ---------------------------------------------------------------- pictures, reloading, other threads
+
+
+def test_a_picture_is_shown_even_if_nothing_can_be_said_about_it(model, photo):
+    def broken(*_):
+        raise RuntimeError("no text today")
+
+    handle = model.module.transformer.register_forward_hook(broken)
+    try:
+        shown = lw.explore(photo, "never asked before", model=model)
+        with pytest.raises(RuntimeError, match="no text today"):
+            shown.wait()
+    finally:
+        handle.remove()
+    page = shown.comm
+    assert page.state["_image"]["original"] == [80, 60]
+    assert page.state["_result"] == {}
+    assert page.status["state"] == "error"
+    assert shown.explanation is None
+    shown.targets = "a cat"
+    shown.wait()
+    assert shown.explanation.label == "a cat"
+
+
+def test_a_new_picture_forgets_the_old_one(widget, page, photo, calls):
+    import gc
+    import weakref
+
+    old = weakref.ref(widget._photo.encoding)
+    widget.image = photo[::-1].copy()
+    widget.wait()
+    gc.collect()
+    assert old() is None
+    widget.image = photo
+    widget.wait()
+    assert [kind for kind, _ in calls] == ["encode", "explain"] * 2
+    assert page.result["image_rev"] == page.state["_image"]["rev"] == 3
+
+
+def test_a_page_that_reloads_finds_everything(widget, page):
+    page.ask("a fox", "a bird", active=1, view={"layers": [2, 3], "opacity": 0.4}, method="rollout")
+    widget.wait()
+    state = widget.get_state()
+    assert (state["layers"], state["opacity"]) == ([2, 3], 0.4)
+    for name in ("targets", "active", "method", "knobs", "_result", "_image", "_status"):
+        assert state[name] == page.state[name], name
+    saved = widget.get_manager_state(widgets=[widget])["state"][widget.model_id]
+    paths = [tuple(buffer["path"]) for buffer in saved["buffers"]]
+    assert sorted(paths) == [("_image", "data"), ("_result", "maps", "data")]
+
+
+def test_pages_and_python_at_once_end_in_one_consistent_state(widget, page):
+    """Two pages and two Python threads ask and set for a while; at rest, the answer is for the question that stands."""
+    failures = []
+
+    def pages(client):
+        for n in range(40):
+            page.message({"kind": "ask", **page.question(f"{client} {n}", client=client, n=n)})
+            page.message({"kind": "view", "v": 1, "client": client, "n": n, "view": {"opacity": n / 40}})
+
+    def python(name):
+        for n in range(40):
+            widget.targets = [f"{name} {n}", "a cat"][: 1 + n % 2]
+            widget.layers = [1 + n % 3]
+
+    def run(work, *args):
+        try:
+            work(*args)
+        except Exception as error:  # noqa: BLE001  (raised again below, in the test's own thread)
+            failures.append(error)
+
+    jobs = [(pages, "one"), (pages, "two"), (python, "three"), (python, "four")]
+    threads = [threading.Thread(target=run, args=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    widget.wait()
+    assert failures == []
+    assert page.labels == list(widget.targets) == [x.label for x in widget.explanations]
+    assert page.state["targets"] == [{"kind": "text", "text": target} for target in widget.targets]
+    assert page.state["layers"] == widget.layers
+    assert page.status["state"] == "idle"

@@ -53,6 +53,7 @@ def test_from_the_model(model, photo):
         (lambda m, p: lw.explore("a cat", p, model=m), r"the image comes first.*explore\(image, 'a cat'\)"),
         (lambda m, p: lw.explore("a cat", Path("x.png"), model=m), "the image comes first"),
         (lambda m, p: lw.explore("a cat", Image.fromarray(p), model=m), "the image comes first"),
+        (lambda m, p: lw.explore("a cat", model=m), r"'a cat' is no file.*explore\(image, 'a cat'\)"),
         (lambda m, p: lw.explore(m, p), r"explore\(image, targets, model=model\)"),
         (lambda m, p: lw.explore(p, m), r"explore\(image, targets, model=model\)"),
         (lambda m, p: lw.explore(p, "a cat", model=m.module), r"model=lw.wrap\(module\)"),

@@ -134,7 +134,7 @@ def test_recent_answers_are_kept_within_their_bytes(model, photo):
 
     def asked(word):
         chips = (TextChip(word),)
-        question = Question(picture, chips, (word,), lw.list_methods()[0], "legrad", ())
+        question = Question(picture, chips, (word,), lw.list_methods()[0], ())
         return answer(model, question, lambda step, total: None, fit="squash", size=None)
 
     one, two, three = (asked(word) for word in ("a cat", "a dog", "a fox"))

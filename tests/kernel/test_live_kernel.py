@@ -1,0 +1,169 @@
+"""The widget in a real ipykernel: threads, subshells, running and awaiting cells, closing. No browser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kernel.kernel import Kernel, Page
+
+pytestmark = pytest.mark.slow
+
+SETUP = """
+import asyncio, threading, time
+import open_clip, torch
+torch.set_num_threads(2)
+import legrad_widget as lw
+from tests import specimens
+model = lw.wrap(specimens.clip(), tokenizer=open_clip.get_tokenizer("ViT-B-32"), name="tiny")
+lw.explore(specimens.picture(), "warm up", model=model).wait()
+
+def show(*prompts):
+    widget = lw.explore(specimens.picture(), list(prompts), model=model)
+    widget.wait()
+    return widget
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Kernel]:
+    kernel = Kernel()
+    try:
+        kernel.run(SETUP)
+        yield kernel
+    finally:
+        kernel.shutdown()
+
+
+@pytest.fixture(scope="module")
+def subshell(kernel: Kernel) -> str:
+    if not kernel.has_subshells:
+        pytest.skip("this ipykernel has no subshells (7.0 and newer do): widgets answer when the cell has ended")
+    return kernel.create_subshell()
+
+
+@pytest.fixture
+def open_page(kernel: Kernel, subshell: str) -> Page:
+    """A page on a widget made by a cell, greeted: from here on the kernel routes its messages to the subshell."""
+    comm = kernel.run("w = show('a cat'); print(w.model_id)")["text"]
+    page = Page(kernel, comm, subshell)
+    page.hello()
+    return page
+
+
+def test_a_cell_shows_the_widget_with_its_answer(kernel: Kernel):
+    shown = kernel.run("show('a cat', 'a dog')")["shown"]
+    [data] = shown
+    comm = data["application/vnd.jupyter.widget-view+json"]["model_id"]
+    assert data["text/plain"].startswith("<LeGradWidget tiny")
+    state = kernel.states[comm]
+    assert [entry["label"] for entry in state["_result"]["targets"]] == ["a cat", "a dog"]
+    assert len(bytes(state["_result"]["maps"]["data"])) == 4 * 2 * 3 * 3 * 3
+    assert bytes(state["_image"]["data"]).startswith(b"\x89PNG")
+    assert state["_status"]["state"] == "idle"
+
+
+def test_a_page_asks_and_python_sees_it(kernel: Kernel, open_page: Page):
+    rid = open_page.ask("a fox", "a bird")
+    kernel.until(lambda: open_page.answered(rid))
+    assert {"kind": "accepted", "rid": rid} in open_page.answers("accepted")
+    assert kernel.run("print(w.targets, w.explanation.label)")["text"] == "('a fox', 'a bird') a fox"
+
+
+def test_questions_are_answered_while_a_cell_sleeps(kernel: Kernel, open_page: Page):
+    """Each answer goes out in the context of its question; otherwise the second one would wait for the cell."""
+    cell = kernel.start("time.sleep(3)")
+    kernel.listen(0.3)
+    for prompt in ("a fox", "a bird", "a car"):
+        rid = open_page.ask(prompt)
+        kernel.until(lambda rid=rid: open_page.answered(rid), timeout=2)
+        assert not kernel.ended(cell)
+    kernel.finish(cell)
+
+
+def test_questions_are_answered_while_a_cell_sleeps_that_comes_after_one_that_set_a_trait(
+    kernel: Kernel, open_page: Page
+):
+    """What Python set is answered to the page too, or the page's next message would be routed to the busy shell."""
+    kernel.run("w.targets = 'a tree'; w.wait()")
+    cell = kernel.start("time.sleep(2)")
+    kernel.listen(0.3)
+    rid = open_page.ask("a bus")
+    kernel.until(lambda: open_page.answered(rid), timeout=1.5)
+    assert not kernel.ended(cell)
+    kernel.finish(cell)
+
+
+def test_questions_are_answered_while_a_cell_awaits_even_where_trait_writes_are_held_back(
+    kernel: Kernel, open_page: Page
+):
+    """The cell publishes on the comm and then awaits: trait writes of a real page stay in its buffer from here on."""
+    cell = kernel.start("w.opacity = 0.3\nawait asyncio.sleep(2)")
+    kernel.until(lambda: open_page.state.get("opacity") == 0.3)
+    held_back = open_page.question("a fox")
+    open_page.message(kind="ask", **held_back)
+    kernel.until(lambda: open_page.answered(held_back["rid"]), timeout=1.5)
+    rid = open_page.ask("a bird")
+    kernel.until(lambda: open_page.answered(rid), timeout=1.5)
+    assert not kernel.ended(cell)
+    kernel.finish(cell)
+    open_page.write(_request={"v": 1, "client": "page", **held_back}, targets=held_back["targets"])  # at last
+    assert kernel.run("w.wait(); print(w.targets)")["text"] == "('a bird',)"
+    assert open_page.results()[-2:] == [held_back["rid"], rid]
+
+
+def test_without_a_subshell_a_question_waits_for_the_cell_and_is_not_lost(kernel: Kernel):
+    comm = kernel.run("w = show('a cat'); print(w.model_id)")["text"]
+    page = Page(kernel, comm, subshell=None)
+    page.hello()
+    cell = kernel.start("time.sleep(1)")
+    kernel.listen(0.2)
+    first, last = page.ask("a fox"), page.ask("a bird")
+    kernel.finish(cell)
+    kernel.until(lambda: page.answered(last))
+    assert page.results()[-1] == last
+    assert page.results().count(first) <= 1
+
+
+def test_waiting_in_the_cell_that_asks(kernel: Kernel, open_page: Page):
+    started = time.monotonic()
+    text = kernel.run("w.targets = ['a dog', 'a boat']; w.wait(30); print([x.label for x in w.explanations])")["text"]
+    assert text == "['a dog', 'a boat']"
+    assert time.monotonic() - started < 20
+
+
+def test_bad_messages_are_refused_quietly(kernel: Kernel, open_page: Page):
+    heard = len(kernel.heard)
+    open_page.message(kind="run", code="import os")
+    open_page.message(kind="ask", n=1, rid="page.1", targets="x")
+    open_page.write(opacity=17)
+    kernel.until(lambda: len(open_page.answers("refused")) == 3)
+    rid = open_page.ask("a fox")
+    kernel.until(lambda: open_page.answered(rid))
+    assert not [message for message in kernel.heard[heard:] if message["msg_type"] in ("error", "stream")]
+
+
+def test_an_upload_in_parts(kernel: Kernel, open_page: Page):
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((90, 40)).save(buffer, "PNG")
+    data = buffer.getvalue()
+    for part, piece in enumerate((data[:100], data[100:])):
+        open_page.message(
+            [piece], kind="image", n=100 + part, upload="u", name="grey.png", size=len(data), part=part, parts=2
+        )
+    kernel.until(lambda: open_page.state["_image"].get("original") == [90, 40])
+    assert kernel.run("w.wait(); print(w.image.size, w.targets)")["text"] == "(90, 40) ('a cat',)"
+
+
+def test_closing_every_widget_ends_the_thread(kernel: Kernel, open_page: Page):
+    count = "sum(thread.name == 'legrad-widget' for thread in threading.enumerate())"
+    assert kernel.run(f"print({count})")["text"] == "1"  # one model, one thread, many widgets
+    kernel.run("import ipywidgets; ipywidgets.Widget.close_all()")
+    code = f"until = time.monotonic() + 5\nwhile {count} and time.monotonic() < until: time.sleep(0.01)\nprint({count})"
+    assert kernel.run(code)["text"] == "0"
