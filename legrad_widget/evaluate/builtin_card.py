@@ -1,7 +1,7 @@
 """The figures of the built-in model's card, by one command, through the public API::
 
-    python -m legrad_widget.evaluate.builtin_card --source validation
-    python -m legrad_widget.evaluate.builtin_card --source test --json card.json --markdown card.md
+    python -m legrad_widget.evaluate.builtin_card --source validation --calibrate --record
+    python -m legrad_widget.evaluate.builtin_card --source test --record
 
 Recognition: one object per scene, every sprite of the source in turn, top-1 over all nouns.
 Localisation: scenes with two to four objects (only those test the prompt), one prompt per visible object; maps are
@@ -29,6 +29,7 @@ from PIL import Image
 import legrad_widget as lw
 
 from ..builtin.batches import Batch, evaluation_scenes
+from ..builtin.loading import FOLDER, MANIFEST, manifest
 from ..builtin.nouns import NOUNS, TEMPLATES
 from ..builtin.sprites import sheet_names
 from .segmentation import Localisation, localisation, min_max
@@ -175,6 +176,19 @@ def card(source: str, *, singles: int, scenes: int, threshold: float | None = No
     }
 
 
+def record(figures: dict[str, Any], folder: Path = FOLDER) -> None:
+    """Write the figures into the manifest and beside it as a page.
+
+    The manifest's support threshold comes from the validation source, its error rates from the latest source recorded.
+    """
+    held = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    source = figures["source"]
+    held["support"] = figures["support"]
+    held.setdefault("metrics", {})[source] = {name: value for name, value in figures.items() if name != "support"}
+    (folder / MANIFEST).write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+    (folder / f"card-{source}.md").write_text(markdown(figures), encoding="utf-8")
+
+
 def markdown(figures: dict[str, Any]) -> str:
     """Return the figures as the two tables of a model card."""
     return "\n".join(_lines(figures)) + "\n"
@@ -208,18 +222,15 @@ def main() -> None:
     parser.add_argument("--singles", type=int, default=548)
     parser.add_argument("--scenes", type=int, default=256)
     parser.add_argument("--calibrate", action="store_true", help="calibrate the support threshold on these scenes")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--markdown", type=Path)
+    parser.add_argument(
+        "--record", action="store_true", help="keep the figures in the manifest and as a page beside it"
+    )
     arguments = parser.parse_args()
     began = time.perf_counter()
-    from ..builtin.loading import manifest
-
     threshold = None if arguments.calibrate else manifest().get("support", {}).get("probability")
     figures = card(arguments.source, singles=arguments.singles, scenes=arguments.scenes, threshold=threshold)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    if arguments.markdown:
-        arguments.markdown.write_text(markdown(figures), encoding="utf-8")
+    if arguments.record:
+        record(figures)
     sys.stdout.write(f"{markdown(figures)}\n{time.perf_counter() - began:.0f} s\n")
 
 
