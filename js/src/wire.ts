@@ -9,7 +9,7 @@ export const MAX_TARGETS = 32;
 export const MAX_UPLOAD_BYTES = 32 * 2 ** 20;
 export const UPLOAD_PART_BYTES = 4 * 2 ** 20;
 
-export class WireError extends Error {}
+class WireError extends Error {}
 
 export type Target =
   | { readonly kind: "text"; readonly text: string }
@@ -124,6 +124,17 @@ const oneOf = <T extends string>(raw: unknown, allowed: readonly T[], otherwise:
 
 function need(condition: boolean, what: string): asserts condition {
   if (!condition) throw new WireError(what);
+}
+
+/** Read something that may not fit; returns why it could not be read, or "". */
+export function attempt(what: string, read: () => void): string {
+  try {
+    read();
+    return "";
+  } catch (error) {
+    if (error instanceof WireError) return `${what} could not be read: ${error.message}.`;
+    throw error;
+  }
 }
 
 /** A count that a shape can be made of. */

@@ -1,7 +1,8 @@
 import { setMaxListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createStore, PLAY_MS, type Store, TYPING_MS } from "../src/store";
+import { createStore, PLAY_MS, type Store } from "../src/store";
 import { GIVE_UP_MS, HELLO_MS, LATE_MS, whyNot } from "../src/store/conversation";
+import { TYPING_MS } from "../src/store/drafts";
 import { COMMIT_MS, SETTLE_MS } from "../src/store/traits";
 import { labelOf } from "../src/wire";
 import { FakeHost } from "./fake-host";
@@ -212,7 +213,7 @@ describe("asking", () => {
     const { host, store } = open({ _static: true });
     store.add(text("sun"));
     store.setMethod("rollout");
-    store.type("tree");
+    store.drafts.type("tree");
     store.chooseLayers([2]);
     vi.advanceTimersByTime(1000);
     expect(host.sent).toEqual([]);
@@ -266,52 +267,52 @@ describe("typing a prompt", () => {
   it("asks once after a pause, for a chip that is only a draft", () => {
     const { host, store } = open();
     for (const words of ["s", "su", "sun "]) {
-      store.type(words);
+      store.drafts.type(words);
       vi.advanceTimersByTime(TYPING_MS - 1);
     }
     expect(host.of("ask")).toHaveLength(0);
     vi.advanceTimersByTime(1);
     expect(host.of("ask")).toHaveLength(1);
     expect(chips(store)).toEqual(["cat", "dog", "sun"]);
-    expect(store.draft.value?.at).toBe(2);
-    store.type("sunset");
+    expect(store.drafts.draft.value?.at).toBe(2);
+    store.drafts.type("sunset");
     vi.advanceTimersByTime(TYPING_MS);
     expect(chips(store)).toEqual(["cat", "dog", "sunset"]);
   });
   it("asks at once on Enter, and only if the preview has not asked already", () => {
     const { host, store } = open();
-    store.type("sun");
-    expect(store.commitDraft("sun")).toBe(true);
+    store.drafts.type("sun");
+    expect(store.drafts.commit("sun")).toBe(true);
     expect(host.of("ask")).toHaveLength(1);
-    expect(store.draft.value).toBeNull();
+    expect(store.drafts.draft.value).toBeNull();
     vi.advanceTimersByTime(TYPING_MS);
     expect(host.of("ask")).toHaveLength(1);
 
-    store.type("tree");
+    store.drafts.type("tree");
     vi.advanceTimersByTime(TYPING_MS);
     take(host, lastAsk(host));
     answer(host, lastAsk(host));
-    store.commitDraft("tree");
+    store.drafts.commit("tree");
     expect(host.of("ask")).toHaveLength(2);
     expect(chips(store)).toEqual(["cat", "dog", "sun", "tree"]);
   });
   it("asks again on Enter where the preview failed", () => {
     const { host, store } = open();
-    store.type("sun");
+    store.drafts.type("sun");
     vi.advanceTimersByTime(TYPING_MS);
     take(host, lastAsk(host));
     host.set("_status", { ...IDLE, state: "error", rid: lastAsk(host).rid, rev: 2, message: "No." });
-    store.commitDraft("sun");
+    store.drafts.commit("sun");
     expect(host.of("ask")).toHaveLength(2);
     expect(lastAsk(host).targets).toHaveLength(3);
   });
   it("goes back to the chip before when the box is emptied", () => {
     const { host, store } = open({ active: 1 });
-    store.type("sun");
+    store.drafts.type("sun");
     vi.advanceTimersByTime(TYPING_MS);
     take(host, lastAsk(host));
     answer(host, lastAsk(host));
-    store.type("");
+    store.drafts.type("");
     vi.advanceTimersByTime(TYPING_MS);
     expect(chips(store)).toEqual(["cat", "dog"]);
     expect(store.active.value).toBe(1);
@@ -319,52 +320,52 @@ describe("typing a prompt", () => {
   });
   it("only selects a prompt that is there already", () => {
     const { host, store } = open();
-    expect(store.commitDraft("dog")).toBe(true);
+    expect(store.drafts.commit("dog")).toBe(true);
     expect(host.of("ask")).toHaveLength(0);
     expect(store.active.value).toBe(1);
   });
   it("edits a chip in its place, and puts it back on Escape", () => {
     const { host, store } = open();
-    store.editChip(0);
-    store.type("a cat");
+    store.drafts.edit(0);
+    store.drafts.type("a cat");
     vi.advanceTimersByTime(TYPING_MS);
     expect(chips(store)).toEqual(["a cat", "dog"]);
     expect(store.active.value).toBe(0);
-    store.dropDraft();
+    store.drafts.drop();
     expect(chips(store)).toEqual(["cat", "dog"]);
-    store.editChip(1);
-    store.commitDraft("two dogs");
+    store.drafts.edit(1);
+    store.drafts.commit("two dogs");
     expect(chips(store)).toEqual(["cat", "two dogs"]);
     expect(lastAsk(host).active).toBe(1);
   });
   it("forgets a draft whose chip Python has taken away", () => {
     const { host, store } = open();
-    store.type("sun");
+    store.drafts.type("sun");
     vi.advanceTimersByTime(TYPING_MS);
     take(host, lastAsk(host));
     answer(host, lastAsk(host));
     host.set("targets", [text("tree")]);
-    expect(store.draft.value).toBeNull();
+    expect(store.drafts.draft.value).toBeNull();
   });
   it("refuses an empty prompt in a sentence, until something is typed", () => {
     const { host, store } = open();
-    expect(store.commitDraft("   ")).toBe(false);
+    expect(store.drafts.commit("   ")).toBe(false);
     expect(host.of("ask")).toHaveLength(0);
     expect(store.phase.value).toMatchObject({
       kind: "error",
       message: expect.stringContaining("empty prompt"),
     });
-    store.type("s");
+    store.drafts.type("s");
     expect(store.phase.value.kind).toBe("idle");
   });
   it("takes 32 prompts and no more", () => {
     const targets = Array.from({ length: 32 }, (_, i) => text(`thing ${i}`));
     const { host, store } = open({ targets, _result: result(targets) });
     store.add(text("one more"));
-    expect(store.commitDraft("one more")).toBe(false);
+    expect(store.drafts.commit("one more")).toBe(false);
     expect(host.of("ask")).toHaveLength(0);
-    store.editChip(3);
-    expect(store.commitDraft("instead")).toBe(true);
+    store.drafts.edit(3);
+    expect(store.drafts.commit("instead")).toBe(true);
     expect(lastAsk(host).targets).toHaveLength(32);
   });
 });

@@ -9,7 +9,6 @@ import {
   decodeTargets,
   freshName,
   keyOf,
-  WireError,
 } from "../src/wire";
 import { IMAGE, packed, result, text } from "./samples";
 
@@ -26,7 +25,7 @@ describe("bytes", () => {
   });
   it("are refused when missing", () => {
     expect(() => decodeBytes(undefined, "the picture")).toThrow("the picture came without its bytes");
-    expect(() => decodeBytes("AAAA", "the picture")).toThrow(WireError);
+    expect(() => decodeBytes("AAAA", "the picture")).toThrow("without its bytes");
   });
 });
 

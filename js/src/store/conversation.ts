@@ -7,6 +7,7 @@
 import { batch, computed, type ReadonlySignal, signal } from "@preact/signals-core";
 import {
   type Answer,
+  attempt,
   decodeAnswer,
   decodeMessage,
   freshName,
@@ -14,7 +15,6 @@ import {
   type Question,
   UPLOAD_PART_BYTES,
   VERSION,
-  WireError,
 } from "../wire";
 import type { Host, Traits } from "./traits";
 import { onEnd } from "./watch";
@@ -109,22 +109,18 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   }
 
   function readAnswer() {
-    try {
+    unreadable.value = attempt("The kernel's answer", () => {
       const result = decodeAnswer(host.read("_result"));
-      unreadable.value = "";
       const ours = result?.rid != null && clientOf(result.rid) === client;
-      if (ours && result?.rid !== newest) return;
+      if (ours && result.rid !== newest) return;
       batch(() => {
         answer.value = result;
         upload.value = null;
         complaint.value = "";
         if (ours) settle();
       });
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      unreadable.value = `The kernel's answer could not be read: ${error.message}.`;
-      settle();
-    }
+    });
+    if (unreadable.value) settle();
   }
 
   function listen() {

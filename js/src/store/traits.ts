@@ -45,6 +45,7 @@ export interface View {
 export const COMMIT_MS = 150;
 export const SETTLE_MS = 400;
 
+const LOOK = ["layers", "opacity", "colormap", "threshold", "smooth"] as const;
 const QUESTION = ["targets", "active", "method", "knobs"] as const;
 
 const fraction = (otherwise: number) => (raw: unknown) =>
@@ -165,15 +166,7 @@ export function followTraits(host: Host, committed: () => void, life: AbortSigna
       asking = false;
       adoptAll();
     },
-    view: () => {
-      const { layers, opacity, colormap, threshold, smooth } = signals;
-      return {
-        layers: layers.peek(),
-        opacity: opacity.peek(),
-        colormap: colormap.peek(),
-        threshold: threshold.peek(),
-        smooth: smooth.peek(),
-      };
-    },
+    view: () =>
+      Object.fromEntries(LOOK.map((name) => [name, signals[name].peek()])) as unknown as Omit<View, "active">,
   };
 }

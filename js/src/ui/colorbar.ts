@@ -3,7 +3,7 @@
 import { readable } from "../heat/describe";
 import { table } from "../heat/palette";
 import type { Store } from "../store";
-import { el, watch } from "./element";
+import { el, set, watch } from "./element";
 
 export function colorbar(store: Store, life: AbortSignal): HTMLElement {
   const bar = el("canvas.lg-bar", { width: 256, height: 1, "aria-hidden": "true" });
@@ -40,7 +40,8 @@ export function colorbar(store: Store, life: AbortSignal): HTMLElement {
     const [from, to] = heat.signed ? [-bound, bound] : [heat.min, heat.max];
     low.replaceChildren(el("b", {}, heat.signed ? "−1" : "0"), `raw ${readable(from)}`);
     high.replaceChildren(el("b", {}, "1"), `raw ${readable(to)}`);
-    element.setAttribute(
+    set(
+      element,
       "aria-label",
       `Scale: ${heat.signed ? "-1 to 1" : "0 to 1"}, raw values ${readable(from)} to ${readable(to)}`,
     );
@@ -54,20 +55,16 @@ export function colorbar(store: Store, life: AbortSignal): HTMLElement {
 }
 
 export function readout(store: Store, life: AbortSignal): HTMLElement {
-  const element = el("output.lg-readout", { testid: "readout", "aria-live": "off" });
+  const element = el("output.lg-readout", { testid: "readout" });
   watch(life, () => {
+    set(element, "aria-live", store.byKeys.value ? "polite" : "off");
     const heat = store.heat.value;
     const spot = store.spot.value;
-    if (!heat) {
-      element.replaceChildren();
-      return;
-    }
-    if (heat.flat) {
-      element.replaceChildren("Flat map: nothing here speaks for this prompt.");
-      return;
-    }
-    if (!spot || spot.row >= heat.rows || spot.col >= heat.cols) {
-      element.replaceChildren("Point at a patch to read its value.");
+    if (!heat || heat.flat || !spot || spot.row >= heat.rows || spot.col >= heat.cols) {
+      const words = heat?.flat
+        ? "Flat map: nothing here speaks for this prompt."
+        : "Point at a patch to read its value.";
+      element.replaceChildren(heat ? words : "");
       return;
     }
     const at = spot.row * heat.cols + spot.col;

@@ -5,10 +5,10 @@ import { focusedIn } from "./element";
 
 /** What `?` shows. */
 export const KEYS: readonly (readonly [string, string])[] = [
-  ["← →", "previous / next layer"],
-  ["Shift + ← →", "extend to a range of layers"],
+  ["← →", "one layer back / on"],
+  ["Shift + ← →", "a range of layers"],
   ["Home End", "first / last layer"],
-  ["0", "the default choice: all layers merged"],
+  ["0", "all layers merged"],
   ["P", "play through depth"],
   ["1 – 9", "choose a prompt"],
   ["[ ]", "opacity"],

@@ -1,11 +1,12 @@
 // The method toggle: what makes the map, in a line, with its price, its paper and its knobs.
 
+import { untracked } from "@preact/signals-core";
 import type { Store } from "../store";
-import type { Knob, KnobValue } from "../wire";
+import { freshName, type Knob, type KnobValue } from "../wire";
 import { button, el, focusedIn, watch } from "./element";
 
 export function methods(store: Store, life: AbortSignal): HTMLElement {
-  const group = `lg-${Math.random().toString(36).slice(2)}`;
+  const group = freshName();
   const row = el("div.lg-segments");
   const about = el("p.lg-about");
   const paper = el("p.lg-paper");
@@ -35,12 +36,11 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
         );
       }),
     );
-    mark();
+    untracked(mark);
   });
   watch(life, mark);
   function mark() {
-    const name = chosen.value;
-    for (const input of row.querySelectorAll("input")) input.checked = input.value === name;
+    for (const input of row.querySelectorAll("input")) input.checked = input.value === chosen.value;
   }
 
   watch(life, () => {

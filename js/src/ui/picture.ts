@@ -62,6 +62,7 @@ export function picture(
     const box = frame.getBoundingClientRect();
     const u = (event.clientX - box.left) / box.width;
     const v = (event.clientY - box.top) / box.height;
+    store.byKeys.value = false;
     store.spot.value = spotAt(u, v, grid.rows, grid.cols, shown.window);
   }
 

@@ -1,5 +1,6 @@
 // What to explain: the chips (one active), and the box that adds to them.
 
+import { untracked } from "@preact/signals-core";
 import { readable } from "../heat/describe";
 import type { Store } from "../store";
 import { keyOf, labelOf, type Target } from "../wire";
@@ -21,31 +22,32 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
   };
   const focusActive = () => row.querySelector<HTMLElement>("[aria-checked=true]")?.focus();
 
+  // Built anew only when the prompts change, so that no answer takes a chip away from under a click.
   watch(life, () => {
     const held = focusedIn(row);
-    const draft = store.draft.value;
+    const draft = store.drafts.draft.value;
     row.hidden = targets.value.length === 0;
     row.replaceChildren(
       ...targets.value.map((target, i) => chip(target, i, draft?.at === i, store.kernelless.value)),
     );
-    mark();
+    untracked(mark);
     if (held) focusActive();
   });
   watch(life, mark);
 
   function mark() {
-    const active = store.active.value;
-    const answered = new Map(store.answer.value?.entries.map((entry) => [keyOf(entry.target), entry]) ?? []);
+    const entries = store.answer.value?.entries ?? [];
     for (const [i, target] of targets.value.entries()) {
-      const radio = row.children[i]?.querySelector("[role=radio]");
+      const element = row.children[i];
+      const radio = element?.firstElementChild;
       if (!radio) continue;
-      set(radio, "aria-checked", i === active ? "true" : "false");
-      set(radio, "tabindex", i === active ? 0 : -1);
-      const entry = answered.get(keyOf(target));
-      const number = entry?.error ? "!" : entry ? (entry.probability ?? entry.score) : null;
-      const shown = typeof number === "number" ? readable(number, 2) : (number ?? "");
-      radio.querySelector(".lg-number")!.textContent = shown;
-      set(row.children[i]!, "data-absent", entry?.supported === false);
+      const active = i === store.active.value;
+      set(radio, "aria-checked", String(active));
+      set(radio, "tabindex", active ? 0 : -1);
+      const entry = entries.find((candidate) => keyOf(candidate.target) === keyOf(target));
+      const number = entry?.probability ?? entry?.score ?? null;
+      radio.lastElementChild!.textContent = entry?.error ? "!" : number === null ? "" : readable(number, 2);
+      set(element, "data-absent", entry?.supported === false);
     }
   }
 
@@ -95,39 +97,40 @@ function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edi
     spellcheck: "false",
     enterkeyhint: "done",
     oninput: () => {
-      if (model.peek().prompts) store.type(input.value);
+      if (model.peek().prompts) store.drafts.type(input.value);
     },
     onkeydown: (event: KeyboardEvent) => {
       if (event.key !== "Escape" || !input.value) return;
       event.stopPropagation();
       input.value = "";
-      store.dropDraft();
+      store.drafts.drop();
     },
   });
+  const add = (name: string) => {
+    const { prompts: free, classes } = model.peek();
+    store.add(free ? { kind: "text", text: name } : { kind: "class", index: classes.indexOf(name), name });
+    input.value = "";
+  };
   const suggestions = typeahead(
     input,
-    "Suggestions",
     () => {
       const { prompts: free, suggestions: words, classes } = model.peek();
       return free ? (input.value ? [] : words) : classes;
     },
     (words) => (model.peek().prompts ? "" : `No class contains ‘${words}’.`),
-    (option) => {
-      input.value = "";
-      store.add(targetFor(store, option));
-    },
+    add,
   );
   const form = el(
     "form.lg-ask",
     {
       onsubmit: (event: Event) => {
         event.preventDefault();
-        const option = suggestions.highlighted();
+        const { prompts: free, classes } = model.peek();
+        const words = input.value.trim();
+        const name = suggestions.highlighted() ?? (!free && words ? matching(classes, words)[0] : undefined);
         suggestions.close();
-        if (option !== null) store.add(targetFor(store, option));
-        else if (!(model.peek().prompts ? store.commitDraft(input.value) : addClass(store, input.value)))
-          return;
-        input.value = "";
+        if (name !== undefined) add(name);
+        else if (free && store.drafts.commit(words)) input.value = "";
       },
     },
     suggestions.element,
@@ -146,25 +149,11 @@ function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edi
     element: form,
     edit(at) {
       const target = store.trait("targets").peek()[at];
-      if (target?.kind !== "text") return;
-      store.editChip(at);
+      if (target?.kind !== "text" || input.disabled) return;
+      store.drafts.edit(at);
       input.value = target.text;
       input.focus();
       input.select();
     },
   };
-}
-
-function targetFor(store: Store, name: string): Target {
-  const { prompts: free, classes } = store.trait("_model").peek();
-  return free ? { kind: "text", text: name } : { kind: "class", index: classes.indexOf(name), name };
-}
-
-/** Add the class that the words name in full, or else the first that contains them. */
-function addClass(store: Store, words: string): boolean {
-  const { classes } = store.trait("_model").peek();
-  const near = words.trim() ? matching(classes, words) : [];
-  const name = near.find((option) => option.toLowerCase() === words.trim().toLowerCase()) ?? near[0];
-  if (name !== undefined) store.add(targetFor(store, name));
-  return name !== undefined;
 }

@@ -21,38 +21,24 @@ export function score(store: Store, life: AbortSignal): HTMLElement {
     if (!entry) return;
     element.replaceChildren(
       el("h3.lg-label", { title: entry.label }, el("bdi", {}, entry.label || "(empty prompt)")),
-      ...numbers(entry, chosenLayer(store)),
+      ...numbers(entry, store.answer.value?.layers ?? [], store.chosen.value),
       ...remarks(entry),
     );
   });
   return element;
 }
 
-/** The one layer that is shown on its own, with its position; null for a merged map. */
-function chosenLayer(store: Store): { layer: number; at: number } | null {
-  const chosen = store.chosen.value;
-  const layers = store.answer.value?.layers ?? [];
-  return chosen.length === 1 && layers.length > 1
-    ? { layer: chosen[0]!, at: layers.indexOf(chosen[0]!) }
-    : null;
-}
-
-function numbers(entry: Entry, single: { layer: number; at: number } | null): HTMLElement[] {
-  const figure = (name: string, value: string, hint = "") =>
-    el("div.lg-figure", { title: hint }, el("dt", {}, name), el("dd", {}, value));
+function numbers(entry: Entry, layers: readonly number[], chosen: readonly number[]): HTMLElement[] {
   const list = el("dl.lg-figures");
-  if (entry.score !== null) list.append(figure(entry.scoreName || "score", readable(entry.score)));
+  const add = (name: string, value: string) =>
+    list.append(el("div.lg-figure", {}, el("dt", {}, name), el("dd", {}, value)));
+  if (entry.score !== null) add(entry.scoreName || "score", readable(entry.score));
   if (entry.probability !== null) {
-    const name = entry.probabilityOf ? `p, ${entry.probabilityOf}` : "p";
-    list.append(figure(name, probability(entry.probability)));
+    add(entry.probabilityOf ? `p, ${entry.probabilityOf}` : "p", probability(entry.probability));
   }
-  const own = single && entry.layerScores[single.at];
-  if (single && typeof own === "number") {
-    list.append(figure(`layer ${single.layer}`, readable(own), `the layer score s of layer ${single.layer}`));
-  }
-  if (!list.childElementCount) return [];
-  if (entry.probability === null) return [list];
-  return [list, meter(entry.probability)];
+  const own = chosen.length === 1 ? entry.layerScores[layers.indexOf(chosen[0]!)] : null;
+  if (typeof own === "number") add(`score of layer ${chosen[0]}`, readable(own));
+  return entry.probability === null ? [list] : [list, meter(entry.probability)];
 }
 
 function meter(p: number): HTMLElement {
@@ -62,11 +48,11 @@ function meter(p: number): HTMLElement {
 }
 
 function remarks(entry: Entry): HTMLElement[] {
-  const lines: HTMLElement[] = [];
-  if (entry.error) lines.push(el("p.lg-remark.lg-bad", {}, entry.error));
-  else if (entry.supported === false) lines.push(el("p.lg-remark.lg-warn", {}, absent(entry)));
-  if (entry.note) lines.push(el("p.lg-remark", {}, entry.note));
-  return lines;
+  const problem = entry.error || (entry.supported === false && absent(entry));
+  return [
+    ...(problem ? [el(entry.error ? "p.lg-remark.lg-bad" : "p.lg-remark.lg-warn", {}, problem)] : []),
+    ...(entry.note ? [el("p.lg-remark", {}, entry.note)] : []),
+  ];
 }
 
 /** Why the map is faded. */

@@ -63,6 +63,7 @@ function choosing(store: Store, strip: HTMLElement): void {
     if (!extend || store.trait("layers").peek() === null) anchor = layer;
     else if (!chosen.includes(anchor)) anchor = chosen[0]!;
     head = layer;
+    set(strip, "aria-activedescendant", strip.children[store.answer.peek()!.layers.indexOf(layer)]?.id);
     const [from, to] = [Math.min(anchor, head), Math.max(anchor, head)];
     store.chooseLayers(store.answer.peek()!.layers.filter((it) => it >= from && it <= to));
   };

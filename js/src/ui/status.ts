@@ -23,7 +23,6 @@ export function status(store: Store, life: AbortSignal): HTMLElement {
     const { kind, message, detail, progress, cancellable } = phase.value;
     set(element, "data-kind", kind);
     words.textContent = message;
-    words.title = message;
     bar.hidden = progress === null;
     bar.value = progress ?? 0;
     stop.hidden = !cancellable;

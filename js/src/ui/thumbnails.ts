@@ -4,6 +4,7 @@ import type { ReadonlySignal } from "@preact/signals-core";
 import { readable } from "../heat/describe";
 import { height, width } from "../heat/frame";
 import type { Store } from "../store";
+import { freshName } from "../wire";
 import { el, onEnd, set, watch } from "./element";
 import { drawHeat } from "./raster";
 
@@ -16,12 +17,13 @@ export function thumbnails(
   strip: HTMLElement,
   life: AbortSignal,
 ): void {
+  const id = freshName();
   let items: Thumbnail[] = [];
 
   watch(life, () => {
     const layers = store.answer.value?.layers ?? [];
     if (items.length === layers.length) return;
-    items = layers.map(thumbnail);
+    items = layers.map((layer) => thumbnail(layer, `${id}-${layer}`));
     strip.replaceChildren(...items.map(({ element }) => element));
     strip.style.setProperty("--lg-count", String(layers.length));
   });
@@ -91,14 +93,14 @@ interface Thumbnail {
   readonly share: HTMLElement;
 }
 
-function thumbnail(layer: number): Thumbnail {
+function thumbnail(layer: number, id: string): Thumbnail {
   const canvas = el("canvas", { "aria-hidden": "true" });
   const score = el("span");
   const share = el("span.lg-share");
   const text = el("p", {}, el("b", {}, String(layer)), score);
   const element = el(
     "div.lg-layer",
-    { role: "option", testid: "layer", "data-layer": layer },
+    { role: "option", id, testid: "layer", "data-layer": layer },
     canvas,
     share,
     text,

@@ -1,5 +1,6 @@
 // A list of suggestions under a text box (the ARIA combobox pattern with a listbox popup).
 
+import { freshName } from "../wire";
 import { el, set } from "./element";
 
 const SHOWN = 40;
@@ -12,24 +13,26 @@ export interface Typeahead {
   close(): void;
 }
 
-/** Options that contain the words, those that start with them first. */
+/** Options that contain the words: the one they name, those that start with them, the others. */
 export function matching(options: readonly string[], words: string): string[] {
   const wanted = words.trim().toLowerCase();
   const found = options.filter((option) => option.toLowerCase().includes(wanted));
-  const rank = (option: string) => (option.toLowerCase().startsWith(wanted) ? 0 : 1);
+  const rank = (option: string) => {
+    const words = option.toLowerCase();
+    return words === wanted ? 0 : words.startsWith(wanted) ? 1 : 2;
+  };
   return wanted ? found.sort((a, b) => rank(a) - rank(b)) : found;
 }
 
 export function typeahead(
   input: HTMLInputElement,
-  name: string,
   options: () => readonly string[],
   /** What to say where no option contains the words; "" says nothing. */
   none: (words: string) => string,
   pick: (option: string) => void,
 ): Typeahead {
-  const id = `lg-${Math.random().toString(36).slice(2)}`;
-  const list = el("ul.lg-options", { role: "listbox", id, hidden: true, "aria-label": name });
+  const id = freshName();
+  const list = el("ul.lg-options", { role: "listbox", id, hidden: true, "aria-label": "Suggestions" });
   let found: string[] = [];
   let at = -1;
   for (const [key, value] of Object.entries({
@@ -80,7 +83,7 @@ export function typeahead(
   }
 
   input.addEventListener("input", open);
-  input.addEventListener("focus", open);
+  input.addEventListener("click", open);
   input.addEventListener("blur", close);
   input.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown") highlight(at + 1);
