@@ -1,4 +1,4 @@
-"""Endless training batches: scenes, visible objects, prompts and their targets.
+"""Endless training scenes with exact labels.
 
 Everything is a pure function of (seed, rank, step), so a resumed run sees exactly what an uninterrupted one sees.
 """
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .augment import augmented, plain
+from .augment import augmented
 from .compose import find_place, paste
-from .nouns import BACKGROUNDS, NOUNS, PAIR_TEMPLATES, TEMPLATES, names
+from .nouns import BACKGROUNDS, NOUNS
 from .sprites import sheet, sheet_names
 from .textures import NAMED, UNNAMED, texture
 
@@ -197,75 +197,6 @@ def pixels_in(images: Array, rng: np.random.Generator | None = None) -> Array:
     return (x - 0.5) / 0.25
 
 
-CONSONANTS, VOWELS = "bcdfghjklmnprstvwxz", "aeiou"
-KNOWN = frozenset(word for subject in SUBJECTS for name in names(subject) for word in name.split())
-
-
-def pseudo_word(rng: np.random.Generator) -> str:
-    """Return a pronounceable word that names nothing; sometimes it ends in a known word, as 'xylophone' does."""
-    while True:
-        word = "".join(
-            CONSONANTS[rng.integers(0, len(CONSONANTS))] + VOWELS[rng.integers(0, 5)]
-            + ("" if rng.random() < 0.6 else CONSONANTS[rng.integers(0, len(CONSONANTS))])
-            for _ in range(int(rng.integers(1, 4)))
-        )  # fmt: skip
-        if rng.random() < 0.3:
-            known = NOUNS[rng.integers(0, len(NOUNS))].split()[0]
-            word = word + known if rng.random() < 0.5 else known + word
-        if word not in KNOWN:
-            return word
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """Prompts of one step: each subject once, then words that name nothing, then pairs."""
-
-    texts: tuple[str, ...]  # [P]
-    targets: Array  # [B, P] float32, 1 where the scene shows all that the prompt names
-    single: int  # the first `single` prompts name at most one thing
-
-
-def write_prompts(rng: np.random.Generator, batch: Batch, *, pseudo: int = 12, pairs: int = 24) -> Prompts:
-    """Return the prompts of a batch and what is true of each scene."""
-    texts = [_template(rng, TEMPLATES).format(_name(rng, subject)) for subject in SUBJECTS]
-    texts += [_template(rng, TEMPLATES).format(pseudo_word(rng)) for _ in range(pseudo)]
-    truth = np.zeros((len(batch.present), len(SUBJECTS) + pseudo + pairs), np.float32)
-    for i, present in enumerate(batch.present):
-        truth[i, list(present)] = 1
-    named = np.flatnonzero(batch.backgrounds >= 0)
-    truth[named, len(NOUNS) + batch.backgrounds[named]] = 1
-    single = len(SUBJECTS) + pseudo
-    for j in range(pairs):
-        a, b = _pair(rng, batch)
-        texts.append(_template(rng, PAIR_TEMPLATES).format(SUBJECTS[a], SUBJECTS[b]))
-        truth[:, single + j] = truth[:, a] * truth[:, b]
-    return Prompts(tuple(texts), truth, single)
-
-
-def _template(rng: np.random.Generator, templates: Sequence[str]) -> str:
-    return templates[int(rng.integers(0, len(templates)))]
-
-
-def _name(rng: np.random.Generator, subject: str) -> str:
-    known = names(subject)
-    return subject if rng.random() < 0.6 else known[int(rng.integers(0, len(known)))]
-
-
-def _pair(rng: np.random.Generator, batch: Batch) -> tuple[int, int]:
-    """Return two subjects: mostly two of one scene, sometimes one of them wrong, sometimes one the background."""
-    i = int(rng.integers(0, len(batch.present)))
-    present = batch.present[i]
-    if len(present) < 2 or rng.random() < 0.15:
-        a, b = (int(noun) for noun in rng.integers(0, len(NOUNS), 2))
-    else:
-        a, b = (int(noun) for noun in rng.permutation(present)[:2])
-    if rng.random() < 0.2:
-        b = int(rng.integers(0, len(NOUNS)))
-    if present and batch.backgrounds[i] >= 0 and rng.random() < 0.15:
-        a, b = int(present[0]), len(NOUNS) + int(batch.backgrounds[i])
-    return a, b
-
-
 def patch_coverage(batch: Batch, patch: int, pseudo: int = 12) -> Array:
     """Return `[B, patches, subjects + pseudo]` float32: the share of each patch that a subject covers."""
     size, n, _ = batch.labels.shape
@@ -277,45 +208,3 @@ def patch_coverage(batch: Batch, patch: int, pseudo: int = 12) -> Array:
     width = len(SUBJECTS) + 1 + pseudo
     flat = np.bincount((cells + np.arange(len(cells))[:, None] * width).ravel(), minlength=len(cells) * width)
     return (flat.reshape(size, grid * grid, width)[..., 1:] / patch**2).astype(np.float32)
-
-
-def evaluation_scenes(
-    sheets: Sequence[str],
-    pixels: int,
-    count: int,
-    *,
-    seed: int,
-    objects: tuple[int, int] = (2, 4),
-    sizes: tuple[float, float] = (0.36, 0.48),
-) -> Batch:
-    """Return scenes with unchanged colours. `objects` is the range of objects; with (1, 1) the nouns take turns.
-
-    `sizes` is the range of object sizes as a share of the width.
-    """
-    rng = np.random.default_rng((seed, 4))
-    sprites, backdrops = Sprites(sheets), Backdrops((seed, 5), each=8)
-    drawn = [noun for noun, group in enumerate(sprites.of_noun) if group]
-    images, labels = (
-        np.empty((count, pixels, pixels, 3), np.uint8),
-        np.zeros((count, pixels, pixels), np.uint8),
-    )
-    backgrounds, present = np.empty(count, np.int64), []
-    for i in range(count):
-        images[i], backgrounds[i] = backdrops.cut(rng, pixels)
-        nouns = (
-            [drawn[i % len(drawn)]]
-            if objects == (1, 1)
-            else rng.choice(drawn, rng.integers(objects[0], objects[1] + 1), replace=False)
-        )
-        placed = []
-        for noun in nouns:
-            group = sprites.of_noun[noun]
-            turn = i // len(drawn) if objects == (1, 1) else int(rng.integers(0, len(group)))
-            size = np.exp(rng.uniform(*np.log(sizes))) * pixels
-            look = shrunk(plain(rng, sprites.tiles[group[turn % len(group)]], size), pixels - 2)
-            place = find_place(rng, labels[i], *look.shape[:2], tries=20)
-            if place is not None:
-                paste(images[i], labels[i], look, *place, int(noun) + 1)
-                placed.append(int(noun))
-        present.append(seen(labels[i], placed))
-    return Batch(images, labels, tuple(present), backgrounds)

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batches import Batch, evaluation_scenes, pixels_in
+from .batches import Batch, pixels_in
+from .held_out import crowded_scenes, single_scenes
 from .network import image_embeddings, text_embeddings
 from .nouns import NOUNS
 from .tokens import tokenizer
@@ -25,13 +26,12 @@ class Progress:
     def __init__(self, pixels: int, scenes: int) -> None:
         self.pixels, self.scenes = pixels, scenes
         sizes = (0.5, 0.9) if pixels < 48 else (0.36, 0.6)
-        one = (1, 1)
         self._singles = {
-            "train_top1": evaluation_scenes(["noto"], pixels, scenes, seed=1, objects=one, sizes=sizes),
-            "validation_top1": evaluation_scenes(["streamline"], pixels, scenes, seed=2, objects=one, sizes=sizes),
+            "train_top1": single_scenes(["noto"], pixels, scenes, seed=1, sizes=sizes),
+            "validation_top1": single_scenes(["streamline"], pixels, scenes, seed=2, sizes=sizes),
         }
         crowded = pixels >= 48  # smaller scenes hold one object
-        self._crowds = {"validation_map": evaluation_scenes(["streamline"], pixels, scenes, seed=3)} if crowded else {}
+        self._crowds = {"validation_map": crowded_scenes(["streamline"], pixels, scenes, seed=3)} if crowded else {}
 
     @torch.no_grad()
     def measure(self, model: open_clip.CLIP) -> dict[str, float]:

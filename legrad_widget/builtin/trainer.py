@@ -17,10 +17,11 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from .batches import SCALES, SUBJECTS, Batch, Prompts, Scenes, patch_coverage, pixels_in, write_prompts
+from .batches import SCALES, SUBJECTS, Batch, Scenes, patch_coverage, pixels_in
 from .muon import Muon
 from .network import PATCH, image_embeddings, new_network, resized, text_embeddings
 from .plan import WARM_UP, Stage
+from .prompts import Prompts, write_prompts
 from .tokens import tokenizer
 
 LARGEST_SCALE = 4.0  # of the logarithm of the logit scale

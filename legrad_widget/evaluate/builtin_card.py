@@ -28,7 +28,8 @@ from PIL import Image
 
 import legrad_widget as lw
 
-from ..builtin.batches import Batch, evaluation_scenes
+from ..builtin.batches import Batch
+from ..builtin.held_out import crowded_scenes, single_scenes
 from ..builtin.loading import FOLDER, MANIFEST, manifest
 from ..builtin.nouns import NOUNS, TEMPLATES
 from ..builtin.sprites import sheet_names
@@ -53,17 +54,6 @@ class Queries:
 def sheets_of(source: str) -> tuple[str, ...]:
     """Return the sprite sheets of a source; of the training sources only Noto, which draws the shipped scenes."""
     return ("noto",) if source == "train" else sheet_names(source)
-
-
-def single_scenes(source: str, count: int) -> Batch:
-    """Return scenes of one object each, the nouns taking turns."""
-    sizes = (0.36, 0.6)
-    return evaluation_scenes(sheets_of(source), PIXELS, count, seed=SEEDS[source], objects=(1, 1), sizes=sizes)
-
-
-def crowded_scenes(source: str, count: int) -> Batch:
-    """Return scenes of two to four objects."""
-    return evaluation_scenes(sheets_of(source), PIXELS, count, seed=1000 + SEEDS[source])
 
 
 def queries(batch: Batch) -> Queries:
@@ -154,7 +144,8 @@ def card(source: str, *, singles: int, scenes: int, threshold: float | None = No
         threshold: of the support probability; None calibrates it on these scenes.
     """
     model = lw.load("builtin")
-    crowded = crowded_scenes(source, scenes)
+    sheets, seed = sheets_of(source), SEEDS[source]
+    crowded = crowded_scenes(sheets, PIXELS, scenes, seed=1000 + seed)
     asked = queries(crowded)
     shown, absent = support_probabilities(model, crowded)
     used = calibrate(shown, absent) if threshold is None else threshold
@@ -162,12 +153,12 @@ def card(source: str, *, singles: int, scenes: int, threshold: float | None = No
     maps = {method: localise(model, asked, method) for method in METHODS}
     return {
         "source": source,
-        "sheets": list(sheets_of(source)),
+        "sheets": list(sheets),
         "singles": singles,
         "scenes": scenes,
         "prompts": len(asked.masks),
         "object_share": round(float(asked.masks.mean()), 4),
-        "top1": round(top1(model, single_scenes(source, singles)), 4),
+        "top1": round(top1(model, single_scenes(sheets, PIXELS, singles, seed=seed)), 4),
         "localisation": {
             **{name: {layer: found.rounded(4) for layer, found in of.items()} for name, of in maps.items()},
             "random": {"merged": chance(asked).rounded(4)},

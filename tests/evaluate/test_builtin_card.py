@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from legrad_widget.builtin.held_out import crowded_scenes
 from legrad_widget.evaluate import builtin_card
-from legrad_widget.evaluate.builtin_card import calibrate, card, crowded_scenes, markdown, queries, support_errors
+from legrad_widget.evaluate.builtin_card import calibrate, card, markdown, queries, support_errors
 
 
 def test_the_threshold_parts_what_can_be_parted():
@@ -28,7 +29,7 @@ def test_error_rates_count_each_side():
 
 
 def test_queries_hold_one_mask_for_each_visible_object():
-    batch = crowded_scenes("train", 6)
+    batch = crowded_scenes(["noto"], 64, 6, seed=0)
     asked = queries(batch)
     assert len(asked.masks) == sum(map(len, asked.nouns)) == sum(map(len, batch.present))
     assert asked.masks.any(axis=(1, 2)).all()
