@@ -33,6 +33,11 @@ panel().content.activeCellIndex = shared.cells.length - 1;
 """
 
 
+def as_lists(value: Any) -> Any:
+    """Tuples as lists: what matters in a comparison is what lies in them."""
+    return [as_lists(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 class Notebook:
     """One notebook and its kernel. `dom` is its panel in the page."""
 
@@ -64,8 +69,8 @@ class Notebook:
     def run(self, source: str) -> Locator:
         """Append a cell, run it to its end, and give back its output area; its error fails the test."""
         self.start(source)
-        self.js("await guard(window.runningCell, 'the cell', 120000)")
-        output = self.dom.locator(".jp-CodeCell").last.locator(".jp-OutputArea")
+        number = self.js("await guard(window.runningCell, 'the cell', 120000); return panel().content.widgets.length")
+        output = self.dom.locator(".jp-CodeCell").nth(number - 1).locator(".jp-OutputArea")
         errors = output.locator("[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts()
         assert not errors, "\n".join(errors)
         return output
@@ -76,9 +81,7 @@ class Notebook:
 
     def interrupt(self) -> None:
         """Interrupt the running cell and wait until it has ended."""
-        self.js(
-            "await guard(kernel().interrupt(), 'interrupt'); await guard(window.runningCell, 'the cell');"
-        )
+        self.js("await guard(kernel().interrupt(), 'interrupt'); await guard(window.runningCell, 'the cell');")
 
     # ------------------------------------------------------------- kernel
 
@@ -98,7 +101,7 @@ class Notebook:
         assert reply["status"] == "ok", reply
         answer = reply["user_expressions"]["v"]
         assert answer["status"] == "ok", answer
-        return ast.literal_eval(answer["data"]["text/plain"])
+        return as_lists(ast.literal_eval(answer["data"]["text/plain"]))
 
     def expect_value(self, expression: str, wanted: object, seconds: float = 15) -> None:
         """Poll until the kernel has that value: what the page shows may not have arrived there yet."""

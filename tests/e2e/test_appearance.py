@@ -1,0 +1,111 @@
+"""How it looks and whether everyone can use it: themes, a narrow column, an accessibility audit, pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.explorer import Explorer
+from tests.e2e.notebook import Notebook
+
+ROOT = Path(__file__).resolve().parents[2]
+AXE = ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js"
+PICTURES = ROOT / "notebooks" / "images"
+NARROW = 380
+
+
+@pytest.fixture
+def dark(notebook: Notebook) -> Iterator[None]:
+    """JupyterLab's dark theme for one test."""
+    notebook.theme("Dark")
+    yield
+    notebook.theme("Light")
+
+
+def audit(explorer: Explorer) -> list[str]:
+    """What axe finds wrong, one line for each rule."""
+    assert AXE.is_file(), "axe-core is missing: run `npm ci` in js/"
+    explorer.page.add_script_tag(path=AXE)
+    found = explorer.root.evaluate("async root => (await axe.run(root)).violations")
+    return [f"{rule['id']}: {rule['help']}: {[node['html'][:120] for node in rule['nodes']]}" for rule in found]
+
+
+def picture(explorer: Explorer, artifacts: Path, name: str) -> None:
+    """Save what the widget looks like; with UPDATE_PICTURES=1 also the pictures that the README shows."""
+    explorer.page.mouse.move(0, 0)
+    explorer.root.screenshot(path=artifacts / f"{name}.png")
+    shown = {"light": "widget", "dark": "widget-dark"}.get(name)
+    if shown and os.environ.get("UPDATE_PICTURES") == "1":
+        PICTURES.mkdir(exist_ok=True)
+        explorer.root.screenshot(path=PICTURES / f"{shown}.png")
+
+
+def test_light(explorer: Explorer, artifacts: Path) -> None:
+    picture(explorer, artifacts, "light")
+    assert not audit(explorer)
+
+
+def test_dark(explorer: Explorer, artifacts: Path, dark: None) -> None:
+    background = explorer.root.evaluate("root => getComputedStyle(root).getPropertyValue('--jp-layout-color1')")
+    assert background
+    picture(explorer, artifacts, "dark")
+    assert not audit(explorer)
+
+
+def test_narrow(explorer: Explorer, artifacts: Path) -> None:
+    explorer.root.evaluate("(root, width) => { root.parentElement.style.width = `${width}px`; }", NARROW)
+    expect(explorer.get("picture")).to_be_visible()
+    explorer.page.wait_for_timeout(300)
+    picture(explorer, artifacts, "narrow")
+    too_wide = explorer.root.evaluate(
+        """root => [...root.querySelectorAll('*')]
+            .filter(it => it.checkVisibility() && !it.closest('[role=listbox]') && it.clientWidth > 1
+                && it.getBoundingClientRect().right > root.getBoundingClientRect().right + 1)
+            .map(it => it.className || it.tagName)"""
+    )
+    assert too_wide == []
+
+
+def test_a_single_layer_in_patches(explorer: Explorer, artifacts: Path) -> None:
+    explorer.choose_layer(3)
+    explorer.get("smooth").uncheck()
+    expect(explorer.root).to_have_attribute("data-painted", explorer.painted)
+    picture(explorer, artifacts, "patches")
+
+
+def test_everything_is_reached_by_tab_with_a_visible_focus(explorer: Explorer) -> None:
+    """Tab from the prompt box to the end: every control that can be used, each with an outline or shadow."""
+    explorer.get("prompt").focus()
+    reached, bare = set(), []
+    for _ in range(60):
+        explorer.page.keyboard.press("Tab")
+        inside, name, ring = explorer.root.evaluate(
+            """root => {
+                const it = document.activeElement;
+                const style = getComputedStyle(it);
+                const around = it.parentElement ? getComputedStyle(it.parentElement) : style;
+                const ring = [style, around].some(s =>
+                    (s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0) || s.boxShadow !== 'none');
+                return [root.contains(it), it.dataset.testid ?? it.className ?? it.tagName, ring];
+            }"""
+        )
+        if not inside:
+            break
+        reached.add(name)
+        if not ring:
+            bare.append(name)
+    assert {
+        "picture",
+        "opacity",
+        "threshold",
+        "colormap",
+        "smooth",
+        "play",
+        "all-layers",
+        "upload",
+    } <= reached
+    assert not bare
