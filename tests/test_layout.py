@@ -28,9 +28,7 @@ def public_methods() -> list[str]:
 def test_imports_follow_the_dependency_rules() -> None:
     from importlinter.cli import lint_imports
 
-    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0, (
-        "see the report above"
-    )
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0, "see the report above"
 
 
 def test_a_new_family_file_is_out_of_reach_of_the_methods() -> None:
@@ -59,9 +57,7 @@ def test_every_method_has_an_oracle(method: str) -> None:
 def test_no_package_shares_its_name_with_a_public_function() -> None:
     import legrad_widget
 
-    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {
-        p.stem for p in PACKAGE.glob("*.py")
-    }
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {p.stem for p in PACKAGE.glob("*.py")}
     functions = {name for name in legrad_widget.__all__ if callable(getattr(legrad_widget, name))}
     assert not packages & functions
 

@@ -57,6 +57,7 @@ def test_dark(explorer: Explorer, artifacts: Path, dark: None) -> None:
 
 
 def test_narrow(explorer: Explorer, artifacts: Path) -> None:
+    explorer.page.set_viewport_size({"width": 1280, "height": 2000})
     explorer.root.evaluate("(root, width) => { root.parentElement.style.width = `${width}px`; }", NARROW)
     expect(explorer.get("picture")).to_be_visible()
     explorer.page.wait_for_timeout(300)
