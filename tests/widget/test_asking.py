@@ -509,3 +509,19 @@ def test_pages_and_python_at_once_end_in_one_consistent_state(widget, page):
     assert page.state["targets"] == [{"kind": "text", "text": target} for target in widget.targets]
     assert page.state["layers"] == widget.layers
     assert page.status["state"] == "idle"
+
+
+def test_without_threads_everything_is_done_when_the_call_returns(model, photo):
+    from legrad_widget.widget import LeGradWidget
+    from legrad_widget.widget.worker import Worker, inline
+
+    shown = LeGradWidget(model, photo, "a cat", worker=Worker(start=inline))
+    assert shown.explanation.label == "a cat"
+    rid = shown.comm.ask("a fox")
+    assert shown.comm.result["rid"] == rid
+    assert shown.comm.status["state"] == "idle"
+    shown.targets = ["a bird", "a car"]
+    assert [x.label for x in shown.explanations] == ["a bird", "a car"]
+    shown.wait(0)
+    shown.cancel()
+    assert {thread is threading.main_thread() for thread in shown.comm.threads} == {True}
