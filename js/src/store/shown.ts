@@ -108,7 +108,7 @@ export function follow(
     if (!picture.value) return "No picture yet.";
     if (!current) return "No heatmap yet.";
     if (current.error) return `No heatmap for '${current.label}': ${current.error}`;
-    if (!heat.value) return "The heatmap belongs to another picture; a new one is on its way.";
+    if (!heat.value) return "A heatmap of this picture is on its way.";
     const words = describeHeat(heat.value, current.label, nameLayers(chosen.value, answer.value!.layers));
     const score =
       current.score === null ? "" : `; ${current.scoreName || "score"} ${readable(current.score)}`;

@@ -40,11 +40,7 @@ export function colorbar(store: Store, life: AbortSignal): HTMLElement {
     const [from, to] = heat.signed ? [-bound, bound] : [heat.min, heat.max];
     low.replaceChildren(el("b", {}, heat.signed ? "−1" : "0"), `raw ${readable(from)}`);
     high.replaceChildren(el("b", {}, "1"), `raw ${readable(to)}`);
-    set(
-      element,
-      "aria-label",
-      `Scale: ${heat.signed ? "-1 to 1" : "0 to 1"}, raw values ${readable(from)} to ${readable(to)}`,
-    );
+    set(element, "aria-label", `Scale: raw values ${readable(from)} to ${readable(to)}`);
     const spot = store.spot.value;
     needle.hidden = !spot || heat.flat;
     if (!spot) return;

@@ -6,7 +6,7 @@ import { button, el, icon, watch } from "./element";
 
 export function controls(store: Store, life: AbortSignal): HTMLElement {
   return el(
-    "fieldset.lg-group.lg-look",
+    "fieldset.lg-group",
     {},
     el("legend.lg-legend", {}, "Look"),
     slider(store, "opacity", "Opacity", life),
@@ -48,7 +48,7 @@ function colormap(store: Store, life: AbortSignal): HTMLElement {
     const signed = store.look.value.signed;
     select.value = store.trait("colormap").value;
     select.disabled = signed;
-    select.title = signed ? "A signed map keeps red for and blue against, white at zero" : "Colours";
+    select.title = signed ? "Signed: red for, blue against, white at zero" : "Colours";
   });
   return el("label", {}, el("span", {}, "Colours"), select);
 }
@@ -62,12 +62,7 @@ function smooth(store: Store, life: AbortSignal): HTMLElement {
   watch(life, () => {
     input.checked = store.trait("smooth").value;
   });
-  return el(
-    "label.lg-check",
-    { title: "Interpolate between patches; off shows the patches as they are" },
-    input,
-    "Smooth",
-  );
+  return el("label", { title: "Interpolate between patches" }, input, "Smooth");
 }
 
 function peek(store: Store, life: AbortSignal): HTMLElement {
@@ -78,7 +73,7 @@ function peek(store: Store, life: AbortSignal): HTMLElement {
   return button(
     ".lg-button",
     {
-      title: "Hold to see the picture alone (hold Space on the picture)",
+      title: "Hold to see the picture alone (Space)",
       onpointerdown: () => {
         store.peeking.value = true;
       },

@@ -1,7 +1,7 @@
 // Keys that work anywhere in the widget. Keys of one control (arrows on the strip, on the map) live with it.
 
 import type { Store } from "../store";
-import { focusedIn } from "./element";
+import { focusedIn, set } from "./element";
 
 /** What `?` shows. */
 export const KEYS: readonly (readonly [string, string])[] = [
@@ -17,6 +17,12 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["double-click, F2", "edit a prompt"],
   ["Esc", "back to the notebook"],
 ];
+
+/**
+ * JupyterLab's shortcuts would take the arrows from sliders and insert cells on "b". It asks the focused element
+ * for this attribute before any ancestor, so the root alone does not do: whatever gets the focus gets it too.
+ */
+export const NO_SHORTCUTS = "data-lm-suppress-shortcuts";
 
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -38,12 +44,14 @@ export function installKeys(
     run: (event: HTMLElementEventMap[K]) => void,
   ) => root.addEventListener(type, run, { signal: life });
 
+  listen("focusin", (event) => set(event.target as Element, NO_SHORTCUTS, "true"));
   listen("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") {
       if (!toggleHelp(false)) leave(root);
       return;
     }
+    if (event.key === "Enter" && !event.isComposing && event.target instanceof HTMLInputElement) enter(event);
     if (typing(event.target)) return;
     if (act(event)) event.preventDefault();
   });
@@ -78,6 +86,15 @@ const onButton = (target: EventTarget | null) =>
   target instanceof Element && target.matches("button, summary, input");
 const onRadio = (target: EventTarget | null) =>
   target instanceof Element && target.matches("[type=radio], [role=radio]");
+
+/** JupyterLab takes Enter from the inputs in its cells: neither a form nor a "change" would ever follow it. */
+function enter(event: KeyboardEvent) {
+  const input = event.target as HTMLInputElement;
+  if (!input.matches("[type=text], [type=number]")) return;
+  event.preventDefault();
+  if (input.form) input.form.requestSubmit();
+  else input.dispatchEvent(new Event("change"));
+}
 
 /** Give the keyboard back to whatever holds the widget: the notebook cell in Jupyter. */
 function leave(root: HTMLElement) {

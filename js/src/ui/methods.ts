@@ -68,15 +68,7 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
     if (again) knobs.querySelector<HTMLElement>(`[data-knob="${CSS.escape(again)}"]`)?.focus();
   });
 
-  return el(
-    "fieldset.lg-group.lg-methods",
-    {},
-    el("legend.lg-legend", {}, "Method"),
-    row,
-    about,
-    paper,
-    details,
-  );
+  return el("fieldset.lg-group", {}, el("legend.lg-legend", {}, "Method"), row, about, paper, details);
 }
 
 const spoken = (value: KnobValue) => (value === null ? "none" : String(value));

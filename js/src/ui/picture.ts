@@ -34,8 +34,7 @@ export function picture(
       testid: "picture",
       tabindex: 0,
       role: "group",
-      "aria-label":
-        "Picture with heatmap. Arrow keys move from patch to patch, hold Space to hide the heatmap.",
+      "aria-label": "Heatmap; arrow keys move from patch to patch",
       onpointermove: point,
       onpointerleave: () => {
         store.spot.value = null;

@@ -6,7 +6,7 @@ import { colorbar, readout } from "./colorbar";
 import { controls } from "./controls";
 import { el, onEnd, set, watch } from "./element";
 import { help } from "./help";
-import { installKeys } from "./keys";
+import { installKeys, NO_SHORTCUTS } from "./keys";
 import { methods } from "./methods";
 import { picture } from "./picture";
 import { prompts } from "./prompts";
@@ -23,8 +23,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
     "div.legrad",
     {
       testid: "legrad",
-      // JupyterLab's shortcuts would otherwise take the arrows from sliders and insert cells on "b".
-      "data-lm-suppress-shortcuts": "true",
+      [NO_SHORTCUTS]: "true",
       tabindex: -1,
       role: "group",
       "aria-label": "LeGrad explorer",
@@ -32,7 +31,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
     el(
       "div.lg-body",
       {},
-      el("header.lg-top", {}, prompts(store, life), chooser(store, life), keys.button),
+      el("div.lg-top", {}, prompts(store, life), chooser(store, life), keys.button),
       keys.panel,
       el(
         "section.lg-view",
@@ -42,7 +41,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         readout(store, life),
       ),
       el(
-        "aside.lg-side",
+        "div.lg-side",
         {},
         score(store, life),
         predictions(store, life),
@@ -82,7 +81,7 @@ export function fail(parent: HTMLElement, error: unknown): void {
       el(
         "p.lg-failed",
         {},
-        `The widget could not be drawn: ${why}. Run the cell again; the traceback is in the browser's console.`,
+        `The widget could not be drawn: ${why}. Run the cell again; the browser's console has the traceback.`,
       ),
     ),
   );

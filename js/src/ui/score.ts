@@ -14,7 +14,7 @@ export function probability(p: number): string {
 }
 
 export function score(store: Store, life: AbortSignal): HTMLElement {
-  const element = el("section.lg-score-card", { testid: "score", "aria-label": "Score" });
+  const element = el("section", { testid: "score", "aria-label": "Score" });
   watch(life, () => {
     const entry = store.entry.value;
     element.hidden = !entry;

@@ -12,9 +12,9 @@ export function status(store: Store, life: AbortSignal): HTMLElement {
   const bar = el("progress.lg-progress", { max: 1 });
   const stop = button(".lg-button", { testid: "cancel", onclick: cancel }, "Cancel");
   const trace = el("pre", { tabindex: 0 });
-  const details = el("details.lg-details.lg-trace", {}, el("summary", {}, "Traceback"), trace);
+  const details = el("details.lg-details", {}, el("summary", {}, "Traceback"), trace);
   const element = el(
-    "footer.lg-status",
+    "div.lg-status",
     { testid: "status" },
     el("div.lg-status-line", {}, dot, words, bar, stop),
     details,
