@@ -109,6 +109,7 @@ def export(weights: dict[str, Tensor], about: dict[str, Any], folder: Path = FOL
     (folder / CONFIGURATION).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     halves = {name: value.detach().cpu().half().contiguous() for name, value in weights.items()}
     save_file(halves, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / WEIGHTS).chmod(0o644)  # safetensors makes it private to its writer
     about = {**about, "sha256": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()}
     (folder / MANIFEST).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return folder / WEIGHTS

@@ -7,6 +7,7 @@ patch embeddings beside the class token and may drop patches; the exported model
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import open_clip
@@ -74,26 +75,31 @@ def _attend(block: Any, x: Tensor, causal: bool) -> Tensor:
     return attention.out_proj(mixed.transpose(1, 2).reshape(batch, count, width))
 
 
-def _blocks(transformer: Any, x: Tensor, causal: bool = False) -> Tensor:
-    for block in transformer.resblocks:
+def _blocks(transformer: Any, x: Tensor, *, causal: bool = False, skipped: Collection[int] = ()) -> Tensor:
+    for index, block in enumerate(transformer.resblocks):
+        if index in skipped:
+            continue
         x = x + _attend(block, x, causal)
         x = x + block.mlp(block.ln_2(x))
     return x
 
 
-def image_embeddings(model: open_clip.CLIP, images: Tensor, kept: Tensor | None = None) -> Tensor:
+def image_embeddings(
+    model: open_clip.CLIP, images: Tensor, kept: Tensor | None = None, skipped: Collection[int] = ()
+) -> Tensor:
     """Return embeddings `[B, 1 + patches, E]` of the class token and of every patch, not normalised.
 
     Args:
         images: `[B, 3, n, n]`.
         kept: `[B, k]` indices of the patches to look at (default: all).
+        skipped: indices of the blocks to leave out (default: none).
     """
     tower = model.visual
     x = tower.conv1(images).flatten(2).transpose(1, 2) + tower.positional_embedding[1:]
     if kept is not None:
         x = x.gather(1, kept[..., None].expand(-1, -1, x.shape[-1]))
     first = (tower.class_embedding + tower.positional_embedding[0]).expand(len(x), 1, -1)
-    x = _blocks(tower.transformer, tower.ln_pre(torch.cat([first, x], 1)))
+    x = _blocks(tower.transformer, tower.ln_pre(torch.cat([first, x], 1)), skipped=skipped)
     return tower.ln_post(x) @ tower.proj
 
 

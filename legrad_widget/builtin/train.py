@@ -10,8 +10,9 @@ it only improves the file::
     python -m legrad_widget.builtin.train --run runs/c --warm-start --plan 64:4000:80:1e-3,64:1500:80:1e-3:decay
     python -m legrad_widget.builtin.train --export runs/b/last.pt                       # write the shipped files
 
-A stage reads `pixels:steps:batch:rate[:keep=share][:decay]`; batch is per worker. Ctrl-C or SIGTERM ends a run with a
-checkpoint. Two workers of one thread each are faster on two cores than one process with two threads.
+A stage reads `pixels:steps:batch:rate[:keep=share][:drop=chance][:decay]` (see `plan.Stage`); batch is per worker.
+Ctrl-C or SIGTERM ends a run with a checkpoint. Two workers of one thread each are faster on two cores than one process
+with two threads.
 """
 
 from __future__ import annotations

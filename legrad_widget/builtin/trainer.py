@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .batches import SCALES, SUBJECTS, Batch, Scenes, patch_coverage, pixels_in
 from .muon import Muon
-from .network import PATCH, image_embeddings, new_network, resized, text_embeddings
+from .network import LAYERS, PATCH, image_embeddings, new_network, resized, text_embeddings
 from .plan import WARM_UP, Stage
 from .prompts import Prompts, write_prompts
 from .tokens import tokenizer
@@ -117,9 +117,9 @@ class Trainer:
         batch = self.scenes.batch(self.stage.batch, self.at.total)
         prompts = write_prompts(rng, batch, pairs=8 if self.stage.pixels < 48 else 24)
         images = torch.from_numpy(pixels_in(batch.images, rng)).to(self.device)
-        kept = self._kept(rng, len(images))
+        kept, skipped = self._kept(rng, len(images)), self._skipped(rng)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            seen = image_embeddings(self.model, images, kept)
+            seen = image_embeddings(self.model, images, kept, skipped)
             said = self._said(prompts)
         seen, said = F.normalize(seen.float(), dim=-1), F.normalize(said.float(), dim=-1)
         truth = torch.from_numpy(prompts.targets).to(self.device)
@@ -137,6 +137,10 @@ class Trainer:
         patches = (self.stage.pixels // PATCH) ** 2
         order = rng.random((scenes, patches)).argsort(1)
         return torch.from_numpy(order[:, : round(patches * self.stage.keep)]).to(self.device)
+
+    def _skipped(self, rng: np.random.Generator) -> list[int]:
+        """Return the vision blocks that this step leaves out."""
+        return [layer for layer in range(LAYERS) if rng.random() < self.stage.drop * (layer + 1) / LAYERS]
 
     def _said(self, prompts: Prompts) -> Tensor:
         """Return the embeddings of prompts; pairs, which are longer, in a pass of their own."""
@@ -160,7 +164,10 @@ class Trainer:
         """Average gradients over the workers, in one message."""
         if self.setting.workers == 1:
             return
-        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        for parameter in self.model.parameters():
+            if parameter.grad is None:  # of a block that this worker left out
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in self.model.parameters()]
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients]).cpu()
         dist.all_reduce(flat)
         flat /= self.setting.workers

@@ -13,7 +13,7 @@ from legrad_widget.builtin.tokens import tokenizer
 from legrad_widget.builtin.train import LAST, about, read, run
 from legrad_widget.builtin.trainer import Setting, Trainer
 
-PLAN = "32:3:4:1e-3,64:2:3:1e-3:keep=0.5,64:2:3:1e-3:decay"
+PLAN = "32:3:4:1e-3,64:2:3:1e-3:keep=0.5:drop=0.6,64:2:3:1e-3:decay"
 SETTING = Setting(seed=3, textures=1)
 QUIET = {"every": 1000, "scenes": 6}
 
@@ -86,7 +86,10 @@ def test_a_missing_checkpoint_says_what_to_do(tmp_path):
         read(tmp_path / LAST, "cpu")
 
 
-@pytest.mark.parametrize("text", ["64", "64:1:1:1:warm", "50:1:1:1", "64:0:1:1", "64:1:1:1:keep=2", "64:a:1:1"])
+@pytest.mark.parametrize(
+    "text",
+    ["64", "64:1:1:1:warm", "64:1:1:1:drop=1", "64:1:1:1:keep", "50:1:1:1", "64:0:1:1", "64:1:1:1:keep=2", "64:a:1:1"],
+)
 def test_a_plan_that_cannot_be_read_is_refused(text):
     with pytest.raises(plans.PlanError, match="a stage is written"):
         plans.parse(text)
