@@ -180,7 +180,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     const sending = upload.value;
     if (sending) {
       return sending.sent < sending.parts
-        ? plain("busy", `Sending ${sending.name}: part ${sending.sent + 1} of ${sending.parts} …`)
+        ? plain("busy", `Sending ${sending.name} (${sending.sent + 1} of ${sending.parts}) …`)
         : plain("waiting", `Sent ${sending.name}; waiting for the kernel …`);
     }
     const current = open.value;

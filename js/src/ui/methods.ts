@@ -62,7 +62,7 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
       ),
     );
     if (Object.keys(values).length) {
-      const reset = button(".lg-link", { onclick: store.resetKnobs }, "Back to the defaults");
+      const reset = button(".lg-button", { onclick: store.resetKnobs }, "Back to the defaults");
       knobs.append(reset);
     }
     if (again) knobs.querySelector<HTMLElement>(`[data-knob="${CSS.escape(again)}"]`)?.focus();

@@ -79,7 +79,7 @@ export function fail(parent: HTMLElement, error: unknown): void {
       "div.legrad",
       { testid: "legrad", role: "alert" },
       el(
-        "p.lg-failed",
+        "p.lg-bad",
         {},
         `The widget could not be drawn: ${why}. Run the cell again; the browser's console has the traceback.`,
       ),

@@ -65,7 +65,7 @@ export function typeahead(
         : shown.length
           ? ""
           : none(input.value);
-    if (rest) list.append(el("li.lg-more", { role: "presentation" }, rest));
+    if (rest) list.append(el("li.lg-number", { role: "presentation" }, rest));
     list.hidden = !list.childElementCount;
     set(input, "aria-expanded", String(!list.hidden));
   }
