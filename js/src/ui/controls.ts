@@ -79,6 +79,6 @@ function peek(store: Store, life: AbortSignal): HTMLElement {
       },
     },
     icon("eye"),
-    "Hold to peek",
+    "Peek",
   );
 }

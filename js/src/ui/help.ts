@@ -4,14 +4,12 @@ import { button, el, set } from "./element";
 import { KEYS } from "./keys";
 
 export function help(): { button: HTMLElement; panel: HTMLElement; toggle(open?: boolean): boolean } {
-  const rows = KEYS.map(([keys, does]) =>
-    el("div", {}, el("dt", {}, el("kbd", {}, keys)), el("dd", {}, does)),
-  );
+  const rows = KEYS.map(([keys, does]) => el("p", {}, el("b", {}, keys), does));
   const panel = el(
     "div.lg-help",
     { hidden: true, role: "region", "aria-label": "Keys" },
     el("h3.lg-legend", {}, "Keys"),
-    el("dl", {}, ...rows),
+    ...rows,
   );
   const opener = button(
     ".lg-button.lg-square",

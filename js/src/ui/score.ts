@@ -29,9 +29,9 @@ export function score(store: Store, life: AbortSignal): HTMLElement {
 }
 
 function numbers(entry: Entry, layers: readonly number[], chosen: readonly number[]): HTMLElement[] {
-  const list = el("dl.lg-figures");
+  const list = el("div.lg-figures");
   const add = (name: string, value: string) =>
-    list.append(el("div.lg-figure", {}, el("dt", {}, name), el("dd", {}, value)));
+    list.append(el("p.lg-figure", {}, el("span.lg-number", {}, name), el("b", {}, value)));
   if (entry.score !== null) add(entry.scoreName || "score", readable(entry.score));
   if (entry.probability !== null) {
     add(entry.probabilityOf ? `p, ${entry.probabilityOf}` : "p", probability(entry.probability));
