@@ -68,6 +68,11 @@ describe("a view", () => {
   it("takes the notebook's shortcuts out of the way", () => {
     expect(show().root.getAttribute("data-lm-suppress-shortcuts")).toBe("true");
   });
+  it("takes them out of the way of whatever has the focus, where JupyterLab looks first", () => {
+    const { get } = show();
+    get("opacity").dispatchEvent(new Event("focusin", { bubbles: true }));
+    expect(get("opacity").getAttribute("data-lm-suppress-shortcuts")).toBe("true");
+  });
   it("leaves nothing behind when it ends", () => {
     const { model, el } = show();
     expect(model.count).toBeGreaterThan(10);
@@ -182,6 +187,27 @@ describe("chips", () => {
 });
 
 describe("the prompt box", () => {
+  it("asks on Enter, though JupyterLab lets no form submit itself", () => {
+    const { get, model } = show();
+    const box = get("prompt") as HTMLInputElement;
+    box.value = "sun";
+    expect(key(box, "Enter", { isComposing: true }).defaultPrevented).toBe(false);
+    expect(lastAsk(model)).toBeUndefined();
+    expect(key(box, "Enter").defaultPrevented).toBe(true);
+    expect(lastAsk(model).targets).toContainEqual(text("sun"));
+    expect(box.value).toBe("");
+  });
+  it("keeps the words that could not be sent", () => {
+    const { get, model } = show();
+    const box = get("prompt") as HTMLInputElement;
+    model.send = () => {
+      throw new Error("Cannot send");
+    };
+    box.value = "sun";
+    key(box, "Enter");
+    expect(box.value).toBe("sun");
+    expect(get("status").textContent).toContain("disconnected");
+  });
   it("leaves typed keys alone", () => {
     const { get, model } = show();
     const before = model.sent.length;

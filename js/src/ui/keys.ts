@@ -13,7 +13,7 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["1 – 9", "choose a prompt"],
   ["[ ]", "opacity"],
   ["Space (hold)", "hide the heatmap"],
-  ["arrows on the picture", "move from patch to patch"],
+  ["arrows on picture", "move from patch to patch"],
   ["double-click, F2", "edit a prompt"],
   ["Esc", "back to the notebook"],
 ];

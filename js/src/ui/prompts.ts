@@ -130,7 +130,8 @@ function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edi
         const name = suggestions.highlighted() ?? (!free && words ? matching(classes, words)[0] : undefined);
         suggestions.close();
         if (name !== undefined) add(name);
-        else if (free && store.drafts.commit(words)) input.value = "";
+        else if (free && store.drafts.commit(words) && store.phase.peek().kind !== "offline")
+          input.value = "";
       },
     },
     suggestions.element,
