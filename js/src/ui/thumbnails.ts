@@ -56,7 +56,7 @@ export function thumbnails(
   };
   watch(life, () => {
     store.layerHeats.value;
-    store.look.value.palette;
+    store.trait("colormap").value;
     bitmap.value;
     request ||= requestAnimationFrame(draw);
   });
