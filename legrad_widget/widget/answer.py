@@ -16,9 +16,10 @@ from .chips import Chip, ClassChip
 from .wire import Outcome
 
 if TYPE_CHECKING:
-    from ..explainer import Encoding, Model, Prediction
+    from ..explainer import Encoding, Model
     from ..explanation import Explanation
     from ..models.preprocess import Fit
+    from ..support import Prediction
 
 Progress = Callable[[int, int], None]
 MEMORY = 64 * 2**20

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import anywidget
 import traitlets
@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 PROGRESS_EVERY = 0.1
 """Seconds between two progress reports: hosts limit the number of messages, and nobody reads faster."""
 MAX_SENDERS = 256
+_MISFITS = (ValueError, TypeError, KeyError, traitlets.TraitError)
+"""What a message that does not fit raises, here and in ipywidgets."""
 
 _STATIC = Path(__file__).parent.parent / "static"
 _NOT_BUILT = """
@@ -86,12 +88,22 @@ def _read_active(raw: Any, widget: LeGradWidget) -> Any:
     return min(raw, max(len(widget.targets) - 1, 0)) if isinstance(raw, int) else raw
 
 
+def _without_frames(error: BaseException) -> BaseException:
+    """``error`` and what led to it, without the frames, which would keep the encoding alive."""
+    link: BaseException | None = error
+    while link is not None and link.__traceback__ is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
 class LeGradWidget(anywidget.AnyWidget):
     """See what a vision transformer looks at, layer by layer. Usually made by :func:`explore`.
 
     Set ``targets``, ``active``, ``method``, ``knobs``, ``layers``, ``opacity``, ``colormap``, ``threshold``,
     ``smooth`` and ``image`` from Python, or in the browser. A new picture, target, method or knob is computed
-    by a background thread; :meth:`wait` waits for it, :attr:`explanation` is the answer.
+    by a background thread; :meth:`wait` waits for it, :attr:`explanation` is the answer. Several changes under
+    ``with w.hold_trait_notifications():`` are one question.
 
     Args:
         model: From :func:`legrad_widget.load` or :func:`legrad_widget.wrap`.
@@ -164,6 +176,8 @@ class LeGradWidget(anywidget.AnyWidget):
     ) -> None:
         if unknown := set(view) - set(VIEW) - {"active"}:
             raise TypeError(f"LeGradWidget has no trait {min(unknown)!r}; it has {', '.join(_PUBLIC)}")
+        if fit not in get_args(Fit):
+            raise Refused(f"fit is one of {', '.join(get_args(Fit))}; arrived: {shown(fit)}")
         self._settled = threading.Condition(threading.RLock())
         self.model = model
         self._fit, self._size = fit, size
@@ -246,7 +260,7 @@ class LeGradWidget(anywidget.AnyWidget):
                     "wait(timeout=...) waits longer, cancel() stops it"
                 )
             if self._error is not None:
-                raise self._error
+                raise self._error.with_traceback(None)
             if self._answer is not None and (sentence := first_error(self._answer)):
                 raise ValueError(sentence)
 
@@ -394,7 +408,7 @@ class LeGradWidget(anywidget.AnyWidget):
             sentence = f"{type(error).__name__}: {sentence.splitlines()[0]}"
         with self.hold_sync():
             if rev == self._open:
-                self._error = error.with_traceback(None)  # its frames would hold the encoding
+                self._error = _without_frames(error)
                 self._settle(Status("error", rid, rev, message=sentence, detail=detail))
 
     def _settle(self, status: Status) -> None:
@@ -465,16 +479,17 @@ class LeGradWidget(anywidget.AnyWidget):
         self._browser = contextvars.copy_context()
         try:
             self._handle(read(content, buffers or (), self._scope))
-        except (ValueError, TypeError) as error:
+        except _MISFITS as error:
             self._refuse(error, rid)
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, Hello):
             self.send({"kind": "alive"})
         elif isinstance(message, Part):
-            data = self._uploads.add(message)
-            if data is not None:
-                self._take_picture(Photo(next(self._photos), data, message.name))
+            with self._settled:
+                data = self._uploads.add(message)
+                if data is not None:
+                    self._take_picture(Photo(next(self._photos), data, message.name))
         elif self._is_new(message):
             if isinstance(message, Ask):
                 self._take_ask(message)
@@ -514,6 +529,7 @@ class LeGradWidget(anywidget.AnyWidget):
             super().set_state({**look.view, **({} if look.active is None else {"active": look.active})})
 
     def _refuse(self, error: Exception, rid: Any = None) -> None:
+        log.debug("refused a message from the browser", exc_info=error)
         known = rid if isinstance(rid, str) and len(rid) <= 128 else None
         self.send({"kind": "refused", "rid": known, "message": str(error)})
 
@@ -532,7 +548,7 @@ class LeGradWidget(anywidget.AnyWidget):
                     if self._is_new(ask):
                         self._take_ask(ask)
                 super().set_state(state)
-        except (ValueError, TypeError) as error:
+        except _MISFITS as error:
             self._refuse(error, request.get("rid") if isinstance(request, Mapping) else None)
             self.send_state([name for name in sync_data if name in _PUBLIC])
 

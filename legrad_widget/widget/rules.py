@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..explainer import chosen_layers
+from ..explanation import chosen_layers
 from ..method import Method, find
 
 MAX_TARGETS = 32
@@ -82,7 +82,7 @@ def prompt(value: Any) -> str:
 def layers(value: Any, depth: int) -> list[int] | None:
     """Sorted 1-based layers from an int, ints, or a slice with both ends included; None: the default."""
     try:
-        chosen = chosen_layers(value, depth)
+        chosen = chosen_layers(value, range(1, depth + 1))
     except (ValueError, TypeError) as error:
         raise Refused(str(error)) from None
     return None if chosen is None else list(chosen)

@@ -17,8 +17,9 @@ from ..method import Method
 from .chips import Chip
 
 if TYPE_CHECKING:
-    from ..explainer import Model, Prediction
+    from ..explainer import Model
     from ..explanation import Explanation
+    from ..support import Prediction
 
 LONGEST_SIDE = 1024
 SMALL = 256 * 256

@@ -206,6 +206,8 @@ def test_trait_writes_from_other_hosts_work_like_python(widget, page):
         ({"knobs": {"x": 1}}, "does not know the knob"),
         ({"active": "one"}, "whole number"),
         ({"_request": [1]}, "an object"),
+        ({"layout": "IPY_MODEL_nobody"}, "nobody"),
+        ({"tooltip": 5}, "tooltip"),
     ],
 )
 def test_a_bad_trait_write_is_refused_and_the_page_is_put_right(widget, page, write, sentence):
@@ -213,7 +215,7 @@ def test_a_bad_trait_write_is_refused_and_the_page_is_put_right(widget, page, wr
     page.write(**write)
     assert {name: getattr(widget, name) for name in before} == before
     assert any(m["kind"] == "refused" and sentence in m["message"] for m in page.messages)
-    for name in set(write) - {"_request"}:
+    for name in set(write) - {"_request", "layout", "tooltip"}:
         assert page.updates(name)[-1] == page.opened[name]
 
 
@@ -315,7 +317,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(widget, page):
     header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
     pixels = zlib.compress(bytes(20_001)) * 1
     upload(page, b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
-    with pytest.raises(ValueError, match="20000 x 20000 pixels; at most 64 million"):
+    with pytest.raises(ValueError, match="64 million"):
         widget.wait()
     assert widget.image.size == (80, 60)
 

@@ -75,6 +75,7 @@ def test_calls_in_another_order(model, photo, call, sentence):
         (dict(pool="max"), "pool is one of"),
         (dict(layers=9), "from 1 to 3"),
         (dict(opacity=7), "from 0 to 1"),
+        (dict(fit="stretch"), "fit is one of squash, crop, pad"),
         (dict(targets=" "), "blank"),
         (dict(image="missing.png"), "no image file"),
         (dict(model="timm:no_such_model"), "no_such_model"),
