@@ -108,7 +108,7 @@ class Explorer:
     @property
     def sentence(self) -> str:
         """What the status line says, in full."""
-        return self.get("status").locator("[title]").first.get_attribute("title") or ""
+        return self.get("status").locator("span:not([aria-hidden])").first.inner_text()
 
     def pixels(self) -> str:
         """The map as it is drawn, as a data URL: for comparing."""
