@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "load": "loading", "ModelNotAvailable": "loading",
     "wrap": "wrapping", "Model": "explainer", "Encoding": "explainer",
-    "Explanation": "explanation",
+    "Explanation": "explanation", "StaleEncoding": "explainer",
     "Text": "target", "Class": "target", "Direction": "target", "TargetError": "target",
     "UnsupportedModel": "models.view", "ImageError": "models.preprocess",
     "KnobError": "method", "MethodError": "method",
@@ -24,7 +24,7 @@ __all__ = ["__version__", *sorted(_HOMES)]
 
 if TYPE_CHECKING:
     from .builtin import Scene, scene
-    from .explainer import Encoding, Model
+    from .explainer import Encoding, Model, StaleEncoding
     from .explanation import Explanation
     from .loading import ModelNotAvailable, load
     from .method import KnobError, MethodError, list_methods

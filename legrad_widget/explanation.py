@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Literal
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Array = NDArray[np.float32]
-FLAT = 1e-12  # a map whose range is below this share of its largest magnitude is flat
+FLAT = 1e-6  # a map whose range is below this share of its largest magnitude is flat: maps have no scale of their own
+Layers = int | slice | Iterable[int] | None
 
 
 def is_flat(values: NDArray[Any]) -> bool:
     """Whether a map says nothing: its range is zero, or rounding noise beside its magnitude."""
     top = float(np.abs(values).max(initial=0))
-    return top == 0 or float(np.ptp(values)) <= max(FLAT, 1e-6 * top)
+    return float(np.ptp(values)) <= FLAT * top
 
 
 def normalised(values: NDArray[Any], *, signed: bool) -> Array:
@@ -28,6 +30,47 @@ def normalised(values: NDArray[Any], *, signed: bool) -> Array:
         return np.zeros(values.shape, np.float32)
     scaled = values / np.abs(values).max() if signed else (values - values.min()) / np.ptp(values)
     return scaled.astype(np.float32)
+
+
+def chosen_layers(layers: Layers, available: Sequence[int]) -> tuple[int, ...] | None:
+    """The wanted layers among those there are, ascending and unique; None stays None.
+
+    Args:
+        layers: one block number, several, or a slice over block numbers with both ends included.
+        available: the block numbers there are, ascending.
+
+    Raises:
+        ValueError: a layer that is not there, or no layer at all. TypeError: not whole numbers.
+    """
+    if layers is None:
+        return None
+    there = _described(available)
+    if isinstance(layers, slice):
+        step = 1 if layers.step is None else layers.step
+        low = available[0] if layers.start is None else layers.start
+        high = available[-1] if layers.stop is None else layers.stop
+        if not all(_is_whole(v) for v in (step, low, high)) or step < 1:
+            raise ValueError(f"a slice of layers goes upwards in whole steps, e.g. slice(2, 4); arrived: {layers}")
+        layers = range(low, high + 1, step)
+    wanted = [layers] if isinstance(layers, str) or not isinstance(layers, Iterable) else list(layers)
+    for layer in wanted:
+        if not _is_whole(layer):
+            raise TypeError(f"layers are whole numbers and go {there}; arrived: {layer!r}")
+        if layer not in available:
+            raise ValueError(f"layers go {there}; arrived: {int(layer)}")
+    if not wanted:
+        raise ValueError(f"layers is empty; they go {there} (None: the method's own choice)")
+    return tuple(sorted({int(layer) for layer in wanted}))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _described(available: Sequence[int]) -> str:
+    if list(available) == list(range(available[0], available[-1] + 1)):
+        return f"from {available[0]} to {available[-1]}"
+    return f"over {', '.join(map(str, available))}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,13 +129,13 @@ class Explanation:
         """Per layer: True where the map is flat and min-max would amplify nothing but rounding."""
         return tuple(is_flat(layer) for layer in self.maps)
 
-    def raw(self, layers: int | slice | Iterable[int] | None = None) -> Array:
+    def raw(self, layers: Layers = None) -> Array:
         """The chosen layers merged by the method's rule, not normalised: [h, w] float32."""
         chosen = self._positions(layers)
         merged = self.maps[chosen[-1]] if self.merge == "last" else self.maps[chosen].mean(0, dtype=np.float64)
         return np.asarray(merged, dtype=np.float32)
 
-    def merged(self, layers: int | slice | Iterable[int] | None = None) -> Array:
+    def merged(self, layers: Layers = None) -> Array:
         """The chosen layers merged and normalised: [h, w] in [0, 1] (signed: [-1, 1], zero fixed); zeros where flat.
 
         Args:
@@ -100,14 +143,14 @@ class Explanation:
                 None for the method's own default.
 
         Raises:
-            ValueError: a layer that was not computed.
+            ValueError: a layer that was not computed. TypeError: not whole numbers.
         """
         return normalised(self.raw(layers), signed=self.signed)
 
     def heatmap(
         self,
         size: Literal["input", "image"] | tuple[int, int] = "image",
-        layers: int | slice | Iterable[int] | None = None,
+        layers: Layers = None,
     ) -> Array:
         """The merged map, resampled bilinearly (align_corners=False).
 
@@ -130,7 +173,7 @@ class Explanation:
 
     def overlay(
         self,
-        layers: int | slice | Iterable[int] | None = None,
+        layers: Layers = None,
         *,
         size: tuple[int, int] | None = None,
         opacity: float = 0.65,
@@ -144,10 +187,18 @@ class Explanation:
         Args:
             layers: as in :meth:`merged`. size: (height, width), None for the picture's own.
             opacity: alpha of the largest value. colormap: a matplotlib name. threshold: smaller values are not drawn.
+
+        Raises:
+            ValueError: a size, opacity, threshold or colour map that cannot be.
         """
         from matplotlib import colormaps
 
-        height, width = size or (self.picture.height, self.picture.width)
+        for name, value in (("opacity", opacity), ("threshold", threshold)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} is a number from 0 to 1; arrived: {value!r}")
+        if colormap not in colormaps:
+            raise ValueError(f"matplotlib has no colour map {colormap!r}; use 'inferno', 'viridis', 'cividis', ...")
+        height, width = (self.picture.height, self.picture.width) if size is None else _pair(size)
         heat = np.nan_to_num(self.heatmap((height, width), layers))
         colours = colormaps["RdBu_r" if self.signed else colormap]((heat + 1) / 2 if self.signed else heat)
         ramp = (np.abs(heat) / 0.85).clip(0, 1)
@@ -161,20 +212,12 @@ class Explanation:
         self.overlay().save(buffer, "PNG")
         return buffer.getvalue()
 
-    def _positions(self, layers: int | slice | Iterable[int] | None) -> list[int]:
+    def _positions(self, layers: Layers) -> list[int]:
         """Indices into ``maps``, ascending."""
-        if layers is None:
+        chosen = chosen_layers(layers, self.layers)
+        if chosen is None:
             return list(range(len(self.layers))) if self.default == "all" else [len(self.layers) - 1]
-        if isinstance(layers, slice):
-            low = self.layers[0] if layers.start is None else layers.start
-            high = self.layers[-1] if layers.stop is None else layers.stop
-            layers = range(low, high + 1, layers.step or 1)
-        wanted = [layers] if isinstance(layers, int | np.integer) else list(layers)
-        missing = [layer for layer in wanted if layer not in self.layers]
-        if missing or not wanted:
-            what = f"layer {missing[0]!r} is not among them" if missing else "none was named"
-            raise ValueError(f"this explanation has the layers {', '.join(map(str, self.layers))}; {what}")
-        return sorted({self.layers.index(int(layer)) for layer in wanted})
+        return [self.layers.index(layer) for layer in chosen]
 
     def __repr__(self) -> str:
         chance = "" if self.probability is None else f", p = {self.probability:.2g} ({self.probability_of})"
@@ -186,7 +229,7 @@ class Explanation:
 
 def _pair(size: Any) -> tuple[int, int]:
     try:
-        height, width = (int(v) for v in size)
+        height, width = (operator.index(v) for v in size)
     except (TypeError, ValueError):
         raise ValueError(f"size is 'input', 'image' or (height, width); arrived: {size!r}") from None
     if height < 1 or width < 1:

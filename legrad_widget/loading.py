@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from .explainer import Model
 from .models import library
+from .models.from_timm import class_names as timm_class_names
 from .wrapping import wrap
 
 
@@ -32,7 +34,7 @@ def load(
     Args:
         name: "builtin" (offline), "open_clip:ViT-B-16/laion2b_s34b_b88k" or "timm:vit_base_patch16_224".
         device, dtype: where and in which precision the model runs; attribution is float32 always.
-        cache_dir: the libraries' download cache.
+        cache_dir: the libraries' download cache (the built-in model downloads nothing).
         checkpoint: a local weights file (``.safetensors``, or a weights-only ``.pt``) in place of a download.
 
     Raises:
@@ -44,8 +46,13 @@ def load(
         raise TypeError(
             f"lw.load takes a name such as 'builtin' or 'timm:vit_base_patch16_224'; this is {type(name).__name__}"
         )
+    where = _device(device)
+    if dtype is not None and (not isinstance(dtype, torch.dtype) or not dtype.is_floating_point):
+        raise TypeError(f"dtype is torch.float32, torch.float16 or torch.bfloat16; arrived: {dtype!r}")
     if name == "builtin":
-        return _builtin(device, dtype)
+        if checkpoint is not None:
+            raise ModelNotAvailable("the built-in model comes with its weights; leave out checkpoint")
+        return _builtin(where, dtype)
     source, _, rest = name.partition(":")
     if source not in ("open_clip", "timm") or not rest:
         raise ModelNotAvailable(
@@ -56,24 +63,31 @@ def load(
     cache = None if cache_dir is None else os.fspath(cache_dir)
     if source == "timm":
         module = _timm(rest, weights, cache)
-        return wrap(module.to(device, dtype).eval(), name=name)
+        names = timm_class_names(module)
+        return wrap(module.to(where, dtype).eval(), name=name, class_names=names)
     module, tokenizer = _open_clip(rest, weights, cache)
-    return wrap(module.to(device, dtype).eval(), tokenizer=tokenizer, name=name)
+    return wrap(module.to(where, dtype).eval(), tokenizer=tokenizer, name=name)
 
 
-def _builtin(device: str | torch.device, dtype: torch.dtype | None) -> Model:
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        where = torch.device(device)
+        torch.empty(0, device=where)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        raise ModelNotAvailable(f"there is no device {device!r} here; use device='cpu' ({str(error)[:80]})") from error
+    return where
+
+
+def _builtin(device: torch.device, dtype: torch.dtype | None) -> Model:
     from . import builtin
 
-    made = builtin.load(device=str(device), dtype=dtype)
+    try:
+        made = builtin.load(device=str(device), dtype=dtype)
+    except FileNotFoundError as error:
+        raise ModelNotAvailable(str(error)) from error
     model = wrap(made.clip, tokenizer=made.tokenizer, class_names=made.vocabulary.nouns, name="builtin")
-    return Model(
-        model.vit,
-        model.preprocess,
-        text=model.text,
-        class_names=model.class_names,
-        vocabulary=made.vocabulary,
-        support_threshold=made.manifest.get("support", {}).get("probability"),
-    )
+    threshold = made.manifest.get("support", {}).get("probability")
+    return replace(model, vocabulary=made.vocabulary, support_threshold=threshold)
 
 
 def _timm(name: str, weights: Path | None, cache: str | None) -> nn.Module:
@@ -116,8 +130,7 @@ def _unknown(source: str, name: str, known: list[str]) -> str:
 
 
 def _offline(source: str, name: str, error: Exception) -> str:
-    example = name.split("/")[0] if source == "open_clip" else name
     return (
         f"the weights of {name!r} could not be fetched ({error}). Without network pass a local file: "
-        f"lw.load({f'{source}:{example}'!r}, checkpoint='weights.safetensors'), or use lw.load('builtin')"
+        f"lw.load({f'{source}:{name}'!r}, checkpoint='weights.safetensors'), or use lw.load('builtin')"
     )

@@ -1,16 +1,17 @@
-"""Does the image support the target at all? An absent thing still gives a min-max map, so every map has an answer.
+"""What the model says about the whole image: its classes, and whether the image supports a target at all.
 
-Sigmoid models (a logit bias: SigLIP, the built-in model): the probability is the sigmoid of the logit; supported where
-it reaches a threshold calibrated on scenes, if the model has one. Softmax CLIPs: a softmax over one prompt is always 1,
-so the prompt is put beside a stated set of everyday prompts, or beside the model's class names for a class.
-Classifiers: softmax over the classes; supported where the class is at least as likely as chance.
+An absent thing still gives a min-max map, so every map has an answer beside it. Sigmoid models (a logit bias: SigLIP,
+the built-in model): the probability is the sigmoid of the logit; supported where it reaches a threshold calibrated on
+scenes, if the model has one. Softmax CLIPs: a softmax over one prompt is always 1, so a prompt is put beside a stated
+set of everyday prompts, and a class beside the other classes. Classifiers: softmax over the classes; supported where
+the class is at least as likely as chance.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 _NOUNS = (
@@ -30,23 +31,43 @@ class Support:
     supported: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One of the model's classes with its probability for the whole image."""
+
+    index: int
+    name: str
+    probability: float
+
+
 UNKNOWN = Support(None, "", None)
 
 
 def by_sigmoid(logit: float, threshold: float | None) -> Support:
     """A sigmoid model: the probability stands alone."""
-    probability = float(torch.sigmoid(torch.tensor(logit, dtype=torch.float64)))
+    probability = 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
     return Support(probability, "sigmoid", None if threshold is None else probability >= threshold)
 
 
 def by_everyday_prompts(logit: float, everyday: Tensor) -> Support:
-    """A softmax CLIP: the prompt's logit beside the everyday prompts' [K]. Not calibrated: a rank among them."""
-    both = torch.cat([torch.tensor([logit]), everyday.cpu()]).softmax(0)
+    """A softmax CLIP: the prompt's logit beside those [K] of other everyday prompts. Not calibrated: a rank."""
+    probability = 1 / (1 + float((everyday.double() - logit).exp().sum()))
     beaten = float((everyday < logit).float().mean())
-    return Support(float(both[0]), f"softmax with {len(everyday)} everyday prompts", beaten >= ABOVE)
+    return Support(probability, f"softmax with {len(everyday)} everyday prompts", beaten >= ABOVE)
 
 
-def by_softmax(logits: Tensor, index: int, what: str) -> Support:
-    """A class among classes: logits [C]."""
+def by_softmax(logits: Tensor, index: int) -> Support:
+    """A class among classes: logits [C]; one class alone has no probability."""
+    if len(logits) < 2:
+        return UNKNOWN
     probability = float(logits.softmax(0)[index])
-    return Support(probability, f"softmax over {len(logits)} {what}", probability >= 1 / len(logits))
+    return Support(probability, f"softmax over {len(logits)} classes", probability >= 1 / len(logits))
+
+
+def top_classes(logits: Tensor, names: tuple[str, ...], k: int, *, sigmoid: bool) -> tuple[Prediction, ...]:
+    """The ``k`` most likely classes from logits [C]; () where a single class has nothing to be compared with."""
+    if len(logits) < 2 and not sigmoid:
+        return ()
+    probabilities = logits.sigmoid() if sigmoid else logits.softmax(0)
+    top = probabilities.topk(min(k, len(names)))
+    return tuple(Prediction(int(i), names[int(i)], float(p)) for p, i in zip(top.values, top.indices, strict=True))

@@ -6,6 +6,8 @@ A resolved target is an :class:`Aim`. With f the image's features [E] and t its 
 
 from __future__ import annotations
 
+import difflib
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -56,8 +58,12 @@ class Class:
     def __post_init__(self) -> None:
         if self.index is None and self.name is None:
             raise TargetError("a class needs an index or a name, e.g. lw.Class(281) or lw.Class(name='tabby')")
-        if self.index is not None and (isinstance(self.index, bool) or not isinstance(self.index, int)):
-            raise TypeError(f"a class index is an int; this is {type(self.index).__name__}")
+        if isinstance(self.index, str):
+            raise TypeError(f"a class is named by keyword: lw.Class(name={self.index!r})")
+        if self.index is not None:
+            if isinstance(self.index, bool) or not hasattr(self.index, "__index__"):
+                raise TypeError(f"a class index is a whole number; this is {type(self.index).__name__}")
+            object.__setattr__(self, "index", operator.index(self.index))
 
     @property
     def label(self) -> str:
@@ -74,7 +80,10 @@ class Direction:
 
     def __post_init__(self) -> None:
         vector = self.vector.detach().float().cpu().numpy() if isinstance(self.vector, Tensor) else self.vector
-        array = np.array(vector, dtype=np.float32)
+        try:
+            array = np.array(vector, dtype=np.float32)
+        except (TypeError, ValueError):
+            raise TypeError(f"a direction is a vector of numbers [E]; this is {type(vector).__name__}") from None
         if array.ndim != 1:
             raise TargetError(f"a direction is a vector [E]; this array has shape {array.shape}")
         if not np.isfinite(array).all() or not array.any():
@@ -99,12 +108,38 @@ def as_target(value: Any, *, classifier: bool) -> Target:
         return Class(name=value) if classifier and value.strip() else Text(value)
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return Class(int(value))
+    if isinstance(value, Tensor | np.ndarray) and value.ndim == 0 and hasattr(value, "__index__"):
+        return as_target(int(value), classifier=classifier)
     if isinstance(value, Tensor | np.ndarray):
         return Direction(value)
     raise TypeError(
-        "a target is a prompt (str), a class index (int), a vector [E], or lw.Text / lw.Class / lw.Direction; "
+        "a target is a prompt (str), a class index (int), a vector np.array([E]), lw.Text, lw.Class or lw.Direction; "
         f"this is {type(value).__name__}"
     )
+
+
+def find_class(target: Class, names: Sequence[str]) -> Class:
+    """The class with both its index and its name; a name may be one of several synonyms that commas separate.
+
+    Raises:
+        TargetError: no such class, a name that several classes share, or a name that is not the index's.
+    """
+    if target.index is not None:
+        if not 0 <= target.index < len(names):
+            raise TargetError(f"class indices go from 0 to {len(names) - 1}; arrived: {target.index}")
+        if target.name not in (None, names[target.index]):
+            raise TargetError(f"class {target.index} is {names[target.index]!r}, not {target.name!r}")
+        return Class(target.index, names[target.index])
+    wanted = str(target.name)
+    found = [i for i, name in enumerate(names) if name == wanted] or [
+        i for i, name in enumerate(names) if wanted.lower() in (part.strip() for part in name.lower().split(","))
+    ]
+    if len(found) > 1:
+        raise TargetError(f"{len(found)} classes are called {wanted!r}: {', '.join(map(str, found))}. Ask by index")
+    if not found:
+        close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5) or list(names[:3])
+        raise TargetError(f"the model has no class {wanted[:60]!r}; try {', '.join(map(repr, close))}")
+    return Class(found[0], names[found[0]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,12 +169,18 @@ class Aims:
         self.vectors = torch.stack([aim.vector for aim in aims])
         gain, slope, offset = zip(*(aim.form(score) for aim in aims), strict=True)
         self._gain, self._slope, self._offset = (self.vectors.new_tensor(x) for x in (gain, slope, offset))
+        lengths = self.vectors.double().norm(dim=-1, keepdim=True)  # float32 would lose very short and very long ones
+        self._units = (self.vectors.double() / lengths).float()
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def __call__(self, features: Tensor) -> Tensor:
         """Scores [P] of the features [P, E], one row per target."""
-        dot = (features * self.vectors).sum(-1)
-        cos = dot / (features.norm(dim=-1) * self.vectors.norm(dim=-1)).clamp_min(1e-12)
-        return self._gain * cos + self._slope * dot + self._offset
+        score = self._offset
+        if self._gain.any():
+            cos = (features * self._units).sum(-1) / features.norm(dim=-1).clamp_min(1e-12)
+            score = score + self._gain * cos
+        if self._slope.any():
+            score = score + self._slope * (features * self.vectors).sum(-1)
+        return score

@@ -44,7 +44,7 @@ def test_layers_are_block_numbers_not_positions():
     x = explanation(RAMP, layers=(4, 5, 9))
     np.testing.assert_array_equal(x.raw(9), RAMP[2])
     for bad in (1, [4, 6], []):
-        with pytest.raises(ValueError, match="has the layers 4, 5, 9"):
+        with pytest.raises(ValueError, match="over 4, 5, 9"):
             x.merged(bad)
 
 

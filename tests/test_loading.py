@@ -85,7 +85,7 @@ def test_every_precision_of_open_clip(tiny_architecture, precision):
     ("name", "words"),
     [
         ("timm:vit_tiny_patch16_224", r"checkpoint='weights\.safetensors'"),
-        ("open_clip:ViT-B-32/laion2b_s34b_b79k", r"lw\.load\('open_clip:ViT-B-32', checkpoint="),
+        ("open_clip:ViT-B-32/laion2b_s34b_b79k", r"lw\.load\('open_clip:ViT-B-32/laion2b_s34b_b79k', checkpoint="),
     ],
 )
 def test_without_network_the_error_says_how_to_pass_a_file(name, words, tmp_path):

@@ -89,13 +89,9 @@ def output_gradient(tokens: Tokens, layer: int, rows: slice, u: Tensor) -> Tenso
 
 def _pull_mlp(tokens: Tokens, block: Block, layer: int, y: Tensor, u: Tensor) -> Tensor:
     """J_MLP^T u [P, R, D] at norm2(Y). Where u is one vector for all rows, its product with fc2 is taken once."""
-    mlp = block.mlp
-    incoming = u @ mlp.fc2.weight
-    normed = lambda: mlp.fc1(apply(block.norm2, y))  # noqa: E731
-    if not mlp.elementwise:
-        inner = pullback(mlp.inner, normed(), incoming)
-    elif len(y) == tokens.count:
-        inner = tokens.shared("mlp slope", layer, lambda: mlp.slope(normed())) * incoming
-    else:
-        inner = mlp.slope(normed()) * incoming
-    return inner @ mlp.fc1.weight
+
+    def make() -> Tensor:
+        return block.mlp.slope(block.hidden(y))
+
+    slope = tokens.shared("mlp slope", layer, make) if len(y) == tokens.count else make()
+    return (slope * (u @ block.mlp.fc2.weight)) @ block.mlp.fc1.weight

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 from torch import Tensor
 
 from ..models.view import ViT
@@ -29,7 +30,7 @@ class Maps:
     """What a method returns for P targets.
 
     ``tokens`` [P, L, H or 1, N] holds one value for every token, prefix tokens included; ``scores`` [P, L] the layer
-    scores that were differentiated, None where the method has none.
+    scores that were differentiated, None where the method has none; ``ran`` the knobs that a preset stood for.
     """
 
     tokens: Tensor
@@ -37,6 +38,7 @@ class Maps:
     scores: Tensor | None
     has_heads: bool
     signed: bool
+    ran: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ class Knob:
             if any(value is c or (type(value) is type(c) and value == c) for c in self.choices):
                 return
             raise KnobError(f"{self.name} is one of {', '.join(map(repr, self.choices))}; arrived: {value!r}")
-        right = {"bool": bool, "number": int | float, "text": str | None}[self.kind]
+        right = {"bool": bool | np.bool_, "number": int | float | np.integer | np.floating, "text": str | None}[
+            self.kind
+        ]
         if not isinstance(value, right) or (self.kind == "number" and isinstance(value, bool)):
             raise KnobError(f"{self.name} is {expected[self.kind]}; arrived: {value!r}")
 
@@ -67,6 +71,7 @@ class Method:
 
     ``merge`` "mean": the merged map is the mean of the raw maps over the chosen layers; "last": maps are cumulative,
     merged is the map of the highest chosen layer. ``default``: the layers merged when the user names none.
+    ``readouts``: the kinds of readout it is defined for; ``refuses(vit)`` says why not, or None.
     """
 
     name: str
@@ -78,9 +83,17 @@ class Method:
     class_discriminative: bool
     merge: Literal["mean", "last"]
     default: Literal["all", "last"]
+    readouts: tuple[str, ...]
     knobs: tuple[Knob, ...]
     run: Callable[..., Maps]
-    refuses: Callable[[ViT], str | None]
+
+    def refuses(self, vit: ViT) -> str | None:
+        """Why this method is not defined for a model, or None."""
+        if vit.readout.kind in self.readouts:
+            return None
+        return (
+            f"{self.title} is defined for {' and '.join(self.readouts)} readouts; {vit.name} has {vit.readout.kind!r}"
+        )
 
     def checked(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
         """``knobs`` with the defaults filled in, after checking names and values."""
@@ -104,14 +117,14 @@ def method(
     class_discriminative: bool = True,
     merge: Literal["mean", "last"] = "mean",
     default: Literal["all", "last"] = "all",
-    refuses: Callable[[ViT], str | None] = lambda vit: None,
+    readouts: tuple[str, ...] = ("cls", "mean"),
 ) -> Callable[[Callable[..., Maps]], Method]:
     """Turn a function ``f(tokens, aims, layers, tick, *, knob=...)`` into a Method called like the function."""
 
     def wrap(run: Callable[..., Maps]) -> Method:
         return Method(
-            run.__name__, title, summary, paper, cost, signed, class_discriminative, merge, default,
-            _knobs(run), run, refuses,
+            run.__name__, title, summary, paper, cost, signed, class_discriminative, merge, default, readouts,
+            _knobs(run), run,
         )  # fmt: skip
 
     return wrap
@@ -127,7 +140,7 @@ def _knob(name: str, hint: Any, default: Any) -> Knob:
     note = ""
     if get_origin(hint) is Annotated:
         hint, note = get_args(hint)
-    parts = get_args(hint) if get_origin(hint) is UnionType or "Union" in str(get_origin(hint)) else (hint,)
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     choices = tuple(
         value
         for part in parts

@@ -11,8 +11,9 @@ from ..models.capture import Tokens
 from ..models.view import Readout
 from ..target import Aim, Aims, Score
 from ._layer_score import Pool, layer_readout, layer_score, output_gradient
-from ._method import Maps, Tick, method
+from ._method import KnobError, Maps, Tick, method
 
+_PRESETS: dict[str, tuple[Pool, Score]] = {"paper": ("cls", "raw"), "reference": ("mean", "cos")}
 _CHUNK = 1 << 22  # numbers of an [P, H, rows, N] product held at once (16 MiB)
 
 
@@ -51,12 +52,13 @@ def legrad(
     that the readout reads.
 
     Raises:
-        MethodError: pool="cls" on a model without a class token.
+        MethodError: pool="cls" on a model without a class token. KnobError: pool or score beside a preset.
     """
-    if preset == "paper":
-        pool, score = "cls", "raw"
-    elif preset == "reference":
-        pool, score = "mean", "cos"
+    if preset is not None:
+        if (pool, score) != ("native", None):
+            raise KnobError(f"preset={preset!r} sets pool and score; leave them out, or leave out the preset")
+        pool, score = _PRESETS[preset]
+    if preset == "reference":
         layers = layers or tuple(range(max(1, len(tokens.vit.blocks) - 1), len(tokens.vit.blocks) + 1))
     layers = layers or tuple(range(1, len(tokens.vit.blocks) + 1))
     readout = layer_readout(tokens.vit, pool, raw=score == "raw")
@@ -66,7 +68,7 @@ def legrad(
         tick(step, len(layers))
         per_layer.append(_layer(tokens, layer, readout, batch, relu))
     maps, scores = (torch.stack(parts, 1) for parts in zip(*per_layer, strict=True))
-    return Maps(maps, layers, scores, has_heads=True, signed=not relu)
+    return Maps(maps, layers, scores, has_heads=True, signed=not relu, ran={"pool": pool, "score": score})
 
 
 def _layer(tokens: Tokens, layer: int, readout: Readout, aims: Aims, relu: bool) -> tuple[Tensor, Tensor]:
@@ -81,19 +83,19 @@ def _layer(tokens: Tokens, layer: int, readout: Readout, aims: Aims, relu: bool)
 def _row_sum(tokens: Tokens, layer: int, gradient: Tensor, relu: bool) -> Tensor:
     """sum_i relu(<G[h, i], v[h, j]>) [P, H, N] from G [P, H, R, e], by the cheaper of two roads."""
     targets, heads, rows, _ = gradient.shape
-    attention = tokens.vit.blocks[layer - 1].attention
-    normed = lambda: tokens.vit.blocks[layer - 1].normed(tokens.before(layer))  # noqa: E731
+    block = tokens.vit.blocks[layer - 1]
+    attention = block.attention
     width = attention.value.weight.shape[1]
     if targets * rows * heads < width:  # few rows: absorb the value projection, <W_V^T G, T_j> + <G, b_V>
         weight = attention.value.weight.unflatten(0, (heads, -1))
-        product = torch.einsum("phre,hed->phrd", gradient, weight) @ normed().T
+        product = torch.einsum("phre,hed->phrd", gradient, weight) @ block.normed(tokens.before(layer)).T
         if attention.value.bias is not None:
             product += torch.einsum("phre,he->phr", gradient, attention.value.bias.view(heads, -1))[..., None]
         return (product.clamp_min(0) if relu else product).sum(2)
-    values = tokens.shared("values", layer, lambda: attention.values(normed())).transpose(-2, -1)
+    values = tokens.shared("values", layer, lambda: attention.values(block.normed(tokens.before(layer))))
     chunk = max(1, _CHUNK // (targets * heads * tokens.count))
     total = gradient.new_zeros(targets, heads, tokens.count)
     for part in gradient.split(chunk, dim=2):
-        product = part @ values
+        product = part @ values.transpose(-2, -1)
         total += (product.clamp_min_(0) if relu else product).sum(2)
     return total

@@ -34,7 +34,7 @@ def rollout(
         KnobError: ``start`` is not a layer.
     """
     depth = len(tokens.vit.blocks)
-    if start != int(start) or not 1 <= start <= depth:
+    if start not in range(1, depth + 1):
         raise KnobError(f"start is a layer from 1 to {depth}; arrived: {start}")
     layers = layers or tuple(range(1, depth + 1))
     pi = tokens.vit.readout.shares(tokens.count).to(tokens.before(1).device)

@@ -38,10 +38,10 @@ def unwrapped(module: Any) -> nn.Module:
             "a model is a torch.nn.Module, e.g. from timm.create_model or open_clip.create_model; "
             f"this is {type(module).__name__}"
         )
-    for attribute in ("_orig_mod", "module"):
-        inner = getattr(module, attribute, None)
-        if isinstance(inner, nn.Module) and len(list(module.children())) == 1:
-            return unwrapped(inner)
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return unwrapped(module.module)
+    if type(module).__name__ == "OptimizedModule":
+        return unwrapped(module._orig_mod)
     return module
 
 
@@ -64,10 +64,12 @@ def family_of(module: nn.Module) -> ModuleType:
     )
 
 
-def view_of(module: nn.Module, name: str | None = None) -> ViT:
-    """The verified view of an unwrapped module."""
+def view_of(module: nn.Module, family: ModuleType, name: str | None = None) -> ViT:
+    """The verified view of an unwrapped module of this family."""
     if any(p.is_meta for p in module.parameters()):
         raise UnsupportedModel("the model has no weights yet (meta device); load them first")
-    vit: ViT = family_of(module).build(module, name)
+    if any(p.is_inference() for p in module.parameters()):
+        raise UnsupportedModel("the model was made inside torch.inference_mode(); make it outside, or copy.deepcopy it")
+    vit: ViT = family.build(module, name)
     verify(vit)
     return vit

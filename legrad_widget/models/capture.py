@@ -24,10 +24,22 @@ _locks: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyD
 _locks_guard = threading.Lock()
 
 
-def lock_of(module: nn.Module) -> threading.RLock:
-    """The one lock of this model object, shared by every view of it."""
+def lock_of(vit: ViT) -> threading.RLock:
+    """The one lock of this vision tower, shared by every view of it, whatever module the view was made from."""
     with _locks_guard:
-        return _locks.setdefault(module, threading.RLock())
+        return _locks.setdefault(vit.blocks[0].module, threading.RLock())
+
+
+def fingerprint(module: nn.Module) -> int:
+    """A number that changes when a weight is written or replaced (but not through ``.data``, which PyTorch hides)."""
+    return hash(tuple((p.data_ptr(), p._version) for p in module.parameters()))
+
+
+@contextmanager
+def plain_arithmetic(device: torch.device) -> Iterator[None]:
+    """No graph, no inference tensors, no autocast: whatever the caller has switched on, the numbers are the same."""
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield
 
 
 @contextmanager
@@ -46,9 +58,9 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
 class Tokens:
     """What one image looks like inside the model, captured from its native forward.
 
-    ``keep`` names what is held: "tokens" holds every block's input Z and the input Y of its second norm, about
-    ``8 * L * N * D`` bytes in float32. Values that prompts share (V, the MLP's slope) are added on first use while they
-    fit into ``budget`` bytes, oldest out first. Nothing here carries a graph.
+    Held are every block's input Z, the last output, and the input Y of every second norm: ``4 (2L + 1) N D`` bytes in
+    float32. Values that prompts share (V, the MLP's slope) are added on first use while they fit into ``budget`` bytes,
+    oldest out first. Nothing here carries a graph.
     """
 
     def __init__(self, vit: ViT, grid: tuple[int, int], blocks: list[Tensor], middles: list[Tensor], budget: int):
@@ -119,7 +131,7 @@ def capture(vit: ViT, image: Tensor, *, budget: int = 64 << 20) -> tuple[Tokens,
             blocks[-1] = _one_image(output, vit.batch_first)
 
     handles = []
-    with lock_of(vit.module), evaluation_mode(vit.module), torch.inference_mode(False), torch.no_grad():
+    with lock_of(vit), evaluation_mode(vit.module), plain_arithmetic(vit.device):
         try:
             for index, block in enumerate(vit.blocks):
                 handles.append(block.module.register_forward_pre_hook(keep(blocks, index), with_kwargs=True))

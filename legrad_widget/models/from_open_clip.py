@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from .position import resampled
 from .preprocess import Preprocess
-from .view import Affine, Attention, Block, Mlp, Readout, UnsupportedModel, ViT
-
-LIBRARY = "open_clip"
+from .view import Affine, Attention, Block, Mlp, Readout, UnsupportedModel, ViT, layer_scale
 
 
 def matches(module: nn.Module) -> bool:
@@ -34,6 +32,8 @@ def build(module: Any, name: str | None = None) -> ViT:
         )
     if tower.pool_type not in ("tok", "avg"):
         raise UnsupportedModel(f"this open_clip tower pools with {tower.pool_type!r}; 'tok' and 'avg' are supported")
+    if tower.conv1.in_channels != 3:
+        raise UnsupportedModel(f"this open_clip tower reads {tower.conv1.in_channels} channels; RGB is supported")
     outer = "visual.transformer" if hasattr(module, "visual") else "transformer"
     identity = nn.Identity()
     norm, post_norm = (identity, tower.ln_post) if tower.final_ln_after_pool else (tower.ln_post, identity)
@@ -98,8 +98,8 @@ def _block(block: Any, name: str) -> Block:
         ),
         norm2=block.ln_2,
         mlp=_mlp(block.mlp, name),
-        gamma1=_layer_scale(block.ls_1),
-        gamma2=_layer_scale(block.ls_2),
+        gamma1=layer_scale(block.ls_1),
+        gamma2=layer_scale(block.ls_2),
     )
 
 
@@ -107,7 +107,3 @@ def _mlp(mlp: Any, name: str) -> Mlp:
     if [n for n, _ in mlp.named_children()] != ["c_fc", "gelu", "c_proj"]:
         raise UnsupportedModel(f"{name} has an MLP that is not linear, activation, linear: {mlp}")
     return Mlp(Affine(mlp.c_fc), mlp.gelu.forward, Affine(mlp.c_proj))
-
-
-def _layer_scale(module: nn.Module) -> Affine | None:
-    return None if isinstance(module, nn.Identity) else Affine(module, "gamma", "")

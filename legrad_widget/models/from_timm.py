@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 from .position import resampled
 from .preprocess import Preprocess
-from .view import Affine, Attention, Block, Mlp, Readout, UnsupportedModel, ViT
-
-LIBRARY = "timm"
+from .view import Affine, Attention, Block, Mlp, Readout, UnsupportedModel, ViT, layer_scale
 
 
 def matches(module: nn.Module) -> bool:
@@ -28,6 +26,7 @@ def build(module: Any, name: str | None = None) -> ViT:
     Raises:
         UnsupportedModel: a pooling or a block that the closed forms do not cover.
     """
+    _check_patches(module.patch_embed)
     prefix, width = module.num_prefix_tokens, module.embed_dim
     identity = nn.Identity()
     distilled = hasattr(module, "dist_token")
@@ -63,7 +62,7 @@ def preprocess(module: Any) -> Preprocess:
 
 
 def class_names(module: Any) -> tuple[str, ...] | None:
-    """ImageNet's class names where the model's configuration says that its head was made for them."""
+    """ImageNet's names in timm's order, for a head of ImageNet's size (1k, 12k, 21k, 22k); None for another size."""
     from timm.data import ImageNetInfo, infer_imagenet_subset  # type: ignore[attr-defined]
 
     subset = infer_imagenet_subset(module)
@@ -71,6 +70,17 @@ def class_names(module: Any) -> tuple[str, ...] | None:
         return None
     names = ImageNetInfo(subset).label_descriptions()
     return tuple(names) if len(names) == module.num_classes else None
+
+
+def _check_patches(patch_embed: Any) -> None:
+    projection: Any = getattr(patch_embed, "proj", None)
+    size = tuple(getattr(patch_embed, "patch_size", ()))
+    plain = isinstance(projection, nn.Conv2d) and projection.kernel_size == projection.stride == size
+    if not plain or projection.in_channels != 3:
+        raise UnsupportedModel(
+            f"this timm model makes its tokens with {type(patch_embed).__name__}; patches of an RGB picture by one "
+            "convolution are supported"
+        )
 
 
 def _architecture(module: Any) -> str:
@@ -139,8 +149,8 @@ def _block(block: Any, name: str) -> Block:
         ),
         norm2=block.norm2,
         mlp=_mlp(block.mlp, name),
-        gamma1=_layer_scale(block.ls1),
-        gamma2=_layer_scale(block.ls2),
+        gamma1=layer_scale(block.ls1),
+        gamma2=layer_scale(block.ls2),
     )  # fmt: skip
 
 
@@ -151,7 +161,3 @@ def _mlp(mlp: Any, name: str) -> Mlp:
     if not isinstance(getattr(mlp, "norm", nn.Identity()), nn.Identity):
         raise UnsupportedModel(f"{name} has a norm inside its MLP, which is not supported yet")
     return Mlp(Affine(mlp.fc1), mlp.act.forward, Affine(mlp.fc2))
-
-
-def _layer_scale(module: nn.Module) -> Affine | None:
-    return None if isinstance(module, nn.Identity) else Affine(module, "gamma", "")

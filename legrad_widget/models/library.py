@@ -56,12 +56,16 @@ def create_open_clip(
         tags = open_clip.list_pretrained_tags_by_model(architecture)
         if weights is None and tag not in tags:
             raise UnknownName([f"{architecture}/{t}" for t in tags])
+    said = {} if hub or tag is None else open_clip.get_pretrained_cfg(architecture, tag) or {}
+    forced: dict[str, Any] = {"force_quick_gelu": bool(said.get("quick_gelu"))}  # the tag's activation and input
+    if seen := {key: said[key] for key in ("mean", "std", "interpolation", "resize_mode") if said.get(key)}:
+        forced["force_preprocess_cfg"] = seen
     try:
         if weights is not None:
-            model: nn.Module = open_clip.create_model(architecture, pretrained=None, load_weights=False)
+            model: nn.Module = open_clip.create_model(architecture, pretrained=None, load_weights=False, **forced)
             _fill(model, weights)
         else:
-            model = open_clip.create_model(architecture, pretrained=tag, cache_dir=cache)
+            model = open_clip.create_model(architecture, pretrained=tag, cache_dir=cache, **forced)
         return model, open_clip.get_tokenizer(architecture)
     except WrongWeights:
         raise

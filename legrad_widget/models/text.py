@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..target import TargetError
-from .capture import evaluation_mode, lock_of
+from .capture import evaluation_mode, fingerprint, plain_arithmetic
 
 Tokenizer = Callable[[list[str]], Tensor]
 
@@ -23,10 +24,17 @@ class TokenizerError(ValueError):
 class TextEncoder:
     """The text tower of a CLIP with its tokenizer; unit vectors [E] float32, the last ``remember`` prompts kept."""
 
-    def __init__(self, clip: nn.Module, tokenizer: Tokenizer, *, remember: int = 4096):
-        self._clip, self._tokenizer, self._remember = clip, tokenizer, remember
+    def __init__(
+        self, clip: nn.Module, tokenizer: Tokenizer, lock: AbstractContextManager[Any], *, remember: int = 4096
+    ):
+        if not callable(tokenizer):
+            raise TypeError(
+                "a tokenizer is a function, e.g. open_clip.get_tokenizer(architecture); "
+                f"this is {type(tokenizer).__name__}"
+            )
+        self._clip, self._tokenizer, self._lock, self._remember = clip, tokenizer, lock, remember
         self._known: OrderedDict[str, Tensor] = OrderedDict()
-        self._lock = lock_of(clip)  # the model's own lock: a second one could be taken in the other order
+        self._weights = fingerprint(clip)
         self._context, self._vocabulary = _text_sizes(clip)
         self._tokenize(["a photo of a cat"])
 
@@ -37,6 +45,9 @@ class TextEncoder:
             TargetError: a prompt is longer than the text tower reads.
         """
         with self._lock:
+            if self._weights != (weights := fingerprint(self._clip)):
+                self._weights = weights
+                self._known.clear()
             new = [p for p in dict.fromkeys(prompts) if p not in self._known]
             if new:
                 self._known.update(zip(new, self._encode(new), strict=True))
@@ -47,24 +58,17 @@ class TextEncoder:
                 self._known.popitem(last=False)
         return torch.stack(vectors)
 
-    def forget(self) -> None:
-        """Drop the cache, after the text tower's weights were changed."""
-        with self._lock:
-            self._known.clear()
-
     def _encode(self, prompts: list[str]) -> Tensor:
         tokens = self._tokenize(prompts)
         clip: Any = self._clip
-        with evaluation_mode(self._clip), torch.inference_mode(False), torch.no_grad():
-            vectors = clip.encode_text(tokens.to(next(self._clip.parameters()).device))
-        vectors = F.normalize(vectors.float(), dim=-1)
+        device = next(self._clip.parameters()).device
+        with evaluation_mode(self._clip), plain_arithmetic(device):
+            vectors = F.normalize(clip.encode_text(tokens.to(device)).float(), dim=-1)
         if not torch.isfinite(vectors).all():
             raise TokenizerError("the text tower returns NaN or inf; its weights are damaged. Load the model again")
         return vectors
 
     def _tokenize(self, prompts: list[str]) -> Tensor:
-        for prompt in prompts:
-            self._check_length(prompt)
         tokens = self._tokenizer(prompts)
         if not isinstance(tokens, Tensor) or tokens.ndim != 2 or tokens.is_floating_point():
             raise TokenizerError(
@@ -85,18 +89,21 @@ class TextEncoder:
                 f"the tokenizer has {size or int(tokens.max()) + 1} tokens, the text tower {self._vocabulary}; "
                 "use the tokenizer of this architecture: open_clip.get_tokenizer(architecture)"
             )
+        for prompt in prompts:
+            self._check_length(prompt)
         return tokens
 
     def _check_length(self, prompt: str) -> None:
         """A prompt that the tokenizer would cut silently is refused."""
         encode = getattr(self._tokenizer, "encode", None)
-        if encode is None or self._context is None:
+        if self._context is None or not prompt.strip():
             return
-        length = len(encode(prompt)) + 2
-        if length > self._context:
-            raise TargetError(
-                f"the prompt has {length} tokens and this model reads {self._context}; shorten it: {prompt[:60]!r}"
-            )
+        if encode is not None:
+            cut = len(encode(prompt)) + 2 > self._context
+        else:  # only where what follows makes no difference has something been cut
+            cut = torch.equal(*(self._tokenizer([text]) for text in (prompt, f"{prompt} cat")))
+        if cut:
+            raise TargetError(f"the prompt has more than the {self._context} tokens that this model reads; shorten it")
 
 
 def _text_sizes(clip: Any) -> tuple[int | None, int | None]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .capture import capture
-from .view import UnsupportedModel, ViT
+from .capture import capture, plain_arithmetic
+from .view import Block, UnsupportedModel, ViT
 
 # Largest relative difference, in units of what the block changes, plus a few roundings of the tokens themselves.
 TOLERANCE = {torch.float64: 1e-4, torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 8e-2}
@@ -21,9 +21,10 @@ def verify(vit: ViT) -> None:
     """
     if vit.dtype not in TOLERANCE:
         raise UnsupportedModel(f"{vit.name} computes in {vit.dtype}; float32, float16 and bfloat16 are supported")
-    noise = torch.randn(3, *vit.size, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    noise = torch.randn(3, *vit.size, generator=generator, device="cpu", dtype=torch.float32)
     tokens, output = capture(vit, noise, budget=0)
-    with torch.no_grad(), torch.autocast(vit.device.type, enabled=False):
+    with plain_arithmetic(vit.device):
         for layer, block in enumerate(vit.blocks, start=1):
             before, middle, after = tokens.before(layer), tokens.middle(layer), tokens.after(layer)
             for what, replayed, native, start in (
@@ -36,6 +37,7 @@ def verify(vit: ViT) -> None:
                         f"(replayed and native output differ by {_distance(replayed, native):.1e}); this block is not "
                         "supported. A model with another attention or MLP needs its own from_*.py"
                     )
+            _check_activation(vit, block, before)
         features = vit.readout(tokens.after(len(vit.blocks)))
         if vit.classes is not None:
             weight, bias = vit.classes()
@@ -48,6 +50,17 @@ def verify(vit: ViT) -> None:
         raise UnsupportedModel(
             f"the readout of {vit.name} (final norm, pooling, projection) does something that its parts do not tell; "
             "this model is not supported"
+        )
+
+
+def _check_activation(vit: ViT, block: Block, tokens: Tensor) -> None:
+    """The MLP's gradient takes its activation to act on each number alone."""
+    hidden = block.mlp.fc1(tokens[:1])
+    moved = hidden.clone()
+    moved[..., 0] += 1
+    if not torch.equal(block.mlp.inner(hidden)[..., 1:], block.mlp.inner(moved)[..., 1:]):
+        raise UnsupportedModel(
+            f"the activation of {block.name} in {vit.name} mixes hidden units, which is not supported"
         )
 
 

@@ -28,7 +28,11 @@ class UnsupportedModel(ValueError):
 
 
 def apply(module: nn.Module, x: Tensor) -> Tensor:
-    """``module(x)`` in the dtype of ``x``, with the module's live weights and none of its hooks."""
+    """``module(x)`` in the dtype of ``x``, with the module's live weights.
+
+    LayerNorms and modules without parameters run without their hooks. A hook that changes what the module gives is
+    noticed when the model is wrapped.
+    """
     if isinstance(module, nn.Identity):
         return x
     if isinstance(module, nn.LayerNorm):
@@ -68,6 +72,11 @@ class Affine:
         return F.linear(x, self.weight, self.bias)
 
 
+def layer_scale(module: nn.Module) -> Affine | None:
+    """The gamma of a LayerScale; None where the block has an identity there."""
+    return None if isinstance(module, nn.Identity) else Affine(module, "gamma", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Attention:
     """Multi-head self-attention without an inner norm or gate. q- and k-norm act per head."""
@@ -98,27 +107,22 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Mlp:
-    """``fc2(inner(fc1(x)))``: ``inner`` is token-wise; ``elementwise`` says that it acts on each number alone."""
+    """``fc2(inner(fc1(x)))`` with an activation ``inner`` that acts on each number alone (checked when wrapped)."""
 
     fc1: Affine
     inner: Callable[[Tensor], Tensor]
     fc2: Affine
-    elementwise: bool = True
 
     def __call__(self, x: Tensor) -> Tensor:
         """[..., D] -> [..., D]."""
         return self.fc2(self.inner(self.fc1(x)))
 
     def slope(self, hidden: Tensor) -> Tensor:
-        """d inner / d hidden of an elementwise ``inner`` [N, hidden]."""
+        """d inner / d hidden [N, hidden]."""
         with torch.enable_grad():
             x = hidden.detach().requires_grad_()
             (slope,) = torch.autograd.grad(self.inner(x).sum(), x)
         return slope
-
-    def pull_inner(self, hidden: Tensor, cotangent: Tensor) -> Tensor:
-        """J_inner(hidden)^T cotangent: [N, hidden], [P, N or 1, hidden out] -> [P, N, hidden]."""
-        return pullback(self.inner, hidden, cotangent)
 
 
 def pullback(f: Callable[[Tensor], Tensor], x: Tensor, cotangent: Tensor) -> Tensor:
@@ -152,6 +156,10 @@ class Block:
         t = self.normed(z)
         heads = self.attention.rows(t, slice(None)) @ self.attention.values(t)
         return z + self.scaled(self.gamma1, self.attention.out(heads.transpose(-3, -2).flatten(-2)))
+
+    def hidden(self, y: Tensor) -> Tensor:
+        """The MLP's hidden units before the activation [N, hidden], from Y."""
+        return self.mlp.fc1(apply(self.norm2, y))
 
     def finish(self, y: Tensor) -> Tensor:
         """The block's output [N, D] from Y [N, D]."""
@@ -192,7 +200,7 @@ class Readout:
 
     def shares(self, count: int) -> Tensor:
         """pi [N]: the share of each of ``count`` tokens in the readout; sums to 1."""
-        pi = torch.zeros(count)
+        pi = torch.zeros(count, dtype=torch.float32, device="cpu")
         pi[self.rows] = 1.0
         return pi / pi.sum()
 

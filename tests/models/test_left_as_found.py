@@ -179,3 +179,30 @@ def test_the_callers_grad_mode_and_autocast_change_nothing_in_the_attribution(co
     with context():
         np.testing.assert_array_equal(encoding.explain(2, pool="mean").maps, expected)
         assert np.isfinite(model.encode(specimens.picture()).explain(2).maps).all()
+
+
+def test_weights_that_change_after_encoding_are_noticed():
+    module = specimens.timm_vit()
+    encoding = lw.wrap(module).encode(specimens.picture())
+    encoding.explain(1)
+    with torch.no_grad():
+        module.blocks[0].mlp.fc1.weight.mul_(1.1)
+    with pytest.raises(lw.StaleEncoding, match="encode it again"):
+        encoding.explain(1)
+
+
+def test_prompts_are_encoded_again_after_the_text_tower_changed():
+    import open_clip
+
+    module = specimens.clip()
+    model = lw.wrap(module, tokenizer=open_clip.get_tokenizer("ViT-B-32"))
+    before = model.text(["a cat"])
+    assert torch.equal(model.text(["a cat"]), before)
+    with torch.no_grad():
+        module.token_embedding.weight.mul_(-1)
+    assert not torch.allclose(model.text(["a cat"]), before)
+
+
+def test_two_views_of_one_tower_share_their_lock():
+    module = specimens.clip()
+    assert lw.wrap(module).lock is lw.wrap(module.visual).lock
