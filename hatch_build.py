@@ -35,9 +35,7 @@ class FrontEndHook(BuildHookInterface[Any]):
         if not skipped() and is_stale(root):
             build(root / "js")
         if not bundle(root).is_file() and not (skipped() and version == "editable"):
-            raise RuntimeError(
-                f"no front end to pack: {bundle(root)} is missing; unset {SKIP} to have it built"
-            )
+            raise RuntimeError(f"no front end to pack: {bundle(root)} is missing; unset {SKIP} to have it built")
 
 
 def bundle(root: Path) -> Path:
@@ -123,6 +121,4 @@ def run(command: list[str], folder: Path, env: dict[str, str], purpose: str) -> 
     step = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True)
     if step.returncode:
         printed = step.stdout + step.stderr
-        raise RuntimeError(
-            f"{purpose} failed: `{' '.join(command)}` ended with {step.returncode}:\n{printed}"
-        )
+        raise RuntimeError(f"{purpose} failed: `{' '.join(command)}` ended with {step.returncode}:\n{printed}")
