@@ -51,6 +51,8 @@ def chosen_layers(layers: Layers, available: Sequence[int]) -> tuple[int, ...] |
         high = available[-1] if layers.stop is None else layers.stop
         if not all(_is_whole(v) for v in (step, low, high)) or step < 1:
             raise ValueError(f"a slice of layers goes upwards in whole steps, e.g. slice(2, 4); arrived: {layers}")
+        if low < available[0] or high > available[-1]:
+            raise ValueError(f"layers go {there}; arrived: {low} to {high}")
         layers = range(low, high + 1, step)
     wanted = [layers] if isinstance(layers, str) or not isinstance(layers, Iterable) else list(layers)
     for layer in wanted:
