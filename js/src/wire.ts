@@ -77,6 +77,7 @@ export interface Answer {
   readonly rid: string | null;
   readonly rev: number;
   readonly imageRev: number;
+  readonly method: string;
   readonly seconds: number;
   readonly layers: readonly number[];
   readonly signed: boolean;
@@ -303,6 +304,7 @@ export function decodeAnswer(raw: unknown): Answer | null {
     rid: typeof result.rid === "string" ? result.rid : null,
     rev: number(result.rev) ?? 0,
     imageRev: number(result.image_rev) ?? 0,
+    method: text(result.method),
     seconds: number(result.seconds) ?? 0,
     layers,
     signed: result.signed === true,

@@ -220,6 +220,19 @@ describe("asking", () => {
     expect(store.chosen.value).toEqual([2]);
     expect(store.phase.value.kind).toBe("offline");
   });
+  it("marks the map of another method than the chosen one, when the chosen one failed", () => {
+    const { host, store } = open();
+    store.setMethod("rollout");
+    take(host, lastAsk(host));
+    host.set("_status", { ...IDLE, state: "error", rid: lastAsk(host).rid, rev: 2, message: "No." });
+    expect(store.trait("method").value).toBe("rollout");
+    expect(store.heat.value).not.toBeNull();
+    expect(store.outdated.value).toBe(true);
+    store.setMethod("legrad");
+    take(host, lastAsk(host));
+    answer(host, lastAsk(host));
+    expect(store.outdated.value).toBe(false);
+  });
   it("resets the knobs with the method, and sends only what differs from the defaults", () => {
     const { host, store } = open();
     store.setKnob("relu", false);

@@ -25,8 +25,7 @@ export interface Heat {
   readonly flat: boolean;
 }
 
-/** A map is flat where its span is at most TINY, or rounding beside its magnitude: scaling would draw noise. */
-const TINY = 1e-12;
+/** A map is flat where its span is but rounding beside its magnitude: maps have no scale of their own. */
 const ROUNDING = 1e-6;
 
 /** The raw map of the layer at position `index` of the stack, without a copy. */
@@ -56,7 +55,7 @@ export function scaleMap(raw: ArrayLike<number>, rows: number, cols: number, sig
     if (value > max) max = value;
   }
   const top = Math.max(Math.abs(min), Math.abs(max));
-  const flat = !(max - min > Math.max(TINY, ROUNDING * top));
+  const flat = !(max - min > ROUNDING * top);
   const reach = signed ? top : max - min;
   const origin = signed ? 0 : min;
   const scaled = flat ? new Float64Array(values.length) : values.map((value) => (value - origin) / reach);
@@ -69,5 +68,5 @@ export function layerShares(stack: Stack, chosen: readonly number[]): number[] {
     chosen.includes(layer) ? layerMap(stack, index).reduce((sum, value) => sum + Math.abs(value), 0) : 0,
   );
   const total = mass.reduce((sum, value) => sum + value, 0);
-  return mass.map((value) => (total > TINY ? value / total : 0));
+  return mass.map((value) => (total > 0 ? value / total : 0));
 }

@@ -16,7 +16,7 @@ export interface Shown {
   readonly active: ReadonlySignal<number>;
   /** The answer's entry on the screen; an older one stays until the one asked for has arrived. */
   readonly entry: ReadonlySignal<Entry | null>;
-  /** The entry on the screen is not the active target's. */
+  /** The map on the screen is of another target, or by another method, than the one that is chosen. */
   readonly behind: ReadonlySignal<boolean>;
   /** Layers that are merged, 1-based and sorted. */
   readonly chosen: ReadonlySignal<readonly number[]>;
@@ -120,7 +120,9 @@ export function follow(
     pictureFault,
     active,
     entry,
-    behind: computed(() => !!entry.value && shown.value !== wanted.value),
+    behind: computed(
+      () => !!entry.value && (shown.value !== wanted.value || answer.value?.method !== trait("method").value),
+    ),
     chosen,
     stack,
     heat,
