@@ -28,9 +28,7 @@ def test_there_are_no_stored_outputs(path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_it_runs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": FOLDER}}
-    )
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": FOLDER}})
     client.execute()
     loud = [
         f"cell {number}: {output.text}"
