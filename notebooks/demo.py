@@ -82,9 +82,7 @@ def start(port: int, token: str) -> subprocess.Popen[bytes]:
 
 def wait_until_ready(server: subprocess.Popen[bytes], port: int, token: str) -> None:
     """Return when the server answers; stop the program when it ended or stays silent."""
-    request = urllib.request.Request(
-        f"http://{HOST}:{port}/api/status", headers={"Authorization": f"token {token}"}
-    )
+    request = urllib.request.Request(f"http://{HOST}:{port}/api/status", headers={"Authorization": f"token {token}"})
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
@@ -99,9 +97,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], port: int, token: str) -> 
 
 def has_desktop() -> bool:
     """Whether a browser window can be seen (a console browser is no help)."""
-    return sys.platform in ("darwin", "win32") or bool(
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:
