@@ -269,6 +269,11 @@ class Encoding:
         return self.tokens.nbytes
 
     @property
+    def stale(self) -> bool:
+        """Whether the model's weights changed after this image was encoded."""
+        return fingerprint(self.model.module) != self._weights
+
+    @property
     def predictions_of(self) -> str:
         """What the probabilities of :meth:`predictions` range over; "" where there are none."""
         if not self.predictions(1):
@@ -335,7 +340,7 @@ class Encoding:
         targets = [self.model.target(t) for t in (target if many else [target])]
         settings = chosen.checked(knobs)
         wanted = chosen_layers(layers, range(1, len(self.model.vit.blocks) + 1))
-        if fingerprint(self.model.module) != self._weights:
+        if self.stale:
             raise StaleEncoding("the model's weights changed since this image was encoded; encode it again")
         results = [x for part in self._parts(targets) for x in self._explain(part, chosen, wanted, progress, settings)]
         return results if many else results[0]

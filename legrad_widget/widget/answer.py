@@ -38,9 +38,14 @@ class Photo:
     predictions: tuple[Prediction, ...] = ()
     predictions_of: str = ""
 
+    @property
+    def stale(self) -> bool:
+        """Whether the model was trained further since; what is remembered is of another model then."""
+        return self.encoding is not None and self.encoding.stale
+
     def encoded(self, model: Model, fit: Fit, size: Any) -> Encoding:
-        """The encoding and what the model takes the picture for, made at the first call."""
-        if self.encoding is None:
+        """The encoding and what the model takes the picture for; made once, and again after a change of weights."""
+        if self.encoding is None or self.stale:
             encoding = model.encode(self.source, fit=fit, size=size)
             self.predictions = tuple(encoding.predictions(k=5))
             self.predictions_of = encoding.predictions_of if self.predictions else ""

@@ -312,6 +312,8 @@ class LeGradWidget(anywidget.AnyWidget):
             self._asked, self._error = question, None
             self._rev += 1
             self._open = rev = self._rev
+            if question is not None and question.photo.stale:
+                self._answers.keep(None)
             known = self._answers.get(question) if question is not None else None
             if question is None or known is not None:
                 self._seat.cancel()

@@ -525,3 +525,27 @@ def test_without_threads_everything_is_done_when_the_call_returns(model, photo):
     shown.wait(0)
     shown.cancel()
     assert {thread is threading.main_thread() for thread in shown.comm.threads} == {True}
+
+
+def test_a_model_that_was_trained_further_is_looked_at_again():
+    import torch
+
+    import legrad_widget as lw
+    from tests import specimens
+
+    module = specimens.timm_vit()
+    model = lw.wrap(module)
+    widget = lw.explore(specimens.picture(), [1, 2], model=model)
+    widget.wait()
+    before = widget.explanation.maps
+    with torch.no_grad():
+        module.blocks[0].mlp.fc1.weight.mul_(1.5)
+    widget.targets = [1]
+    widget.wait()
+    fresh = model.encode(specimens.picture()).explain(1).maps
+    assert (widget.explanation.maps == fresh).all()
+    assert (before != fresh).any()
+    widget.targets = [1, 2]  # remembered, but of the model as it was
+    widget.wait()
+    assert (widget.explanations[0].maps == fresh).all()
+    widget.close()
