@@ -100,7 +100,7 @@ def page(lab_page: Page, complaints: list[str]) -> Page:
 @pytest.fixture(scope="session")
 def desk(lab_page: Page, lab: Lab) -> Iterator[Notebook]:
     """The shared notebook: its kernel has imported the library once."""
-    notebook = Notebook(lab_page, lab, "desk.ipynb")
+    notebook = Notebook(lab_page, lab, lab.write_notebook("desk.ipynb"))
     notebook.execute("import legrad_widget as lw; lw.load('builtin')")
     yield notebook
     notebook.close()
@@ -121,13 +121,14 @@ def explorer(notebook: Notebook) -> Explorer:
 
 
 @pytest.fixture
-def open_notebook(page: Page, lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[[], Notebook]]:
-    """Opens a notebook with a kernel of its own, closed after the test."""
+def open_notebook(page: Page, lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[..., Notebook]]:
+    """Opens a file of the server's folder, or a new notebook, with a kernel of its own; closed after the test."""
     opened: list[Notebook] = []
 
-    def open_one() -> Notebook:
+    def open_one(name: str | None = None) -> Notebook:
         stem = re.sub(r"\W+", "-", request.node.name)
-        opened.append(Notebook(page, lab, f"{stem}-{len(opened)}.ipynb"))
+        name = name or lab.write_notebook(f"{stem}-{len(opened)}.ipynb")
+        opened.append(Notebook(page, lab, name))
         return opened[-1]
 
     yield open_one

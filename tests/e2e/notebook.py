@@ -47,7 +47,7 @@ class Notebook:
         self._lab = lab
         self.js(
             "await guard(app.commands.execute('docmanager:open', {path: arg, factory: 'Notebook'}), 'open')",
-            lab.write_notebook(name),
+            name,
         )
         self.js(READY)
 
@@ -74,6 +74,12 @@ class Notebook:
         errors = output.locator("[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts()
         assert not errors, "\n".join(errors)
         return output
+
+    def run_all(self) -> None:
+        """Run the notebook from top to bottom; an error of any cell fails the test."""
+        self.js("await guard(app.commands.execute('notebook:run-all-cells'), 'run all', 240000)")
+        errors = self.dom.locator("[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts()
+        assert not errors, "\n".join(errors)
 
     def start(self, source: str) -> None:
         """Append a cell and start it without waiting."""
