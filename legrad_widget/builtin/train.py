@@ -158,7 +158,7 @@ def work(rank: int, arguments: argparse.Namespace, meeting: str) -> None:
     if arguments.workers > 1:
         torch.set_num_threads(1)
         dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=arguments.workers)
-    setting = Setting(seed=arguments.seed, dense=arguments.dense, workers=arguments.workers)
+    setting = Setting(arguments.seed, arguments.dense, arguments.workers, code=code_hash())
     trainer = Trainer(plans.parse(arguments.plan), setting, rank=rank, device=arguments.device)
     if arguments.resume:
         trainer.resume(read(arguments.run / LAST, arguments.device))
@@ -187,14 +187,18 @@ def launch(arguments: argparse.Namespace) -> None:
             process.join()
 
 
+def code_hash() -> str:
+    """Return the first digits of the sha256 of this package's sources."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+
+
 def about(state: dict[str, Any]) -> dict[str, Any]:
     """Return the manifest of a checkpoint's averaged weights: how they were made."""
     trainer = Trainer(plans.parse("32:1:1:1e-3"), Setting(textures=1))
     trainer.start_from(state)
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     return {
-        "code": {"version": __version__, "sha256": code},
+        "version": __version__,
         "training": {
             "data": "scenes composed of emoji pictures (no photographs) and captions about them",
             "mask_supervision": any(stage["dense"] for stage in trainer.past),

@@ -46,6 +46,7 @@ class Setting:
     dense: float = 1.0
     workers: int = 1
     textures: int = 30  # of each kind
+    code: str = ""  # which sources run
 
 
 class Trainer:
