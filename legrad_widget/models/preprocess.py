@@ -61,7 +61,7 @@ def _opened(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> 
     if isinstance(source, bytes | bytearray | memoryview):
         if len(source) == 0:
             raise ImageError("the image has 0 bytes; choose a PNG, JPEG, WebP, GIF, BMP or TIFF file")
-        name, stream = "these bytes", io.BytesIO(bytes(source))
+        name, stream = "this file", io.BytesIO(bytes(source))
     else:
         path = Path(source)
         if "://" in str(source) or str(source).startswith("data:"):
