@@ -41,15 +41,18 @@ def as_lists(value: Any) -> Any:
 class Notebook:
     """One notebook and its kernel. `dom` is its panel in the page."""
 
-    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+    def __init__(self, page: Page, lab: Lab, name: str, *, load: bool = False) -> None:
+        """Open a file of the server's folder in the page; with `load` in a page that does not show JupyterLab yet."""
         self.page = page
         self.name = name
         self._lab = lab
-        self.js(
-            "await guard(app.commands.execute('docmanager:open', {path: arg, factory: 'Notebook'}), 'open')",
-            name,
-        )
-        self.js(READY)
+        if load:
+            self._load("second")
+        else:
+            self.js(
+                "await guard(app.commands.execute('docmanager:open', {path: arg, factory: 'Notebook'}), 'open')", name
+            )
+            self.js(READY)
 
     @property
     def dom(self) -> Locator:
@@ -133,7 +136,10 @@ class Notebook:
     def reload(self) -> None:
         """Save, then load the whole page anew with this notebook in front; the kernel lives on."""
         self.save()
-        self.page.goto(f"{self._lab.url}/lab/tree/{self.name}?reset")
+        self._load("default")
+
+    def _load(self, workspace: str) -> None:
+        self.page.goto(f"{self._lab.url}/lab/workspaces/{workspace}/tree/{self.name}?reset")
         self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
         self.js(READY)
 

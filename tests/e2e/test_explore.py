@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.explorer import Explorer
+from tests.e2e.lab import Lab
 from tests.e2e.notebook import Notebook
 
 HOSTILE = [
@@ -279,6 +280,23 @@ def test_a_second_view_follows_and_leads(explorer: Explorer, notebook: Notebook)
     second.expect_answered(lambda: second.choose_method("rollout"))
     expect(explorer.get("method-rollout")).to_be_checked()
     notebook.expect_value("[w.method, w.layers]", ["rollout", [3]])
+
+
+def test_a_second_browser_follows_and_leads(explorer: Explorer, notebook: Notebook, browser: Browser, lab: Lab) -> None:
+    notebook.save()
+    elsewhere = browser.new_context(viewport={"width": 1280, "height": 1000})
+    try:
+        page = elsewhere.new_page()
+        there = Notebook(page, lab, notebook.name, load=True)
+        other = Explorer(there, there.dom.get_by_test_id("legrad"))
+        other.expect_painted()
+        prompt = another(explorer)
+        explorer.expect_answered(lambda: explorer.ask(prompt))
+        expect(other.get("score")).to_contain_text(prompt)
+        other.expect_answered(lambda: other.choose_method("rollout"))
+        expect(explorer.get("method-rollout")).to_be_checked()
+    finally:
+        elsewhere.close()
 
 
 def test_closing_one_view_leaves_the_other_working(explorer: Explorer, notebook: Notebook) -> None:
