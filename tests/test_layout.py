@@ -30,6 +30,7 @@ def test_imports_follow_the_dependency_rules() -> None:
     code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     run = subprocess.run([sys.executable, "-c", code, "--no-cache"], capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0, run.stdout
+    assert " 0 broken" in run.stdout
 
 
 def test_a_new_family_file_is_out_of_reach_of_the_methods() -> None:
