@@ -24,7 +24,13 @@ class Example:
 
 
 EXAMPLES: dict[str, Example] = {
-    "showcase": Example(("cat", "pizza", "rocket"), "grass", 0, "Three different things: each prompt finds its own."),
+    "showcase": Example(("cat", "pizza", "rocket"), "grass", 3, "Three different things: each prompt finds its own."),
+    "fruit": Example(("apple", "banana", "grapes"), "wood", 2, "Three of a kind, and a name for each of them."),
+    "round": Example(("pizza", "clock", "football"), "bricks", 0, "Two round things: shape alone does not tell."),
+    "big cats": Example(
+        ("lion", "tiger", "elephant"), "sand", 0, "A lion and a tiger share much, and their maps do too."
+    ),
+    "look-alikes": Example(("dog", "wolf"), "snow", 3, "A dog and a wolf are easily mixed up, by the model too."),
 }
 
 
