@@ -144,10 +144,15 @@ class Notebook:
         self.js(READY)
 
     def theme(self, name: str) -> None:
-        """Switch JupyterLab to "Light" or "Dark"."""
+        """Switch JupyterLab to "Light" or "Dark", and wait for the style sheet: the command ends before it is there."""
         self.js(
             "await guard(app.commands.execute('apputils:change-theme', {theme: arg}), 'theme')",
             f"JupyterLab {name}",
+        )
+        self.page.wait_for_function(
+            """light => document.body.dataset.jpThemeLight === light
+                && getComputedStyle(document.body).getPropertyValue('--jp-layout-color1').trim() !== ''""",
+            arg="true" if name == "Light" else "false",
         )
 
     def bring_to_front(self) -> None:

@@ -50,6 +50,8 @@ def test_light(explorer: Explorer, artifacts: Path) -> None:
 
 
 def test_dark(explorer: Explorer, artifacts: Path, dark: None) -> None:
+    background = explorer.root.evaluate("root => getComputedStyle(root).getPropertyValue('--jp-layout-color1')")
+    assert background
     picture(explorer, artifacts, "dark")
     assert not audit(explorer)
 
