@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nbformat
 
+ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120
 
 SETTINGS = {
@@ -112,6 +113,8 @@ def environment(base: Path) -> dict[str, str]:
         "IPYTHONDIR": str(base / "ipython"),
         "JUPYTER_PLATFORM_DIRS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        # The kernel imports the package that the tests import, installed or not.
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
 
 
