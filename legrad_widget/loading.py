@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -61,12 +62,21 @@ def load(
         )
     weights = None if checkpoint is None else _checkpoint(checkpoint)
     cache = None if cache_dir is None else os.fspath(cache_dir)
-    if source == "timm":
-        module = _timm(rest, weights, cache)
-        names = timm_class_names(module)
-        return wrap(module.to(where, dtype).eval(), name=name, class_names=names)
-    module, tokenizer = _open_clip(rest, weights, cache)
-    return wrap(module.to(where, dtype).eval(), tokenizer=tokenizer, name=name)
+    with _explained(source, rest):
+        if source == "timm":
+            module, tokenizer = library.create_timm(rest, weights, cache), None
+        else:
+            module, tokenizer = library.create_open_clip(*_parts(rest), weights, cache)
+    names = timm_class_names(module) if source == "timm" else None
+    return wrap(module.to(where, dtype).eval(), tokenizer=tokenizer, name=name, class_names=names)
+
+
+def _parts(name: str) -> tuple[str, str | None]:
+    """Architecture and pretrained tag of an open_clip name."""
+    if "/" not in name or name.startswith("local-dir:"):
+        return name, None
+    architecture, _, tag = name.rpartition("/")
+    return architecture, tag or None
 
 
 def _device(device: str | torch.device) -> torch.device:
@@ -90,27 +100,17 @@ def _builtin(device: torch.device, dtype: torch.dtype | None) -> Model:
     return replace(model, vocabulary=made.vocabulary, support_threshold=threshold)
 
 
-def _timm(name: str, weights: Path | None, cache: str | None) -> nn.Module:
+@contextmanager
+def _explained(source: str, name: str) -> Iterator[None]:
+    """Every way a library's loading can fail, as a sentence."""
     try:
-        return library.create_timm(name, weights, cache)
+        yield
     except library.UnknownName as error:
-        raise ModelNotAvailable(_unknown("timm", name, error.known)) from error
+        raise ModelNotAvailable(_unknown(source, name, error.known)) from error
     except library.WrongWeights as error:
-        raise ModelNotAvailable(f"the checkpoint does not fit timm's {name}: {error}") from error
+        raise ModelNotAvailable(f"the checkpoint does not fit {source}'s {name}: {error}") from error
     except library.Unreachable as error:
-        raise ModelNotAvailable(_offline("timm", name, error)) from error
-
-
-def _open_clip(rest: str, weights: Path | None, cache: str | None) -> tuple[nn.Module, Any]:
-    architecture, _, tag = rest.rpartition("/") if "/" in rest and not rest.startswith("local-dir:") else (rest, "", "")
-    try:
-        return library.create_open_clip(architecture, tag or None, weights, cache)
-    except library.UnknownName as error:
-        raise ModelNotAvailable(_unknown("open_clip", rest, error.known)) from error
-    except library.WrongWeights as error:
-        raise ModelNotAvailable(f"the checkpoint does not fit open_clip's {architecture}: {error}") from error
-    except library.Unreachable as error:
-        raise ModelNotAvailable(_offline("open_clip", rest, error)) from error
+        raise ModelNotAvailable(_offline(source, name, error)) from error
 
 
 def _checkpoint(path: str | os.PathLike[str]) -> Path:
