@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ..explainer import Model
 from . import rules
-from .explorer import VIEW, LeGradWidget
+from .explorer import LeGradWidget
 from .rules import shown
+from .state import VIEW
 
 _CALL = "explore(image, targets, model=model)"
 
@@ -36,7 +37,7 @@ def explore(
         method: A name from :func:`legrad_widget.list_methods`.
         **knobs: The method's knobs; also ``fit`` and ``size`` (how the model sees the picture; see
             ``Model.encode``) and the widget's view: ``layers``, ``opacity``, ``colormap``, ``threshold``,
-            ``smooth``, ``active``.
+            ``smooth``, ``active``, ``compare``, ``compared``, ``compare_scale``.
 
     Raises:
         TypeError: arguments in another order, or an unknown keyword; the message shows what is right.

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import rules
 from .chips import Chip, read_chips
-from .rules import Refused, shown
+from .rules import Refused, Scope, shown
 
 VERSION = 1
 MAX_CHARACTERS = 200_000
@@ -19,14 +19,6 @@ MAX_UPLOAD = 32 * 2**20
 MAX_PART = 4 * 2**20
 MAX_PARTS = 64
 _BIGGEST = 2**53 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What one widget's model can be asked: its number of layers, and the names of its classes if any."""
-
-    depth: int
-    class_names: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +48,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A whole question, with how its answer is to be shown."""
+    """A whole question, with how its answer is to be shown.
+
+    ``compare``: the methods to compare on the active target; None: the page says nothing about it.
+    """
 
     client: str
     n: int
@@ -66,6 +61,7 @@ class Ask:
     method: str
     knobs: Mapping[str, Any]
     view: Mapping[str, Any]
+    compare: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +120,9 @@ def read_view(raw: Any, scope: Scope) -> dict[str, Any]:
         "colormap": rules.colormap,
         "threshold": lambda value: rules.fraction("threshold", value),
         "smooth": lambda value: rules.flag("smooth", value),
+        "compare": rules.compare,
+        "compared": lambda value: rules.compared(value, scope),
+        "compare_scale": rules.compare_scale,
     }
     return {name: check(raw[name]) for name, check in checks.items() if name in raw}
 
@@ -166,6 +165,7 @@ def _ask(content: Mapping[str, Any], scope: Scope) -> Ask:
         method=method.name,
         knobs=rules.knobs(content.get("knobs", {}), method),
         view=read_view(content.get("view", {}), scope),
+        compare=tuple(rules.compared(content["compare"], scope)) if "compare" in content else None,
     )
 
 

@@ -6,17 +6,50 @@ A rule takes what arrived and returns the value to keep, or raises :class:`Refus
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..explanation import chosen_layers
-from ..method import Method, find
+from ..method import Method, find, list_methods
+
+if TYPE_CHECKING:
+    from ..explainer import Model
 
 MAX_TARGETS = 32
 MAX_PROMPT = 1000
 COLORMAPS = ("inferno", "viridis", "cividis", "magma", "gray")
+COMPARE = ("off", "methods", "prompts")
+COMPARE_SCALES = ("own", "shared")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one widget's model can be asked.
+
+    Attributes:
+        depth: its number of layers.
+        class_names: of its classes, if it has any.
+        refusals: by method, why this model cannot have it; a method that it can have is not here.
+        usual: the methods that are compared when none are named: those that it can have and that are not slow.
+    """
+
+    depth: int
+    class_names: tuple[str, ...] | None = None
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    usual: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, model: Model) -> Scope:
+        """The scope of a model."""
+        said = {method.name: method.refuses(model.vit) for method in list_methods()}
+        refusals = {name: reason for name, reason in said.items() if reason is not None}
+        usual = tuple(
+            method.name for method in list_methods() if not (method.name in refusals or getattr(method, "slow", False))
+        )
+        return cls(len(model.vit.blocks), model.class_names, refusals, usual)
 
 
 class Refused(ValueError):
@@ -44,11 +77,32 @@ def flag(name: str, value: Any) -> bool:
     return value
 
 
+def sentence(error: BaseException) -> str:
+    """What an error says: ours is a sentence already; another one's first line comes with its type."""
+    said = str(error).strip() or type(error).__name__
+    return said if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {said.splitlines()[0]}"
+
+
+def choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """One of a few words."""
+    if not isinstance(value, str) or value not in choices:
+        raise Refused(f"{name} is one of {', '.join(choices)}; arrived: {shown(value)}")
+    return value
+
+
 def colormap(value: Any) -> str:
     """The name of a colour map."""
-    if not isinstance(value, str) or value not in COLORMAPS:
-        raise Refused(f"colormap is one of {', '.join(COLORMAPS)}; arrived: {shown(value)}")
-    return value
+    return choice("colormap", value, COLORMAPS)
+
+
+def compare(value: Any) -> str:
+    """What stands side by side."""
+    return choice("compare", value, COMPARE)
+
+
+def compare_scale(value: Any) -> str:
+    """How maps that stand side by side are scaled."""
+    return choice("compare_scale", value, COMPARE_SCALES)
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int:
@@ -108,3 +162,14 @@ def knobs(value: Any, of: Method) -> dict[str, Any]:
         if isinstance(chosen, str):
             words(name, chosen, MAX_PROMPT)
     return {knob.name: full[knob.name] for knob in of.knobs if full[knob.name] != knob.default}
+
+
+def compared(value: Any, scope: Scope) -> list[str]:
+    """Names of methods that this model can have, in their order, each once."""
+    if not isinstance(value, list | tuple):
+        raise Refused(f"compared is a list of method names, e.g. ['legrad', 'rollout']; arrived: {shown(value)}")
+    names = list(dict.fromkeys(method(name).name for name in value))
+    for name in names:
+        if name in scope.refusals:
+            raise Refused(f"{name} cannot be compared here: {scope.refusals[name]}")
+    return names

@@ -131,13 +131,57 @@ def result(
     }
 
 
-def _entry(chip: Chip, outcome: Outcome, depth: int) -> dict[str, Any]:
+def comparison(
+    chip: Chip,
+    panes: Iterable[tuple[str, dict[str, Any], Outcome]],
+    *,
+    pending: Iterable[str],
+    grid: tuple[int, int],
+    rid: str | None,
+    rev: int,
+    image_rev: int,
+) -> dict[str, Any]:
+    """``_comparison``: one target under several methods. ``panes``: a method's name, its knobs, what became of it."""
+    return {
+        "rid": rid,
+        "rev": rev,
+        "image_rev": image_rev,
+        "target": chip.wire,
+        "label": _label(chip),
+        "grid": [int(side) for side in grid],
+        "panes": [_pane(name, knobs, outcome) for name, knobs, outcome in panes],
+        "pending": list(pending),
+    }
+
+
+def _pane(name: str, knobs: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
+    x = outcome.explanation
+    if x is None:
+        return {"method": name, "error": outcome.error}
+    return {
+        "method": name,
+        "knobs": knobs,
+        "seconds": float(x.seconds),
+        "layers": [int(layer) for layer in x.layers],
+        "signed": bool(x.signed),
+        "merge": x.merge,
+        "default": x.default,
+        "degenerate": [bool(flag) for flag in x.degenerate],
+        "maps": pack(x.maps),
+        "error": "",
+    }
+
+
+def _label(chip: Chip) -> str:
     wire = chip.wire
-    label = wire.get("text") or wire.get("name") or wire.get("label") or f"class {wire.get('index')}"
+    return str(wire.get("text") or wire.get("name") or wire.get("label") or f"class {wire.get('index')}")
+
+
+def _entry(chip: Chip, outcome: Outcome, depth: int) -> dict[str, Any]:
     x = outcome.explanation
     return {
-        "target": wire,
-        "label": label,
+        "target": chip.wire,
+        "label": _label(chip),
         "score": number(x.score) if x else None,
         "score_name": x.score_name if x else "",
         "probability": number(x.probability) if x else None,
@@ -164,6 +208,7 @@ def catalogue(methods: Iterable[Method], vit: Any) -> list[dict[str, Any]]:
                 "cost": method.cost,
                 "signed": method.signed,
                 "class_discriminative": method.class_discriminative,
+                "slow": bool(getattr(method, "slow", False)),
                 "merge": method.merge,
                 "default": method.default,
                 "knobs": [_knob(knob) for knob in method.knobs],
@@ -175,7 +220,16 @@ def catalogue(methods: Iterable[Method], vit: Any) -> list[dict[str, Any]]:
 
 
 def _knob(knob: Any) -> dict[str, Any]:
-    entry = {"name": knob.name, "kind": knob.kind, "default": knob.default, "help": knob.help}
+    entry = {
+        "name": knob.name,
+        "kind": knob.kind,
+        "default": knob.default,
+        "help": knob.help,
+        "optional": bool(getattr(knob, "optional", False)),
+        "low": number(getattr(knob, "low", None)),
+        "high": number(getattr(knob, "high", None)),
+        "integer": bool(getattr(knob, "integer", False)),
+    }
     return entry | ({"choices": list(knob.choices)} if knob.choices else {})
 
 

@@ -406,7 +406,7 @@ def test_progress_is_reported_at_most_ten_times_a_second(widget, page):
 
     widget._open = widget._rev = 77
     page.sent.clear()
-    progress = widget._progress(widget._asked, None, 77, Ticket())
+    progress = widget._progress("computing LeGrad for 2 targets", None, 77, Ticket())
     started, step = time.monotonic(), 0
     while time.monotonic() - started < 0.45:
         progress(step := step + 1, 10**9)

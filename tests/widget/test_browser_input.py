@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from legrad_widget.widget.message import MAX_PART, Scope, read
-from legrad_widget.widget.rules import Refused
+from legrad_widget.widget.message import MAX_PART, read
+from legrad_widget.widget.rules import Refused, Scope
 
 
 def state_of(page):

@@ -15,9 +15,11 @@ from PIL import Image
 
 import legrad_widget as lw
 from legrad_widget.widget import wire
-from legrad_widget.widget.answer import Answers, Photo, Question, answer
+from legrad_widget.widget.answer import answer, recalled
 from legrad_widget.widget.chips import ClassChip, Held, HeldChip, TextChip, chip_of, read_chips, thing_of
+from legrad_widget.widget.memory import Memory, nbytes
 from legrad_widget.widget.message import Part
+from legrad_widget.widget.question import Photo, Question
 from legrad_widget.widget.rules import Refused
 from legrad_widget.widget.upload import PATIENCE, Uploads
 
@@ -126,29 +128,46 @@ def test_the_objects_behind_keys_are_few_and_the_oldest_go():
         held[keys[0]]
 
 
-# ---------------------------------------------------------------- memory of answers
+# ---------------------------------------------------------------- memory
 
 
-def test_recent_answers_are_kept_within_their_bytes(model, photo):
-    picture = Photo(1, photo)
+def asked(model, picture, *words, memory):
+    chips = tuple(TextChip(word) for word in words)
+    question = Question(picture, chips, words, lw.list_methods()[0], ())
+    return answer(model, question, lambda step, total: None, memory, fit="squash")
 
-    def asked(word):
-        chips = (TextChip(word),)
-        question = Question(picture, chips, (word,), lw.list_methods()[0], ())
-        return answer(model, question, lambda step, total: None, fit="squash", size=None)
 
-    one, two, three = (asked(word) for word in ("a cat", "a dog", "a fox"))
-    assert one.nbytes > 0
-    answers = Answers(limit=2 * one.nbytes)
-    answers.add(one), answers.add(two)
-    assert answers.get(one.question) is one
-    answers.add(three)
-    assert answers.get(two.question) is None  # the least recently used
-    assert answers.get(one.question) is one
-    assert answers.nbytes <= 2 * one.nbytes
-    tight = Answers(limit=1)
-    tight.add(one)
-    assert tight.get(one.question) is one  # the newest always stays
+def test_recent_explanations_are_kept_within_their_bytes(model, photo):
+    picture, ample = Photo(1, photo), Memory()
+    one, two, three = (asked(model, picture, word, memory=ample) for word in ("a cat", "a dog", "a fox"))
+    [first], [second], [third] = ([outcome.explanation for outcome in each.outcomes] for each in (one, two, three))
+    assert ample.nbytes == sum(map(nbytes, (first, second, third))) > 0
+    memory = Memory(limit=2 * nbytes(first))
+    memory.add(one.question, first), memory.add(two.question, second)
+    assert memory.get(one.question) is first
+    memory.add(three.question, third)
+    assert memory.get(two.question) is None  # the least recently used
+    assert memory.get(one.question) is first
+    memory.add(one.question, first)  # again: it counts once
+    assert memory.nbytes == 2 * nbytes(first)
+    tight = Memory(limit=1)
+    tight.add(one.question, first)
+    assert tight.get(one.question) is first  # the newest always stays
+    memory.keep(None)
+    assert memory.nbytes == 0
+
+
+def test_only_targets_that_are_new_are_computed_and_the_order_stays(model, photo, calls):
+    picture, memory = Photo(1, photo), Memory()
+    known = asked(model, picture, "a cat", "a dog", memory=memory)
+    calls.clear()
+    more = asked(model, picture, "a fox", "a dog", "a cat", memory=memory)
+    assert calls == [("explain", 1)]
+    assert [outcome.explanation.label for outcome in more.outcomes] == ["a fox", "a dog", "a cat"]
+    assert more.outcomes[2].explanation is known.outcomes[0].explanation
+    assert recalled(more.question, memory).outcomes == more.outcomes
+    memory.keep(Photo(2, photo))
+    assert recalled(more.question, memory) is None
 
 
 # ---------------------------------------------------------------- uploads

@@ -1,0 +1,132 @@
+"""What the browser says, as custom messages and trait writes. What does not fit is refused in a sentence.
+
+Messages arrive on the kernel's main thread or on a subshell's. A question comes by two ways, and counts once.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import traitlets
+
+from .asking import Asking
+from .message import Ask, Cancel, Hello, Look, Message, Part, read, read_request
+from .question import Photo
+from .state import PLUMBING, PUBLIC, QUESTION, read_active
+from .upload import Uploads
+
+log = logging.getLogger(__name__)
+
+MAX_SENDERS = 256
+_MISFITS = (ValueError, TypeError, KeyError, traitlets.TraitError)
+"""What a message that does not fit raises, here and in ipywidgets."""
+
+
+class Newest:
+    """The newest number of every page and kind of message: hosts may replay older ones. At most 256 are kept."""
+
+    def __init__(self, limit: int = MAX_SENDERS) -> None:
+        self._numbers: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._limit = limit
+
+    def take(self, message: Ask | Look | Cancel) -> bool:
+        """Whether this page has not sent it before."""
+        key = (type(message).__name__, message.client)
+        if message.n <= self._numbers.get(key, -1):
+            return False
+        self._numbers[key] = message.n
+        self._numbers.move_to_end(key)
+        if len(self._numbers) > self._limit:
+            self._numbers.popitem(last=False)
+        return True
+
+
+class Listening(Asking):
+    """The widget's ear: messages become traits and questions."""
+
+    def _listen(self) -> None:
+        self._uploads, self._newest = Uploads(), Newest()
+        self.on_msg(self._on_message)
+
+    def _on_message(self, _widget: Any, content: Any, buffers: Any) -> None:
+        rid = content.get("rid") if isinstance(content, Mapping) else None
+        self._browser = contextvars.copy_context()
+        try:
+            self._handle(read(content, buffers or (), self._scope))
+        except _MISFITS as error:
+            self._refuse(error, rid)
+
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Hello):
+            self.send({"kind": "alive"})
+            return
+        with self._settled:
+            if isinstance(message, Part):
+                data = self._uploads.add(message)
+                if data is not None:
+                    self._take_picture(Photo(next(self._photos), data, message.name))
+            elif self._newest.take(message):
+                self._obey(message)
+
+    def _obey(self, message: Ask | Look | Cancel) -> None:
+        if isinstance(message, Ask):
+            self._take_ask(message)
+        elif isinstance(message, Look):
+            active = {} if message.active is None else {"active": message.active}
+            super().set_state({**message.view, **active})
+        else:
+            self.cancel()
+
+    def _take_ask(self, ask: Ask) -> None:
+        """A question's traits, and then the question; with the lock held."""
+        targets = self._targets_of(ask.targets)
+        self._quiet = True
+        try:
+            with self.hold_sync():  # every page hears of the question, the one that asks included
+                self.targets, self.method, self.knobs = targets, ask.method, ask.knobs
+                self.active = read_active(ask.active, self)
+                self.compare = ask.view.get("compare", self.compare)
+                self.compared = ask.view.get("compared", self.compared)
+                self._follow(ask.compare)
+                super().set_state({name: value for name, value in ask.view.items() if name not in QUESTION})
+        finally:
+            self._quiet = False
+        self.send({"kind": "accepted", "rid": ask.rid})
+        self._ask(ask.rid)
+
+    def _follow(self, names: tuple[str, ...] | None) -> None:
+        """What a question compares is what is compared, whatever the traits said. None: it does not say."""
+        if names is None or names == tuple(method.name for method in self._compared_methods):
+            return
+        if names:
+            self.compare, self.compared = "methods", list(names)
+        else:
+            self.compare = "off"
+
+    def _refuse(self, error: Exception, rid: Any = None) -> None:
+        log.debug("refused a message from the browser", exc_info=error)
+        known = rid if isinstance(rid, str) and len(rid) <= 128 else None
+        self.send({"kind": "refused", "rid": known, "message": str(error)})
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Trait writes from the browser. They can be held back while a cell runs, so a question among them
+        counts only if it is new, and the public traits that came with it only as part of that question."""
+        self._browser = contextvars.copy_context()
+        state = {name: value for name, value in sync_data.items() if name not in PLUMBING}
+        request = sync_data.get("_request")
+        try:
+            with self._settled:
+                if request:
+                    state = {name: value for name, value in state.items() if name not in PUBLIC}
+                    ask = read_request(request, self._scope)
+                    super().set_state({"_request": request})
+                    if self._newest.take(ask):
+                        self._take_ask(ask)
+                super().set_state(state)
+        except _MISFITS as error:
+            self._refuse(error, request.get("rid") if isinstance(request, Mapping) else None)
+            self.send_state([name for name in sync_data if name in PUBLIC])

@@ -1,0 +1,79 @@
+"""What is asked: a picture, targets, a method and its knobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from ..method import Method
+from . import wire
+from .chips import Chip, ClassChip
+
+if TYPE_CHECKING:
+    from ..explainer import Encoding, Model
+    from ..models.preprocess import Fit
+    from ..support import Prediction
+
+
+@dataclass(eq=False, slots=True)
+class Photo:
+    """A picture that was set or sent, as it came; the worker reads and encodes it, once."""
+
+    rev: int
+    source: Any
+    name: str = ""
+    picture: Image.Image | None = None
+    encoding: Encoding | None = None
+    wired: dict[str, Any] = field(default_factory=dict)  # as the browser knows it
+    predictions: tuple[Prediction, ...] = ()
+    predictions_of: str = ""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the model was trained further since; what is remembered is of another model then."""
+        return self.encoding is not None and self.encoding.stale
+
+    def encoded(self, model: Model, fit: Fit, size: Any) -> Encoding:
+        """The encoding and what the model takes the picture for; made once, and again after a change of weights."""
+        if self.encoding is None or self.stale:
+            encoding = model.encode(self.source, fit=fit, size=size)
+            self.predictions = tuple(encoding.predictions(k=5))
+            self.predictions_of = encoding.predictions_of if self.predictions else ""
+            self.picture = encoding.picture
+            self.source = self.picture if isinstance(self.source, bytes) else self.source
+            self.wired = wire.image(encoding.picture, encoding.window, rev=self.rev, name=self.name)
+            self.encoding = encoding
+        return self.encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Everything that an answer depends on. Equal questions have equal answers.
+
+    ``suggest`` asks a classifier without a target for the class that it sees.
+    """
+
+    photo: Photo
+    chips: tuple[Chip, ...]
+    things: tuple[Any, ...] = field(compare=False)
+    method: Method
+    knobs: tuple[tuple[str, Any], ...]
+    suggest: bool = field(default=False, compare=False)
+
+    def about(self, place: int) -> Question:
+        """The same about one target alone."""
+        alone = slice(place, place + 1)
+        return replace(self, chips=self.chips[alone], things=self.things[alone], suggest=False)
+
+    def by(self, method: Method) -> Question:
+        """The same asked of another method, with that method's defaults."""
+        return self if method.name == self.method.name else replace(self, method=method, knobs=())
+
+    def suggested(self) -> Question:
+        """The question about the class that the model sees, where that is asked for and the picture is encoded."""
+        if not self.suggest or self.chips or not self.photo.predictions:
+            return self
+        first = self.photo.predictions[0]
+        return replace(self, chips=(ClassChip(first.index, first.name),), things=(first.index,), suggest=False)
