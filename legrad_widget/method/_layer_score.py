@@ -16,8 +16,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..models.block import scaled
 from ..models.capture import Tokens
-from ..models.view import Block, Readout, ViT, apply, pullback
+from ..models.live import apply, pullback
+from ..models.mlp import Mlp
+from ..models.readout import Readout
+from ..models.view import ViT
 from ..target import Aims
 from ._method import MethodError
 
@@ -36,13 +40,13 @@ def layer_readout(vit: ViT, pool: Pool, *, raw: bool = False) -> Readout:
     norm, post_norm = (nn.Identity(), nn.Identity()) if raw else (own.norm, own.post_norm)
     if pool == "mean":
         copies = own.rows.stop - own.rows.start if own.kind == "cls" else 1
-        return Readout("mean", slice(0, None), nn.Identity(), _Repeated(norm, post_norm, copies), own.weight)
+        return Readout("mean", slice(0, None), nn.Identity(), _Repeated(norm, post_norm, copies), own.projection)
     if pool == "cls" and own.kind == "mean":
         if not vit.has_cls:
             raise MethodError(
                 f"{vit.name} has no class token; use pool='native' (the mean of its patches) or pool='mean'"
             )
-        return Readout("cls", slice(0, 1), norm, post_norm, own.weight)
+        return Readout("cls", slice(0, 1), norm, post_norm, own.projection)
     return replace(own, norm=norm, post_norm=post_norm)
 
 
@@ -62,16 +66,23 @@ class _Repeated(nn.Module):
 def layer_score(tokens: Tensor, readout: Readout, aims: Aims) -> tuple[Tensor, Tensor]:
     """s [P] of the tokens Z^l [N, D], and u = ds/dZ on ``readout.rows``: [P, R, D], or [P, 1, D] if shared."""
     read = tokens[readout.rows].detach()
-    per_token = readout.kind == "cls"
-    pooled = readout.pool(read if per_token else apply(readout.norm, read))
-    leaf = (read if per_token else pooled).expand(len(aims), *(read if per_token else pooled).shape)
+    if readout.kind == "mean":
+        return _of_mean(read, readout, aims)
+    leaf = read.expand(len(aims), *read.shape)
     with torch.enable_grad():
         leaf = leaf.contiguous().requires_grad_()
-        vector = readout.pool(apply(readout.norm, leaf)) if per_token else leaf
-        score = aims(readout.project(apply(readout.post_norm, vector)))
+        score = aims(readout.tail(readout.pool(apply(readout.norm, leaf))))
         (gradient,) = torch.autograd.grad(score.sum(), leaf)
-    if per_token:
-        return score.detach(), gradient
+    return score.detach(), gradient
+
+
+def _of_mean(read: Tensor, readout: Readout, aims: Aims) -> tuple[Tensor, Tensor]:
+    """The same for a mean: one gradient for all tokens, unless a norm before the mean tells them apart."""
+    pooled = readout.pool(apply(readout.norm, read))
+    with torch.enable_grad():
+        leaf = pooled.expand(len(aims), *pooled.shape).contiguous().requires_grad_()
+        score = aims(readout.tail(leaf))
+        (gradient,) = torch.autograd.grad(score.sum(), leaf)
     gradient = gradient[:, None] / len(read)
     if isinstance(readout.norm, nn.Identity):
         return score.detach(), gradient
@@ -80,18 +91,27 @@ def layer_score(tokens: Tensor, readout: Readout, aims: Aims) -> tuple[Tensor, T
 
 def output_gradient(tokens: Tokens, layer: int, rows: slice, u: Tensor) -> Tensor:
     """G = ds/dO [P, H, R, e] on ``rows`` from u = ds/dZ [P, R or 1, D]."""
-    block = tokens.vit.blocks[layer - 1]
+    block = tokens.block(layer)
+    gradient = u if block.parallel else _through_mlp(tokens, layer, rows, u)
+    if block.attention.inner is None and isinstance(block.after1, nn.Identity):
+        return block.attention.split(scaled(block.gamma1, gradient) @ block.attention.out.weight)
+    t = block.normed(tokens.before(layer))  # a norm or gate on the heads: its derivative needs the heads themselves
+    heads = block.attention.rows(t, rows) @ block.attention.values(t)
+    return pullback(lambda o: block.rejoin(o, t[rows]), heads, gradient)
+
+
+def _through_mlp(tokens: Tokens, layer: int, rows: slice, u: Tensor) -> Tensor:
+    """ds/dY [P, R, D] = u + J_{MLP o norm2}(Y)^T (g2 * u)."""
+    block = tokens.block(layer)
     y = tokens.middle(layer)[rows]
-    through_mlp = _pull_mlp(tokens, block, layer, y, block.scaled(block.gamma2, u))
-    gradient = block.scaled(block.gamma1, u + pullback(lambda x: apply(block.norm2, x), y, through_mlp))
-    return block.attention.split(gradient @ block.attention.out.weight)
-
-
-def _pull_mlp(tokens: Tokens, block: Block, layer: int, y: Tensor, u: Tensor) -> Tensor:
-    """J_MLP^T u [P, R, D] at norm2(Y). Where u is one vector for all rows, its product with fc2 is taken once."""
+    mlp = block.mlp
+    if not isinstance(mlp, Mlp) or not mlp.elementwise or not isinstance(block.after2, nn.Identity):
+        return pullback(lambda x: block.finish(x, x), y, u.expand(-1, len(y), -1))
 
     def make() -> Tensor:
-        return block.mlp.slope(block.hidden(y))
+        return mlp.slope(apply(block.norm2, y))
 
     slope = tokens.shared("mlp slope", layer, make) if len(y) == tokens.count else make()
-    return (slope * (u @ block.mlp.fc2.weight)) @ block.mlp.fc1.weight
+    # where u is one vector for all rows, its product with fc2 is taken once
+    hidden = (slope * (scaled(block.gamma2, u) @ mlp.fc2.weight)) @ mlp.fc1.weight
+    return u + pullback(lambda x: apply(block.norm2, x), y, hidden)

@@ -43,26 +43,56 @@ class Maps:
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One knob of a method, read from its signature: ``kind`` is "bool", "choice", "number" or "text"."""
+    """One knob of a method, read from its signature: ``Annotated[int | None, "what it does", (low, high)]``.
+
+    ``kind`` is "bool", "choice", "number" or "text"; ``optional``: None is possible; ``low`` and ``high`` bound a
+    number (None: no bound), ``integer`` says that it is whole.
+    """
 
     name: str
     kind: Literal["bool", "choice", "number", "text"]
     default: Any
     choices: tuple[Any, ...] = ()
     help: str = ""
+    optional: bool = False
+    integer: bool = False
+    low: float | None = None
+    high: float | None = None
 
     def check(self, value: Any) -> None:
         """Raise a KnobError unless ``value`` is possible."""
-        expected = {"bool": "True or False", "number": "a number", "text": "a string or None"}
+        if value is None and self.optional:
+            return
         if self.kind == "choice":
             if any(value is c or (type(value) is type(c) and value == c) for c in self.choices):
                 return
             raise KnobError(f"{self.name} is one of {', '.join(map(repr, self.choices))}; arrived: {value!r}")
-        right = {"bool": bool | np.bool_, "number": int | float | np.integer | np.floating, "text": str | None}[
-            self.kind
-        ]
-        if not isinstance(value, right) or (self.kind == "number" and isinstance(value, bool)):
-            raise KnobError(f"{self.name} is {expected[self.kind]}; arrived: {value!r}")
+        if not self._fits(value):
+            raise KnobError(f"{self.name} is {self._expected()}; arrived: {value!r}")
+
+    def _fits(self, value: Any) -> bool:
+        if self.kind == "bool":
+            return isinstance(value, bool | np.bool_)
+        if self.kind == "text":
+            return isinstance(value, str)
+        whole = isinstance(value, int | np.integer)
+        if isinstance(value, bool) or not (whole or (isinstance(value, float | np.floating) and not self.integer)):
+            return False
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    def _expected(self) -> str:
+        if self.kind == "bool":
+            return "True or False"
+        kind = "a string" if self.kind == "text" else "a whole number" if self.integer else "a number"
+        ends = [f"{word} {end:g}" for word, end in (("from", self.low), ("to", self.high)) if end is not None]
+        return " ".join([kind, *ends]) + (" or None" if self.optional else "")
+
+
+_READOUTS = {"cls": "a class token", "mean": "an average", "attention": "an attention pooler"}
+
+
+def _always(_vit: ViT) -> None:
+    """Defined for every model of the readouts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +101,9 @@ class Method:
 
     ``merge`` "mean": the merged map is the mean of the raw maps over the chosen layers; "last": maps are cumulative,
     merged is the map of the highest chosen layer. ``default``: the layers merged when the user names none.
-    ``readouts``: the kinds of readout it is defined for; ``refuses(vit)`` says why not, or None.
+    ``readouts``: the kinds of readout it is defined for ("cls", "mean", "attention"); ``undefined(vit)`` names any
+    other reason why not, or None; ``refuses(vit)`` says either in one sentence. ``slow``: one target costs more than
+    about two forwards.
     """
 
     name: str
@@ -86,14 +118,19 @@ class Method:
     readouts: tuple[str, ...]
     knobs: tuple[Knob, ...]
     run: Callable[..., Maps]
+    slow: bool = False
+    undefined: Callable[[ViT], str | None] = _always
+    instead: str = "legrad"
 
     def refuses(self, vit: ViT) -> str | None:
         """Why this method is not defined for a model, or None."""
-        if vit.readout.kind in self.readouts:
-            return None
-        return (
-            f"{self.title} is defined for {' and '.join(self.readouts)} readouts; {vit.name} has {vit.readout.kind!r}"
-        )
+        if vit.readout.kind not in self.readouts:
+            kinds = " and ".join(_READOUTS[kind] for kind in self.readouts)
+            return (
+                f"{self.title} is defined for models that read their tokens by {kinds}; {vit.name} reads them by "
+                f"{_READOUTS[vit.readout.kind]}. Use {self.instead!r} instead"
+            )
+        return self.undefined(vit)
 
     def checked(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
         """``knobs`` with the defaults filled in, after checking names and values."""
@@ -118,13 +155,16 @@ def method(
     merge: Literal["mean", "last"] = "mean",
     default: Literal["all", "last"] = "all",
     readouts: tuple[str, ...] = ("cls", "mean"),
+    slow: bool = False,
+    undefined: Callable[[ViT], str | None] = _always,
+    instead: str = "legrad",
 ) -> Callable[[Callable[..., Maps]], Method]:
     """Turn a function ``f(tokens, aims, layers, tick, *, knob=...)`` into a Method called like the function."""
 
     def wrap(run: Callable[..., Maps]) -> Method:
         return Method(
             run.__name__, title, summary, paper, cost, signed, class_discriminative, merge, default, readouts,
-            _knobs(run), run,
+            _knobs(run), run, slow, undefined, instead,
         )  # fmt: skip
 
     return wrap
@@ -137,16 +177,18 @@ def _knobs(run: Callable[..., Maps]) -> tuple[Knob, ...]:
 
 
 def _knob(name: str, hint: Any, default: Any) -> Knob:
-    note = ""
+    note, low, high = "", None, None
     if get_origin(hint) is Annotated:
-        hint, note = get_args(hint)
+        hint, note, *bounds = get_args(hint)
+        low, high = bounds[0] if bounds else (None, None)
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    optional = type(None) in parts
     choices = tuple(
         value
         for part in parts
         for value in (get_args(part) if get_origin(part) is Literal else [None] if part is type(None) else [])
     )
     if any(get_origin(part) is Literal for part in parts):
-        return Knob(name, "choice", default, choices, note)
+        return Knob(name, "choice", default, choices, note, optional)
     kind: dict[Any, Literal["bool", "number", "text"]] = {bool: "bool", int: "number", float: "number", str: "text"}
-    return Knob(name, kind[parts[0]], default, (), note)
+    return Knob(name, kind[parts[0]], default, (), note, optional, parts[0] is int, low, high)

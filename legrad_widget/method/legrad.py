@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..models.capture import Tokens
-from ..models.view import Readout
+from ..models.readout import Readout
 from ..target import Aim, Aims, Score
 from ._layer_score import Pool, layer_readout, layer_score, output_gradient
 from ._method import KnobError, Maps, Tick, method
@@ -83,7 +83,7 @@ def _layer(tokens: Tokens, layer: int, readout: Readout, aims: Aims, relu: bool)
 def _row_sum(tokens: Tokens, layer: int, gradient: Tensor, relu: bool) -> Tensor:
     """sum_i relu(<G[h, i], v[h, j]>) [P, H, N] from G [P, H, R, e], by the cheaper of two roads."""
     targets, heads, rows, _ = gradient.shape
-    block = tokens.vit.blocks[layer - 1]
+    block = tokens.block(layer)
     attention = block.attention
     width = attention.value.weight.shape[1]
     if targets * rows * heads < width:  # few rows: absorb the value projection, <W_V^T G, T_j> + <G, b_V>

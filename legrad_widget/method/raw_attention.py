@@ -31,7 +31,7 @@ def raw_attention(tokens: Tokens, aims: list[Aim], layers: tuple[int, ...] | Non
     maps = []
     for step, layer in enumerate(layers):
         tick(step, len(layers))
-        block = tokens.vit.blocks[layer - 1]
+        block = tokens.block(layer)
         maps.append(block.attention.rows(block.normed(tokens.before(layer)), rows).mean(-2))
     stacked = torch.stack(maps)[None].expand(len(aims), -1, -1, -1)
     return Maps(stacked, layers, None, has_heads=True, signed=False)

@@ -37,11 +37,11 @@ def rollout(
     if start not in range(1, depth + 1):
         raise KnobError(f"start is a layer from 1 to {depth}; arrived: {start}")
     layers = layers or tuple(range(1, depth + 1))
-    pi = tokens.vit.readout.shares(tokens.count).to(tokens.before(1).device)
+    pi = tokens.vit.readout.shares(tokens.after(depth))
     rolled = pi.repeat(max(layers), 1)  # row l-1 is pi^T R^l so far
     for layer in range(max(layers), int(start) - 1, -1):
         tick(max(layers) - layer, max(layers))
-        block = tokens.vit.blocks[layer - 1]
+        block = tokens.block(layer)
         attention = block.attention.rows(block.normed(tokens.before(layer)), slice(None)).mean(0)
         above = rolled[layer - 1 :]
         rolled[layer - 1 :] = 0.5 * (above @ attention + above)

@@ -7,9 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .attention import Attention
+from .block import Block
+from .live import Affine, layer_scale
+from .mlp import Mlp
 from .position import resampled
 from .preprocess import Preprocess
-from .view import Affine, Attention, Block, Mlp, Readout, UnsupportedModel, ViT, layer_scale
+from .readout import Readout
+from .view import UnsupportedModel, ViT
 
 
 def matches(module: nn.Module) -> bool:
@@ -39,12 +44,12 @@ def build(module: Any, name: str | None = None) -> ViT:
     norm, post_norm = (identity, tower.ln_post) if tower.final_ln_after_pool else (tower.ln_post, identity)
     by_token = tower.pool_type == "tok"
     rows = slice(0, 1) if by_token else slice(1, None)
-    weight = None if tower.proj is None else lambda: tower.proj.detach().float().T
+    projection = None if tower.proj is None else Affine(tower, "proj", "", transposed=True)
     return ViT(
         name=name or f"open_clip {type(module).__name__}",
         module=module,
         blocks=tuple(_block(b, f"{outer}.resblocks.{i}") for i, b in enumerate(tower.transformer.resblocks)),
-        readout=Readout("cls" if by_token else "mean", rows, norm, post_norm, weight),
+        readout=Readout("cls" if by_token else "mean", rows, norm, post_norm, projection),
         prefix=1,
         has_cls=True,
         grid=(int(tower.grid_size[0]), int(tower.grid_size[1])),
@@ -100,6 +105,7 @@ def _block(block: Any, name: str) -> Block:
         mlp=_mlp(block.mlp, name),
         gamma1=layer_scale(block.ls_1),
         gamma2=layer_scale(block.ls_2),
+        middle_at=block.ln_2,
     )
 
 

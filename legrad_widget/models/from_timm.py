@@ -9,9 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .attention import Attention
+from .block import Block
+from .live import Affine, layer_scale
+from .mlp import Mlp
 from .position import resampled
 from .preprocess import Preprocess
-from .view import Affine, Attention, Block, Mlp, Readout, UnsupportedModel, ViT, layer_scale
+from .readout import Readout
+from .view import UnsupportedModel, ViT
 
 
 def matches(module: nn.Module) -> bool:
@@ -151,6 +156,7 @@ def _block(block: Any, name: str) -> Block:
         mlp=_mlp(block.mlp, name),
         gamma1=layer_scale(block.ls1),
         gamma2=layer_scale(block.ls2),
+        middle_at=block.norm2,
     )  # fmt: skip
 
 

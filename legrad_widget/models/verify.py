@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .block import Block
 from .capture import capture, plain_arithmetic
-from .view import Block, UnsupportedModel, ViT
+from .live import apply, precise
+from .mlp import Mlp
+from .view import UnsupportedModel, ViT
 
 # Largest relative difference, in units of what the block changes, plus a few roundings of the tokens themselves.
 TOLERANCE = {torch.float64: 1e-4, torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 8e-2}
@@ -25,11 +28,12 @@ def verify(vit: ViT) -> None:
     noise = torch.randn(3, *vit.size, generator=generator, device="cpu", dtype=torch.float32)
     tokens, output = capture(vit, noise, budget=0)
     with plain_arithmetic(vit.device):
-        for layer, block in enumerate(vit.blocks, start=1):
+        for layer in range(1, tokens.depth + 1):
+            block = tokens.block(layer)
             before, middle, after = tokens.before(layer), tokens.middle(layer), tokens.after(layer)
             for what, replayed, native, start in (
                 ("attention", block.middle(before), middle, before),
-                ("MLP", block.finish(middle), after, middle),
+                ("MLP", block.finish(middle, before), after, middle),
             ):
                 if _differs(replayed, native, native - start, vit.dtype):
                     raise UnsupportedModel(
@@ -46,7 +50,7 @@ def verify(vit: ViT) -> None:
         raise UnsupportedModel(
             f"the output of {vit.name} is not finite: its head holds NaN or inf. Load the weights again"
         )
-    if features.shape != output.shape or _differs(features, output.float(), output.float(), vit.dtype):
+    if features.shape != output.shape or _differs(features, precise(output), precise(output), vit.dtype):
         raise UnsupportedModel(
             f"the readout of {vit.name} (final norm, pooling, projection) does something that its parts do not tell; "
             "this model is not supported"
@@ -55,10 +59,11 @@ def verify(vit: ViT) -> None:
 
 def _check_activation(vit: ViT, block: Block, tokens: Tensor) -> None:
     """The MLP's gradient takes its activation to act on each number alone."""
-    hidden = block.mlp.fc1(tokens[:1])
+    first = block.mlp.fc1 if isinstance(block.mlp, Mlp) else block.mlp.gate
+    hidden = first(apply(block.norm2, tokens[:1]))
     moved = hidden.clone()
     moved[..., 0] += 1
-    if not torch.equal(block.mlp.inner(hidden)[..., 1:], block.mlp.inner(moved)[..., 1:]):
+    if not torch.equal(block.mlp.act(hidden)[..., 1:], block.mlp.act(moved)[..., 1:]):
         raise UnsupportedModel(
             f"the activation of {block.name} in {vit.name} mixes hidden units, which is not supported"
         )

@@ -29,7 +29,9 @@ def test_every_block_and_the_readout_match_the_native_forward(name, grid):
         for layer, block in enumerate(vit.blocks, start=1):
             middle = block.middle(tokens.before(layer))
             torch.testing.assert_close(middle, tokens.middle(layer), rtol=1e-5, atol=1e-5)
-            torch.testing.assert_close(block.finish(middle), tokens.after(layer), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(
+                block.finish(middle, tokens.before(layer)), tokens.after(layer), rtol=1e-5, atol=1e-5
+            )
         features = vit.readout(tokens.after(len(vit.blocks)))
         if vit.classes is not None:
             weight, bias = vit.classes()

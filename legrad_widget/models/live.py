@@ -1,0 +1,90 @@
+"""Weights and modules read live from the caller's model, and computed in the dtype of what they are given.
+
+A model that is trained further is explained as it is now. Modules are computed without their hooks; a hook that changes
+what the model gives is noticed when the model is wrapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def precise(x: Tensor) -> Tensor:
+    """``x`` in float32; float64 stays float64."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def apply(module: nn.Module, x: Tensor) -> Tensor:
+    """``module(x)`` in the dtype of ``x``, with the module's live weights.
+
+    LayerNorms and modules without parameters run without their hooks.
+    """
+    if isinstance(module, nn.Identity):
+        return x
+    if isinstance(module, nn.LayerNorm):
+        weight, bias = (None if p is None else p.detach().to(x.dtype) for p in (module.weight, module.bias))
+        return F.layer_norm(x, module.normalized_shape, weight, bias, module.eps)
+    parameters = {name: p.detach().to(x.dtype) for name, p in module.named_parameters()}
+    if parameters:
+        result: Tensor = torch.func.functional_call(module, parameters, (x,))
+        return result
+    output: Tensor = module.forward(x)
+    return output
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """A linear map ``x W^T + b`` read live from a module.
+
+    ``rows`` picks a part of a packed weight and of its bias. Where the bias lives elsewhere, ``bias_of`` is that module
+    (``rows`` then picks from the weight alone). ``transposed``: the module holds [in, out].
+    """
+
+    module: nn.Module
+    weight_name: str = "weight"
+    bias_name: str = "bias"
+    rows: slice = field(default_factory=lambda: slice(None))
+    bias_of: nn.Module | None = None
+    transposed: bool = False
+
+    @property
+    def weight(self) -> Tensor:
+        """[out, in] float32 (float64 where the model is); a LayerScale: [out]."""
+        weight: Tensor = getattr(self.module, self.weight_name)
+        picked = weight.detach()[self.rows]
+        return precise(picked.T if self.transposed else picked)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """[out] float32, or None."""
+        bias: Tensor | None = getattr(self.bias_of or self.module, self.bias_name, None)
+        if bias is None:
+            return None
+        return precise(bias.detach() if self.bias_of is not None else bias.detach()[self.rows])
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[..., in] -> [..., out], in the dtype of ``x``."""
+        bias = self.bias
+        return F.linear(x, self.weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
+
+
+def layer_scale(module: nn.Module) -> Affine | None:
+    """The gamma of a LayerScale; None where the block has an identity there."""
+    return None if isinstance(module, nn.Identity) else Affine(module, "gamma", "")
+
+
+def pullback(f: Callable[[Tensor], Tensor], x: Tensor, cotangent: Tensor) -> Tensor:
+    """J_f(x)^T c of any ``f``: x [*shape], cotangents [P, *shape of f(x) or broadcastable to it] -> [P, *shape].
+
+    ``f`` must take a leading batch dimension. Costs one forward and one backward of f per cotangent.
+    """
+    with torch.enable_grad():
+        leaf = x.detach().expand(len(cotangent), *x.shape).contiguous().requires_grad_()
+        y = f(leaf)
+        (gradient,) = torch.autograd.grad(y, leaf, cotangent.expand_as(y))
+    return gradient
