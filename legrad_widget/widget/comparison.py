@@ -91,7 +91,7 @@ class Comparison:
 
 
 def _slow(question: Question) -> bool:
-    return bool(getattr(question.method, "slow", False))
+    return question.method.slow
 
 
 def beside(question: Question, place: int, methods: Sequence[Method]) -> tuple[Question, ...]:

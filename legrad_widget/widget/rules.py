@@ -46,9 +46,7 @@ class Scope:
         """The scope of a model."""
         said = {method.name: method.refuses(model.vit) for method in list_methods()}
         refusals = {name: reason for name, reason in said.items() if reason is not None}
-        usual = tuple(
-            method.name for method in list_methods() if not (method.name in refusals or getattr(method, "slow", False))
-        )
+        usual = tuple(method.name for method in list_methods() if not (method.name in refusals or method.slow))
         return cls(len(model.vit.blocks), model.class_names, refusals, usual)
 
 

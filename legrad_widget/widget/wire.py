@@ -208,7 +208,7 @@ def catalogue(methods: Iterable[Method], vit: Any) -> list[dict[str, Any]]:
                 "cost": method.cost,
                 "signed": method.signed,
                 "class_discriminative": method.class_discriminative,
-                "slow": bool(getattr(method, "slow", False)),
+                "slow": method.slow,
                 "merge": method.merge,
                 "default": method.default,
                 "knobs": [_knob(knob) for knob in method.knobs],
@@ -225,10 +225,10 @@ def _knob(knob: Any) -> dict[str, Any]:
         "kind": knob.kind,
         "default": knob.default,
         "help": knob.help,
-        "optional": bool(getattr(knob, "optional", False)),
-        "low": number(getattr(knob, "low", None)),
-        "high": number(getattr(knob, "high", None)),
-        "integer": bool(getattr(knob, "integer", False)),
+        "optional": knob.optional,
+        "low": number(knob.low),
+        "high": number(knob.high),
+        "integer": knob.integer,
     }
     return entry | ({"choices": list(knob.choices)} if knob.choices else {})
 

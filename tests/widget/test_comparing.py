@@ -558,4 +558,4 @@ def test_only_methods_that_the_model_can_have_are_read(model):
     with pytest.raises(Refused, match="rollout cannot be compared here: Rollout is defined for cls readouts"):
         rules.compared(["legrad", "rollout"], scope)
     usual = Scope.of(model).usual
-    assert usual == tuple(m.name for m in lw.list_methods() if m.refuses(model.vit) is None and not getattr(m, "slow", False))
+    assert usual == tuple(m.name for m in lw.list_methods() if m.refuses(model.vit) is None and not m.slow)
