@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
+import math
 
 import numpy as np
 import pytest
 
+from legrad_widget.evaluate import iou_top, rank_correlation
 from legrad_widget.explanation import normalised
 from legrad_widget.widget.wire import unpack
 from tests.fixtures.wire import make
 
 MADE = make.documents()
+COMPARED = {f"comparison/{name}": document for name, document in make.comparisons().items()}
 
 
 def stored(name):
@@ -20,7 +24,8 @@ def stored(name):
 
 
 def test_each_document_is_a_file_and_each_file_a_document():
-    assert {file.stem for file in make.HERE.glob("*.json")} == set(MADE)
+    files = {file.relative_to(make.HERE).with_suffix("").as_posix() for file in make.HERE.rglob("*.json")}
+    assert files == set(MADE | COMPARED)
 
 
 def alike(stored, made):
@@ -34,9 +39,11 @@ def alike(stored, made):
     return stored == made
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", MADE | COMPARED)
 def test_the_files_are_current(name):
-    assert alike(stored(name), json.loads(json.dumps(MADE[name]))), "run: python tests/fixtures/wire/make.py"
+    assert alike(stored(name), json.loads(json.dumps((MADE | COMPARED)[name]))), (
+        "run: python tests/fixtures/wire/make.py"
+    )
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -71,3 +78,47 @@ def test_the_files_cover_what_can_differ():
     assert any(entry["error"] for entry in entries)
     assert any(entry["degenerate"] == [False, True, False, False] for entry in entries)
     assert any(case["min"] == case["max"] and not np.any(case["merged"]) for d in documents for case in d["cases"])
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_a_comparison_follows_from_the_bytes_alone(name):
+    """Merge each pane's raw maps, scale, and rank: what the page does."""
+    document = stored(name)
+    panes = document["comparison"]["panes"]
+    for case in document["cases"]:
+        for pane, layers, merged in zip(panes, case["shown"], case["merged"], strict=True):
+            if pane["error"]:
+                assert (layers, merged) == (None, None)
+                continue
+            maps = unpack(pane["maps"] | {"data": base64.b64decode(pane["maps"]["data"])}).astype(np.float64)
+            assert maps.shape == (len(pane["layers"]), *document["comparison"]["grid"])
+            chosen = maps[[pane["layers"].index(layer) for layer in layers]]
+            raw = chosen[-1] if pane["merge"] == "last" else chosen.mean(0)
+            np.testing.assert_allclose(normalised(raw, signed=pane["signed"]), merged, atol=1e-6)
+        there = [place for place, pane in enumerate(panes) if not pane["error"]]
+        assert [pair[:2] for pair in case["pairs"]] == [[i, j] for i, j in itertools.combinations(there, 2)]
+        for i, j, rank, iou in case["pairs"]:
+            one, other = case["merged"][i], case["merged"][j]
+            found = rank_correlation(one, other)
+            assert (None if math.isnan(found) else pytest.approx(found, abs=1e-9)) == rank
+            assert iou == iou_top(one, other)
+
+
+def test_the_comparisons_cover_what_can_differ():
+    documents = [stored(name) for name in COMPARED]
+    panes = [pane for document in documents for pane in document["comparison"]["panes"]]
+    assert any(pane["error"] for pane in panes)
+    assert {(pane["merge"], pane["signed"]) for pane in panes if not pane["error"]} >= {
+        ("mean", False),
+        ("last", False),
+        ("mean", True),
+    }
+    assert any(document["comparison"]["pending"] for document in documents)
+    pairs = [pair for document in documents for case in document["cases"] for pair in case["pairs"]]
+    assert any(rank is None for _, _, rank, _ in pairs)
+    assert any(rank is not None and rank < -0.5 for _, _, rank, _ in pairs)
+    assert any(rank is not None and rank > 0.5 for _, _, rank, _ in pairs)
+    assert len({iou for *_, iou in pairs}) > 4
+    one, two = (next(d for d in documents if len(d["comparison"]["panes"]) == count) for count in (2, 4))
+    assert one["comparison"]["grid"] == [1, 1]
+    assert any(len(np.unique(merged)) < np.size(merged) for case in two["cases"] for merged in case["merged"])
