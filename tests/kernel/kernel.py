@@ -125,14 +125,14 @@ class Page:
     def write(self, **traits: Any) -> None:
         self.kernel.send(self.comm, {"method": "update", "state": traits, "buffer_paths": []}, self.subshell)
 
-    def question(self, *prompts: str) -> dict[str, Any]:
+    def question(self, *prompts: str, **parts: Any) -> dict[str, Any]:
         self._n += 1
         targets = [{"kind": "text", "text": prompt} for prompt in prompts]
         question = {"n": self._n, "rid": f"page.{self._n}", "targets": targets, "active": 0, "method": "legrad"}
-        return question | {"knobs": {}, "view": {}}
+        return question | {"knobs": {}, "view": {}} | parts
 
-    def ask(self, *prompts: str) -> str:
-        question = self.question(*prompts)
+    def ask(self, *prompts: str, **parts: Any) -> str:
+        question = self.question(*prompts, **parts)
         self.message(kind="ask", **question)
         return str(question["rid"])
 
@@ -163,3 +163,7 @@ class Page:
             and message["content"]["comm_id"] == self.comm
             and "_result" in message["content"]["data"].get("state", {})
         ]
+
+    def panes(self) -> list[str]:
+        """The methods whose panes are there."""
+        return [pane["method"] for pane in self.state["_comparison"].get("panes", [])]

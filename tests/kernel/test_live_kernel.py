@@ -114,6 +114,86 @@ def test_questions_are_answered_while_a_cell_awaits_even_where_trait_writes_are_
     assert open_page.results()[-2:] == [held_back["rid"], rid]
 
 
+THREE = ["rollout", "legrad", "raw_attention"]
+
+
+def test_methods_are_compared_while_a_cell_sleeps(kernel: Kernel, open_page: Page):
+    """Several answers to one question, each from the worker: the next message still passes the cell."""
+    cell = kernel.start("time.sleep(3)")
+    kernel.listen(0.3)
+    for prompt, methods in (("a fox", THREE), ("a bird", THREE[:1]), ("a bird", THREE)):
+        rid = open_page.ask(prompt, compare=methods)
+        kernel.until(lambda rid=rid: open_page.answered(rid), timeout=2)
+        comparison = open_page.state["_comparison"]
+        assert (comparison["rid"], comparison["label"], comparison["pending"]) == (rid, prompt, [])
+        assert open_page.panes() == methods
+        assert all(len(bytes(pane["maps"]["data"])) == 4 * 3 * 3 * 3 for pane in comparison["panes"])
+        assert not kernel.ended(cell)
+    kernel.finish(cell)
+    assert kernel.run("print(list(w.comparison))")["text"] == str(THREE)
+
+
+def test_a_comparison_is_cancelled_while_a_cell_sleeps(kernel: Kernel, open_page: Page):
+    """The last method of three waits in its run until it is told to stop."""
+    kernel.run("""
+import dataclasses
+from legrad_widget import explainer
+find, entered = explainer.find, threading.Event()
+def forever(tokens, aims, layers, tick, **knobs):
+    entered.set()
+    while True:
+        tick(0, 9)
+        time.sleep(0.005)
+explainer.find = lambda name: dataclasses.replace(find(name), run=forever) if name == "raw_attention" else find(name)
+""")
+    cell = kernel.start("time.sleep(2)")
+    kernel.listen(0.2)
+    rid = open_page.ask("a ship", compare=THREE)
+    kernel.until(lambda: open_page.panes() == THREE[:2], timeout=1.5)
+    assert open_page.state["_status"]["state"] == "running"
+    assert open_page.state["_comparison"]["pending"] == ["raw_attention"]
+    open_page.message(kind="cancel", n=900)
+    kernel.until(lambda: open_page.answered(rid), timeout=1.5)
+    assert not kernel.ended(cell)
+    assert open_page.panes() == THREE[:2]
+    assert open_page.state["_comparison"]["pending"] == []
+    kernel.finish(cell)
+    kernel.run("assert entered.is_set(); explainer.find = find")
+    rid = open_page.ask("a ship", compare=THREE)
+    kernel.until(lambda: open_page.answered(rid))
+    assert open_page.panes() == THREE
+
+
+def test_a_comparison_that_was_held_back_while_a_cell_awaits_replays_nothing(kernel: Kernel, open_page: Page):
+    cell = kernel.start("w.opacity = 0.3\nawait asyncio.sleep(2)")
+    kernel.until(lambda: open_page.state.get("opacity") == 0.3)
+    view = {"compare": "methods", "compared": THREE}
+    held_back = open_page.question("a fox", compare=THREE, view=view)
+    open_page.message(kind="ask", **held_back)
+    kernel.until(lambda: open_page.answered(held_back["rid"]), timeout=1.5)
+    assert open_page.panes() == THREE
+    rid = open_page.ask("a fox", compare=[], view={"compare": "off", "compared": []})
+    kernel.until(lambda: open_page.answered(rid), timeout=1.5)
+    assert not kernel.ended(cell)
+    kernel.finish(cell)
+    open_page.write(_request={"v": 1, "client": "page", **held_back}, **view)  # at last
+    assert kernel.run("w.wait(); print(w.compare, w.compared, w.comparison)")["text"] == "off [] {}"
+    assert open_page.panes() == []
+
+
+def test_python_compares_and_the_page_hears_of_it_while_the_next_cell_sleeps(kernel: Kernel, open_page: Page):
+    text = kernel.run("w.compared, w.compare = ['rollout', 'legrad'], 'methods'; w.wait(); print(list(w.comparison))")
+    assert text["text"] == "['rollout', 'legrad']"
+    kernel.until(lambda: open_page.panes() == ["rollout", "legrad"])
+    assert (open_page.state["compare"], open_page.state["compared"]) == ("methods", ["rollout", "legrad"])
+    cell = kernel.start("time.sleep(2)")
+    kernel.listen(0.3)
+    rid = open_page.ask("a bus", compare=THREE)
+    kernel.until(lambda: open_page.answered(rid), timeout=1.5)
+    assert not kernel.ended(cell)
+    kernel.finish(cell)
+
+
 def test_without_a_subshell_a_question_waits_for_the_cell_and_is_not_lost(kernel: Kernel):
     comm = kernel.run("w = show('a cat'); print(w.model_id)")["text"]
     page = Page(kernel, comm, subshell=None)
