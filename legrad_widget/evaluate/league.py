@@ -1,6 +1,6 @@
 """Every method of the catalogue on the built-in world's held-out scenes, by one command, through the public API::
 
-    python -m legrad_widget.evaluate.league --record          # about ten minutes on one core; Ctrl-C, and again to go on
+    python -m legrad_widget.evaluate.league --record --page README.md    # stop it any time; again goes on
 
 Scenes with two to four objects of a picture source that training never saw, one prompt per visible object, every method
 with its default knobs and its default layers. Maps are upsampled to the scene, min-max scaled and thresholded at 0.5
@@ -70,7 +70,8 @@ def league(model: lw.Model, asked: Queries, done: Mapping[str, Any]) -> Iterator
         if method.name in done:
             continue
         reason = method.refuses(model.vit)
-        yield method.name, {"title": method.title} | ({"reason": reason} if reason else localise(model, asked, method.name))
+        found = {"reason": reason} if reason else localise(model, asked, method.name)
+        yield method.name, {"title": method.title} | found
 
 
 def weights_mark() -> str:
@@ -115,8 +116,10 @@ def main() -> None:
     parser.add_argument("--again", nargs="*", default=[], metavar="METHOD", help="measure these methods anew")
     parser.add_argument("--page", type=Path, help="a Markdown page whose marked part is replaced by the table")
     arguments = parser.parse_args()
-    asked = queries(crowded_scenes(sheets_of(arguments.source), PIXELS, arguments.scenes, seed=2000 + SEEDS[arguments.source]))
-    question = {"source": arguments.source, "scenes": arguments.scenes, "prompts": len(asked.masks), "weights": weights_mark()}
+    seed = 2000 + SEEDS[arguments.source]  # other scenes than the model card's
+    asked = queries(crowded_scenes(sheets_of(arguments.source), PIXELS, arguments.scenes, seed=seed))
+    question = {"source": arguments.source, "scenes": len(asked.images), "prompts": len(asked.masks)}
+    question["weights"] = weights_mark()
     figures: dict[str, Any] = question | {"methods": {"random": {"title": "Random patches"} | chance(asked).rounded(4)}}
     if RECORD.exists() and (held := json.loads(RECORD.read_text(encoding="utf-8"))).items() >= question.items():
         figures["methods"] |= {name: found for name, found in held["methods"].items() if name not in arguments.again}
