@@ -82,7 +82,7 @@ def _outcomes(
             fail(place, found)
         else:
             outcomes[place] = Outcome(found)
-            memory.add(question.about(place), found)
+            memory.add(question.about(place), found, encoding)
     if all(outcome.explanation is None for outcome in outcomes.values()):
         raise errors[0]
     return [outcomes[place] for place in range(len(question.chips))]

@@ -124,5 +124,5 @@ def outcome_of(question: Question, progress: Progress, memory: Memory) -> Outcom
         if not isinstance(error, ValueError | TypeError):
             log.error("comparing %s failed", question.method.name, exc_info=error)
         return Outcome(error=sentence(error))
-    memory.add(question, found)
+    memory.add(question, found, encoding)
     return Outcome(found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .question import Photo, Question
 
 if TYPE_CHECKING:
+    from ..explainer import Encoding
     from ..explanation import Explanation
 
 MEMORY = 64 * 2**20
@@ -29,9 +30,11 @@ class Memory:
                 self._known.move_to_end(question)
             return self._known.get(question)
 
-    def add(self, question: Question, explanation: Explanation) -> None:
-        """Keep an explanation; the newest one always stays."""
-        with self._guard:
+    def add(self, question: Question, explanation: Explanation, encoding: Encoding) -> None:
+        """Keep an explanation made from ``encoding``, unless the weights have changed meanwhile; the newest stays."""
+        with self._guard:  # whoever forgets all, because the weights have changed, comes before this or after it
+            if encoding.stale:
+                return
             self._forget(question)
             self._known[question] = explanation
             self._nbytes += nbytes(explanation)

@@ -17,7 +17,7 @@ def state_of(page):
 def ask(**parts):
     return {
         **dict(kind="ask", v=1, client="page", n=1, rid="page.1", targets=[{"kind": "text", "text": "a fox"}]),
-        **dict(active=0, method="legrad", knobs={}, view={}),
+        **dict(active=0, method="legrad", knobs={}, view={}, compare=[]),
     } | parts
 
 
@@ -64,6 +64,13 @@ BAD = {
     "opacity": (ask(view={"opacity": 2}), "from 0 to 1"),
     "colour map": (ask(view={"colormap": "jet"}), "colormap is one of"),
     "smooth": (ask(view={"smooth": "yes"}), "True or False"),
+    "compare is a name": (ask(compare="rollout"), "a list of method names"),
+    "compare is nothing": (ask(compare=None), "a list of method names"),
+    "compare names no method": (ask(compare=["legrad", "rolout"]), "there is no method 'rolout'"),
+    "compare holds a list": (ask(compare=[["legrad"]]), "named by a string"),
+    "a view that compares what is not": (ask(view={"compare": "layers"}), "compare is one of"),
+    "a view that compares no method": (ask(view={"compared": ["nope"]}), "there is no method"),
+    "a scale": (ask(view={"compare_scale": 1}), "compare_scale is one of"),
     "view is a list": (ask(view=[]), "view is a dict"),
     "a view with a bad layer": (
         {"kind": "view", "v": 1, "client": "p", "n": 1, "view": {"layers": [9]}},
@@ -204,6 +211,9 @@ def test_trait_writes_from_other_hosts_work_like_python(widget, page):
         ({"targets": "a cat"}, "targets is a list"),
         ({"method": "nope"}, "there is no method"),
         ({"knobs": {"x": 1}}, "does not know the knob"),
+        ({"compare": "layers"}, "compare is one of"),
+        ({"compared": ["nope"], "compare": "methods"}, "there is no method"),
+        ({"compare_scale": None}, "compare_scale is one of"),
         ({"active": "one"}, "whole number"),
         ({"_request": [1]}, "an object"),
         ({"layout": "IPY_MODEL_nobody"}, "nobody"),
@@ -211,7 +221,8 @@ def test_trait_writes_from_other_hosts_work_like_python(widget, page):
     ],
 )
 def test_a_bad_trait_write_is_refused_and_the_page_is_put_right(widget, page, write, sentence):
-    before = {name: getattr(widget, name) for name in ("opacity", "smooth", "layers", "targets", "method", "knobs")}
+    names = ("opacity", "smooth", "layers", "targets", "method", "knobs", "compare", "compared", "compare_scale")
+    before = {name: getattr(widget, name) for name in names}
     page.write(**write)
     assert {name: getattr(widget, name) for name in before} == before
     assert any(m["kind"] == "refused" and sentence in m["message"] for m in page.messages)

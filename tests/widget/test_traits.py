@@ -12,6 +12,7 @@ from legrad_widget.widget.rules import COLORMAPS
 
 KEYS = {
     *("targets", "active", "method", "knobs", "layers", "opacity", "colormap", "threshold", "smooth"),
+    *("compare", "compared", "compare_scale", "_comparison"),
     *("_catalogue", "_model", "_image", "_result", "_status", "_request", "_esm", "_css"),
 }
 
@@ -27,6 +28,8 @@ def test_what_a_page_finds_when_it_opens(page):
         0.0,
         True,
     )
+    assert (opened["compare"], opened["compared"], opened["compare_scale"]) == ("off", [], "own")
+    assert opened["_comparison"] == {}
     assert not {"value", "text", "style"} & set(opened)  # taken in marimo
     assert opened["_model"] == {
         **dict(name="tiny", kind="clip", layers=3, heads=4, grid=[3, 3], patch=[16, 16], prompts=True),
@@ -43,7 +46,12 @@ def test_the_catalogue_tells_all_about_each_method(page):
         assert entry["available"] is True
         assert entry["reason"] == ""
         assert (entry["merge"], entry["default"]) == (method.merge, method.default)
+        assert entry["slow"] is method.slow
         assert [knob["name"] for knob in entry["knobs"]] == [knob.name for knob in method.knobs]
+        for wired, knob in zip(entry["knobs"], method.knobs, strict=True):
+            assert (wired["optional"], wired["integer"]) == (knob.optional, knob.integer)
+            assert (wired["low"], wired["high"]) == (knob.low, knob.high)
+            assert wired["default"] == knob.default
         assert all(len(entry[key]) > 10 for key in ("summary", "paper", "cost"))
 
 

@@ -142,18 +142,36 @@ def test_recent_explanations_are_kept_within_their_bytes(model, photo):
     one, two, three = (asked(model, picture, word, memory=ample) for word in ("a cat", "a dog", "a fox"))
     [first], [second], [third] = ([outcome.explanation for outcome in each.outcomes] for each in (one, two, three))
     assert ample.nbytes == sum(map(nbytes, (first, second, third))) > 0
-    memory = Memory(limit=2 * nbytes(first))
-    memory.add(one.question, first), memory.add(two.question, second)
+    encoding, memory = picture.encoding, Memory(limit=2 * nbytes(first))
+    memory.add(one.question, first, encoding), memory.add(two.question, second, encoding)
     assert memory.get(one.question) is first
-    memory.add(three.question, third)
+    memory.add(three.question, third, encoding)
     assert memory.get(two.question) is None  # the least recently used
     assert memory.get(one.question) is first
-    memory.add(one.question, first)  # again: it counts once
+    memory.add(one.question, first, encoding)  # again: it counts once
     assert memory.nbytes == 2 * nbytes(first)
     tight = Memory(limit=1)
-    tight.add(one.question, first)
+    tight.add(one.question, first, encoding)
     assert tight.get(one.question) is first  # the newest always stays
     memory.keep(None)
+    assert memory.nbytes == 0
+
+
+def test_what_a_model_said_before_it_was_trained_further_is_not_remembered(photo):
+    """It was computed before the weights changed, and comes to be kept after everything was forgotten."""
+    import torch
+
+    from tests import specimens
+
+    module = specimens.timm_vit()
+    picture, memory = Photo(1, photo), Memory()
+    question = Question(picture, (ClassChip(1),), (1,), lw.list_methods()[0], ())
+    [outcome] = answer(lw.wrap(module), question, lambda step, total: None, memory, fit="squash").outcomes
+    with torch.no_grad():
+        module.blocks[0].mlp.fc1.weight.mul_(1.5)
+    memory.keep(None)
+    memory.add(question, outcome.explanation, picture.encoding)
+    assert memory.get(question) is None
     assert memory.nbytes == 0
 
 
