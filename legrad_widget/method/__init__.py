@@ -11,12 +11,15 @@ from ._method import Knob, KnobError, Maps, Method, MethodError
 
 __all__ = ["Knob", "KnobError", "Maps", "Method", "MethodError", "catalogue", "find", "list_methods"]
 
-_ORDER = ("legrad", "raw_attention", "rollout")
+_ORDER = (
+    "legrad", "cdam", "tam", "chefercam", "transformer_attribution", "lrp", "partial_lrp", "rollout", "raw_attention",
+    "gradcam", "attentioncam", "textspan", "reciprocam",
+)  # fmt: skip
 
 
 @cache
 def catalogue() -> dict[str, Method]:
-    """Every method by name, LeGrad first."""
+    """Every method by name, LeGrad first, then as the papers group them; one that they do not know comes last."""
     names = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]
     names.sort(key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
     return {name: getattr(importlib.import_module(f"{__name__}.{name}"), name) for name in names}
