@@ -170,16 +170,16 @@ class Aims:
         gain, slope, offset = zip(*(aim.form(score) for aim in aims), strict=True)
         self._gain, self._slope, self._offset = (self.vectors.new_tensor(x) for x in (gain, slope, offset))
         lengths = self.vectors.double().norm(dim=-1, keepdim=True)  # float32 would lose very short and very long ones
-        self._units = (self.vectors.double() / lengths).float()
+        self._units = self.vectors.double() / lengths
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Scores [P] of the features [P, E], one row per target."""
+        """Scores [..., P] of the features [..., P, E], one row per target (or [..., 1, E]: the same for all of them)."""
         score = self._offset
         if self._gain.any():
-            cos = (features * self._units).sum(-1) / features.norm(dim=-1).clamp_min(1e-12)
+            cos = (features * self._units.to(features.dtype)).sum(-1) / features.norm(dim=-1).clamp_min(1e-12)
             score = score + self._gain * cos
         if self._slope.any():
             score = score + self._slope * (features * self.vectors).sum(-1)
