@@ -36,7 +36,7 @@ def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def iou_top(a: ArrayLike, b: ArrayLike, share: float = 0.2) -> float:
-    """Intersection over union, in [0, 1], of the highest patches of two maps.
+    """Intersection over union, in [0, 1], of the highest patches of two maps; nan where one is constant: it has none.
 
     Of n patches the k = max(1, round(share * n)) highest are taken of each map; among equal values the one that comes
     first in reading order. Two maps that have nothing to do with each other agree by about share / (2 - share), which
@@ -51,6 +51,8 @@ def iou_top(a: ArrayLike, b: ArrayLike, share: float = 0.2) -> float:
     if not 0 < share <= 1:
         raise MetricError(f"share is a number above 0 and up to 1; arrived: {share!r}")
     x, y = _checked(a, b)
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return math.nan
     count = max(1, math.floor(share * x.size + 0.5))
     top, other = (set(np.argsort(-values, kind="stable")[:count].tolist()) for values in (x, y))
     return len(top & other) / len(top | other)

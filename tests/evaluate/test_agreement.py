@@ -47,19 +47,21 @@ def test_rank_correlation_is_scipy_s(pair):
 
 @given(pairs(TIED) | pairs(FREE), st.sampled_from([0.05, 0.2, 0.5, 1.0]))
 def test_iou_is_the_literal_count(pair, share):
+    assume(np.ptp(pair[0]) > 0 and np.ptp(pair[1]) > 0)
     assert iou_top(*pair, share) == literal_iou(*pair, share)
 
 
 @given(pairs(TIED))
 def test_both_are_symmetric_and_blind_to_scale(pair):
     a, b = pair
-    assert iou_top(a, b) == iou_top(b, a) == iou_top(8 * a + 16, b)
     if np.ptp(a) and np.ptp(b):
+        assert iou_top(a, b) == iou_top(b, a) == iou_top(8 * a + 16, b)
         assert rank_correlation(a, b) == rank_correlation(b, a) == rank_correlation(8 * a + 16, b)
         assert rank_correlation(a, a) == pytest.approx(1)
         assert rank_correlation(a, -b) == pytest.approx(-rank_correlation(a, b))
     else:
         assert math.isnan(rank_correlation(a, b))
+        assert math.isnan(iou_top(a, b))
 
 
 def test_closed_forms():
@@ -79,13 +81,13 @@ def test_the_number_of_patches_is_rounded_and_never_zero():
     first[0, :2], last[1, 2:] = 1, 1
     assert iou_top(first, last, 0.2) == 0  # two of eight
     assert iou_top(first, last, 0.01) == 0  # one of eight
-    assert iou_top([[3.0]], [[-1.0]]) == 1
 
 
 def test_equal_values_go_by_reading_order():
-    flat, corner = np.zeros((3, 5)), np.zeros((3, 5))
+    steps, corner = np.zeros((3, 5)), np.zeros((3, 5))
+    steps[:2] = 1
     corner[0, :3] = 1
-    assert iou_top(flat, corner) == 1
+    assert iou_top(steps, corner) == 1
 
 
 def test_a_signed_map_is_taken_by_value():
