@@ -84,3 +84,38 @@ def picture(height: int = 60, width: int = 80, seed: int = 0) -> np.ndarray:
 
 def directions(features: int, count: int = 3) -> list[np.ndarray]:
     return list(np.random.default_rng(1).standard_normal((count, features)).astype(np.float32))
+
+
+def coca(**vision: Any) -> nn.Module:
+    """open_clip's CoCa: the image vector is its attention pooler's first query; the class token is one of the keys."""
+    import open_clip
+
+    torch.manual_seed(0)
+    pooler = dict(attentional_pool=True, attn_pooler_heads=3, attn_pooler_queries=5, output_tokens=True)
+    config = dict(image_size=SIDE, patch_size=PATCH, width=WIDTH, layers=DEPTH, head_width=WIDTH // HEADS)
+    text = dict(context_length=76, vocab_size=49408, width=32, heads=2, layers=1, embed_cls=True, output_tokens=True)
+    decoder = dict(context_length=76, vocab_size=49408, width=32, heads=2, layers=1)
+    embed = EMBED if vision.get("attentional_pool") != "parallel" else WIDTH  # its norm has one width for both sides
+    if embed == WIDTH:
+        pooler["attn_pooler_heads"] = 2
+    return _shaken(
+        open_clip.CoCa(embed_dim=embed, vision_cfg=config | pooler | vision, text_cfg=text, multimodal_cfg=decoder)
+    )
+
+
+COCA: dict[str, Callable[[], nn.Module]] = {
+    "coca": coca,
+    "coca-parallel": lambda: coca(attentional_pool="parallel"),
+    "coca-same-width": lambda: coca(width=EMBED, head_width=EMBED // HEADS),
+    "coca-wide": lambda: coca(image_size=(32, 64)),
+}
+
+
+# open_clip's custom block: its own attention class, with norms and scales in places where the default has none.
+CUSTOM: dict[str, Callable[[], nn.Module]] = {
+    "clip-custom-qknorm": lambda: clip(qk_norm=True),
+    "clip-custom-norms": lambda: clip(scale_heads=True, scale_attn_inner=True, scale_attn=True, scale_fc=True),
+    "clip-custom-all": lambda: clip(
+        qk_norm=True, scale_heads=True, scale_attn_inner=True, scale_attn=True, scale_fc=True, ls_init_value=0.3
+    ),
+}

@@ -1,4 +1,4 @@
-"""open_clip: ``CLIP`` with the native ``VisionTransformer``: class-token or average pooling, either norm order."""
+"""open_clip: ``CLIP`` and ``CoCa`` with the native ``VisionTransformer``: class token, average or attention pooling."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .attention import Attention
-from .block import Block
-from .live import Affine, layer_scale
-from .mlp import Mlp
+from ._open_clip_parts import read_block, read_pooler
+from .live import Affine, apply
 from .position import resampled
 from .preprocess import Preprocess
 from .readout import Readout
@@ -18,43 +16,31 @@ from .view import UnsupportedModel, ViT
 
 
 def matches(module: nn.Module) -> bool:
-    """Whether this is an open_clip CLIP, or its bare native vision tower."""
+    """Whether this is an open_clip CLIP or CoCa, or its bare native vision tower."""
     tower = getattr(module, "visual", module)
     return all(hasattr(tower, name) for name in ("conv1", "class_embedding", "transformer", "ln_post", "proj"))
 
 
 def build(module: Any, name: str | None = None) -> ViT:
-    """The view of an ``open_clip.CLIP`` or ``open_clip.transformer.VisionTransformer``.
+    """The view of an ``open_clip.CLIP``, ``CoCa`` or ``open_clip.transformer.VisionTransformer``.
 
     Raises:
-        UnsupportedModel: attentional pooling or another block than the default one.
+        UnsupportedModel: a pooling that does not end in one vector of one query, or a block of another shape.
     """
     tower = getattr(module, "visual", module)
-    if tower.attn_pool is not None:
-        raise UnsupportedModel(
-            "this open_clip tower reads its tokens through an attention pooler (CoCa), which is not supported yet; "
-            "use a CLIP with class-token or average pooling, e.g. 'open_clip:ViT-B-16/laion2b_s34b_b88k'"
-        )
-    if tower.pool_type not in ("tok", "avg"):
-        raise UnsupportedModel(f"this open_clip tower pools with {tower.pool_type!r}; 'tok' and 'avg' are supported")
     if tower.conv1.in_channels != 3:
         raise UnsupportedModel(f"this open_clip tower reads {tower.conv1.in_channels} channels; RGB is supported")
     outer = "visual.transformer" if hasattr(module, "visual") else "transformer"
-    identity = nn.Identity()
-    norm, post_norm = (identity, tower.ln_post) if tower.final_ln_after_pool else (tower.ln_post, identity)
-    by_token = tower.pool_type == "tok"
-    rows = slice(0, 1) if by_token else slice(1, None)
-    projection = None if tower.proj is None else Affine(tower, "proj", "", transposed=True)
     return ViT(
         name=name or f"open_clip {type(module).__name__}",
         module=module,
-        blocks=tuple(_block(b, f"{outer}.resblocks.{i}") for i, b in enumerate(tower.transformer.resblocks)),
-        readout=Readout("cls" if by_token else "mean", rows, norm, post_norm, projection),
+        blocks=tuple(read_block(b, f"{outer}.resblocks.{i}") for i, b in enumerate(tower.transformer.resblocks)),
+        readout=_readout(tower) if tower.attn_pool is None else _attention_readout(tower),
         prefix=1,
         has_cls=True,
         grid=(int(tower.grid_size[0]), int(tower.grid_size[1])),
         patch=(int(tower.patch_size[0]), int(tower.patch_size[1])),
-        features=tower.conv1.out_channels if tower.proj is None else tower.proj.shape[1],
+        features=tower.ln_post.normalized_shape[0] if tower.proj is None else tower.proj.shape[1],
         native=lambda images, grid: _native(tower, images, grid),
         batch_first=getattr(tower.transformer, "batch_first", True),
     )
@@ -68,6 +54,64 @@ def preprocess(module: Any) -> Preprocess:
     return Preprocess(tuple(mean), tuple(std), config.get("interpolation") or default.interpolation)
 
 
+def _projection(tower: Any) -> Affine | None:
+    return None if tower.proj is None else Affine(tower, "proj", "", transposed=True)
+
+
+def _readout(tower: Any) -> Readout:
+    """Class token or mean of the patches, with the norm before or after."""
+    if tower.pool_type not in ("tok", "avg"):
+        raise UnsupportedModel(
+            f"this open_clip tower pools with {tower.pool_type!r}, which gives no single image vector; 'tok', 'avg' "
+            "and attention pooling are supported"
+        )
+    norm, post_norm = nn.Identity(), tower.ln_post
+    if not tower.final_ln_after_pool:
+        norm, post_norm = post_norm, norm
+    by_token = tower.pool_type == "tok"
+    rows = slice(0, 1) if by_token else slice(1, None)
+    return Readout("cls" if by_token else "mean", rows, norm, post_norm, _projection(tower))
+
+
+def _attention_readout(tower: Any) -> Readout:
+    """CoCa's pooler: only its first query becomes the image vector; the class token is one of its keys.
+
+    The released models take ``ln_post`` after the pooler; "parallel" takes it before, with a pooler of its own.
+    """
+    everything = slice(0, None)
+    contrastive = getattr(tower, "attn_pool_contrastive", None)
+    if contrastive is None:
+        if tower.pool_type != "tok":
+            raise UnsupportedModel(
+                f"this CoCa tower pools the outputs of its attention pooler with {tower.pool_type!r}, so its image "
+                "vector mixes many queries; pool_type='tok', which reads the first query, is supported"
+            )
+        pooler = read_pooler(tower.attn_pool, "visual.attn_pool")
+        return Readout("attention", everything, tower.attn_pool.ln_k, tower.ln_post, _projection(tower), pooler)
+    if tower.attn_pool_type != "parallel":
+        raise UnsupportedModel(
+            f"this CoCa tower has two attention poolers in a row ({tower.attn_pool_type!r}): its image vector reads "
+            "the outputs of the first one, not the tokens, so there is no attention over patches to explain; "
+            "'parallel' poolers and a single pooler are supported"
+        )
+    pooler = read_pooler(contrastive, "visual.attn_pool_contrastive")
+    norm = _Then(tower.ln_post, contrastive.ln_k)
+    return Readout("attention", everything, norm, nn.Identity(), _projection(tower), pooler)
+
+
+class _Then(nn.Module):
+    """One norm after another."""
+
+    def __init__(self, *norms: nn.Module):
+        super().__init__()
+        self.norms = norms  # a tuple: not registered, so never moved or converted
+
+    def forward(self, x: Tensor) -> Tensor:
+        for norm in self.norms:
+            x = apply(norm, x)
+        return x
+
+
 def _native(tower: Any, images: Tensor, grid: tuple[int, int]) -> Tensor:
     own = (int(tower.grid_size[0]), int(tower.grid_size[1]))
     if grid == own:
@@ -75,41 +119,5 @@ def _native(tower: Any, images: Tensor, grid: tuple[int, int]) -> Tensor:
     else:
         position = resampled(tower.positional_embedding.detach(), own, grid, prefix=1)
         output = torch.func.functional_call(tower, {"positional_embedding": position}, (images,))
-    return output[0] if isinstance(output, tuple) else output
-
-
-def _block(block: Any, name: str) -> Block:
-    attention = block.attn
-    parts = ("ln_1", "ln_2", "ls_1", "ls_2", "mlp")
-    if not isinstance(attention, nn.MultiheadAttention) or not all(hasattr(block, p) for p in parts):
-        raise UnsupportedModel(
-            f"{name} is a {type(block).__name__} with {type(attention).__name__}; open_clip's default block with "
-            "nn.MultiheadAttention is supported"
-        )
-    if attention.in_proj_weight is None or attention.bias_k is not None or attention.add_zero_attn:
-        raise UnsupportedModel(
-            f"{name} has separate key/value widths or extra keys in its attention, which is not supported"
-        )
-    width = attention.embed_dim
-    query, key, value = (
-        Affine(attention, "in_proj_weight", "in_proj_bias", slice(i * width, (i + 1) * width)) for i in range(3)
-    )
-    return Block(
-        name=name,
-        module=block,
-        norm1=block.ln_1,
-        attention=Attention(
-            attention.num_heads, query, key, value, Affine(attention.out_proj), (width // attention.num_heads) ** -0.5
-        ),
-        norm2=block.ln_2,
-        mlp=_mlp(block.mlp, name),
-        gamma1=layer_scale(block.ls_1),
-        gamma2=layer_scale(block.ls_2),
-        middle_at=block.ln_2,
-    )
-
-
-def _mlp(mlp: Any, name: str) -> Mlp:
-    if [n for n, _ in mlp.named_children()] != ["c_fc", "gelu", "c_proj"]:
-        raise UnsupportedModel(f"{name} has an MLP that is not linear, activation, linear: {mlp}")
-    return Mlp(Affine(mlp.c_fc), mlp.gelu.forward, Affine(mlp.c_proj))
+    pooled: Tensor = output[0] if isinstance(output, tuple) else output
+    return pooled[:, 0] if pooled.ndim == 3 else pooled  # "parallel": the one query keeps an axis of its own

@@ -41,8 +41,9 @@ def apply(module: nn.Module, x: Tensor) -> Tensor:
 class Affine:
     """A linear map ``x W^T + b`` read live from a module.
 
-    ``rows`` picks a part of a packed weight and of its bias. Where the bias lives elsewhere, ``bias_of`` is that module
-    (``rows`` then picks from the weight alone). ``transposed``: the module holds [in, out].
+    ``rows`` picks a part of a packed weight and of its bias; ``bias_rows`` a part of the bias alone, where only that is
+    packed. Where the bias lives elsewhere, ``bias_of`` is that module (``rows`` then picks from the weight alone).
+    ``transposed``: the module holds [in, out].
     """
 
     module: nn.Module
@@ -51,6 +52,7 @@ class Affine:
     rows: slice = field(default_factory=lambda: slice(None))
     bias_of: nn.Module | None = None
     transposed: bool = False
+    bias_rows: slice | None = None
 
     @property
     def weight(self) -> Tensor:
@@ -65,7 +67,8 @@ class Affine:
         bias: Tensor | None = getattr(self.bias_of or self.module, self.bias_name, None)
         if bias is None:
             return None
-        return precise(bias.detach() if self.bias_of is not None else bias.detach()[self.rows])
+        rows = self.rows if self.bias_of is None and self.bias_rows is None else self.bias_rows or slice(None)
+        return precise(bias.detach()[rows])
 
     def __call__(self, x: Tensor) -> Tensor:
         """[..., in] -> [..., out], in the dtype of ``x``."""
