@@ -45,6 +45,16 @@ def timm_vit(name: str = "vit_tiny_patch16_224", **options: Any) -> nn.Module:
     return _shaken(timm.create_model(name, **(config | options)))
 
 
+def _with_pooler(model: Any, **options: Any) -> nn.Module:
+    """``model`` with another attention pooler of timm's than its constructor can ask for."""
+    from timm.layers import AttentionPoolLatent
+
+    if "out_features" not in options:
+        options["norm_layer"] = nn.LayerNorm
+    model.attn_pool = AttentionPoolLatent(WIDTH, num_heads=2, **options)
+    return _shaken(model)
+
+
 CLIPS: dict[str, Callable[[], nn.Module]] = {
     "clip": clip,
     "clip-quickgelu": lambda: clip(quick_gelu=True),
@@ -73,7 +83,17 @@ CLASSIFIERS: dict[str, Callable[[], nn.Module]] = {
     "timm-wide": lambda: timm_vit(img_size=(32, 64)),
     "deit-distilled": lambda: timm_vit("deit_tiny_distilled_patch16_224"),
 }
+# timm models that pool by attention.
+POOLED: dict[str, Callable[[], nn.Module]] = {
+    "timm-map": lambda: timm_vit(global_pool="map", class_token=False),
+    "timm-map-cls-registers": lambda: timm_vit(global_pool="map", reg_tokens=2, fc_norm=True),
+    "timm-map-prefix": lambda: timm_vit(global_pool="map", pool_include_prefix=True),
+    "timm-map-headless": lambda: timm_vit("vit_base_patch16_siglip_224", num_classes=0),
+    "timm-map-qknorm": lambda: _with_pooler(timm_vit(global_pool="map"), qk_norm=True, latent_len=3),
+    "timm-map-bare": lambda: _with_pooler(timm_vit(global_pool="map"), out_features=0, q_proj=False),
+}
 ALL = CLIPS | CLASSIFIERS
+EVERY = ALL | POOLED
 
 
 def picture(height: int = 60, width: int = 80, seed: int = 0) -> np.ndarray:

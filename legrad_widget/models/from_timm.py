@@ -1,4 +1,4 @@
-"""timm: ``VisionTransformer`` with class token, average pooling (norm before or after it), registers, or distilled."""
+"""timm: ``VisionTransformer`` with class token, average or attention pooling, registers, or distilled."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ._timm_parts import mlp, pooler
 from .attention import Attention
 from .block import Block
 from .live import Affine, layer_scale
-from .mlp import Mlp
 from .position import resampled
 from .preprocess import Preprocess
 from .readout import Readout
@@ -32,30 +32,41 @@ def build(module: Any, name: str | None = None) -> ViT:
         UnsupportedModel: a pooling or a block that the closed forms do not cover.
     """
     _check_patches(module.patch_embed)
-    prefix, width = module.num_prefix_tokens, module.embed_dim
-    identity = nn.Identity()
     distilled = hasattr(module, "dist_token")
-    if module.global_pool == "token":
-        count = 2 if distilled else 1
-        readout = Readout("cls", slice(0, count), module.norm, identity if distilled else module.fc_norm)
-    elif module.global_pool == "avg":
-        count = 1
-        readout = Readout("mean", slice(0 if module.pool_include_prefix else prefix, None), module.norm, module.fc_norm)
-    else:
-        raise UnsupportedModel(f"this timm model pools with {module.global_pool!r}; 'token' and 'avg' are supported")
+    readout = _readout(module, distilled)
     return ViT(
         name=name or f"timm {_architecture(module)}",
         module=module,
         blocks=tuple(_block(b, f"blocks.{i}") for i, b in enumerate(module.blocks)),
         readout=readout,
-        prefix=prefix,
+        prefix=module.num_prefix_tokens,
         has_cls=module.cls_token is not None,
         grid=tuple(module.patch_embed.grid_size),
         patch=tuple(module.patch_embed.patch_size),
-        features=width * count,
+        features=_features(module, readout),
         native=lambda images, grid: _native(module, images, grid),
         classes=_classes(module, distilled),
     )
+
+
+def _readout(module: Any, distilled: bool) -> Readout:
+    patches = slice(0 if module.pool_include_prefix else module.num_prefix_tokens, None)
+    pool = getattr(module, "attn_pool", None)
+    if pool is not None:
+        return Readout("attention", patches, module.norm, module.fc_norm, pooler=pooler(pool))
+    if distilled:
+        return Readout("cls", slice(0, 2), module.norm, nn.Identity())
+    if module.global_pool == "token":
+        return Readout("cls", slice(0, 1), module.norm, module.fc_norm)
+    if module.global_pool == "avg":
+        return Readout("mean", patches, module.norm, module.fc_norm)
+    raise UnsupportedModel(f"this timm model pools with {module.global_pool!r}; 'token', 'avg' and 'map' are supported")
+
+
+def _features(module: Any, readout: Readout) -> int:
+    if readout.kind == "attention":
+        return int(module.attn_pool.out_features)
+    return int(module.embed_dim) * (readout.rows.stop if readout.kind == "cls" else 1)
 
 
 def preprocess(module: Any) -> Preprocess:
@@ -153,17 +164,8 @@ def _block(block: Any, name: str) -> Block:
             getattr(attention, "q_norm", nn.Identity()), getattr(attention, "k_norm", nn.Identity()),
         ),
         norm2=block.norm2,
-        mlp=_mlp(block.mlp, name),
+        mlp=mlp(block.mlp, name),
         gamma1=layer_scale(block.ls1),
         gamma2=layer_scale(block.ls2),
         middle_at=block.norm2,
     )  # fmt: skip
-
-
-def _mlp(mlp: Any, name: str) -> Mlp:
-    plain = all(isinstance(getattr(mlp, part, None), nn.Linear) for part in ("fc1", "fc2")) and hasattr(mlp, "act")
-    if not plain or hasattr(mlp, "gate_last") or mlp.fc1.out_features != mlp.fc2.in_features:
-        raise UnsupportedModel(f"{name} has a {type(mlp).__name__}; an MLP of linear, activation, linear is supported")
-    if not isinstance(getattr(mlp, "norm", nn.Identity()), nn.Identity):
-        raise UnsupportedModel(f"{name} has a norm inside its MLP, which is not supported yet")
-    return Mlp(Affine(mlp.fc1), mlp.act.forward, Affine(mlp.fc2))
