@@ -187,6 +187,30 @@ def test_cheap_methods_come_before_slow_ones(widget, page, monkeypatch):
     assert [names(update) for update in page.updates("_comparison")] == [["legrad"], ["legrad", "raw_attention"], THREE]
 
 
+@pytest.mark.parametrize("kind", ["clip", "averaging"])
+def test_every_method_that_a_model_can_have_has_its_pane_and_slow_ones_come_last(kind, model, photo):
+    if kind == "averaging":
+        model = lw.wrap(specimens.timm_vit(global_pool="avg", class_token=False))
+    target = "a cat" if kind == "clip" else 1
+    shown = lw.explore(photo, target, model=model)
+    shown.wait()
+    page = shown.comm
+    every = [entry["name"] for entry in page.opened["_catalogue"] if entry["available"]][::-1]
+    page.sent.clear()
+    shown.compared, shown.compare = every, "methods"
+    shown.wait()
+    assert list(shown.comparison) == every
+    encoding = model.encode(photo)
+    for name, x in shown.comparison.items():
+        np.testing.assert_allclose(x.maps, encoding.explain(target, name).maps, rtol=1e-4, atol=1e-6)
+    order = []
+    for update in page.updates("_comparison"):
+        order += [name for name in names(update) if name not in order]
+    entries = {entry["name"]: entry for entry in page.opened["_catalogue"]}
+    slow = [entries[name]["slow"] for name in order]
+    assert slow == sorted(slow)
+
+
 # ---------------------------------------------------------------- the newest wins, stopping
 
 
