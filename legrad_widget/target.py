@@ -176,7 +176,7 @@ class Aims:
         return len(self.vectors)
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Scores [..., P] of the features [..., P, E], one row per target (or [..., 1, E]: the same for all of them)."""
+        """Scores [..., P] of the features [..., P, E], one row per target ([..., 1, E]: all share it)."""
         score = self._offset
         if self._gain.any():
             cos = (features * self._units.to(features.dtype)).sum(-1) / features.norm(dim=-1).clamp_min(1e-12)

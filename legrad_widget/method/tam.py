@@ -1,0 +1,152 @@
+"""TAM: what the score loses when a patch is taken away."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor
+
+from ..models.capture import Tokens
+from ..models.live import apply
+from ..target import Aim, Aims
+from ._method import KnobError, Maps, Tick, method
+from ._single_map import only_layer
+
+_CHUNK = {"cpu": 1 << 23, "cuda": 1 << 27}  # numbers that the masks of one batch may need (32 and 512 MiB)
+_REFINED = 4  # coarse to fine: one window in this many is looked at patch by patch
+
+
+@method(
+    title="TAM",
+    summary="How much the score drops when a patch is removed, exactly, one patch after the other.",
+    paper="token ablation map: Brocki et al., CDAM (arXiv:2310.02970), eq. 5",
+    cost="one forward per patch (or per group of patches), shared by all targets",
+    signed=True,
+    merge="last",
+    default="last",
+    readouts=("cls", "mean", "attention"),
+    slow=True,
+)
+def tam(
+    tokens: Tokens,
+    aims: list[Aim],
+    layers: tuple[int, ...] | None,
+    tick: Tick,
+    *,
+    group: Annotated[int, "patches are removed in windows of so many by so many; 1: each alone", (1, None)] = 1,
+    coarse: Annotated[
+        int | None,
+        "approximation: windows of this size first, then single patches in the quarter of them that matters most",
+        (2, None),
+    ] = None,
+    score: Annotated[
+        Literal["cos", "dot", "logit"] | None, "what is compared; None: cosine for prompts, logit for classes"
+    ] = None,
+) -> Maps:
+    """``S[i] = s(all tokens) - s(all tokens but patch i)`` (eq. 5); positive where the patch speaks for the target.
+
+    Tokens leave after the position embedding, before block 1; all others keep their positions. A token whose key is
+    masked in every block and in the readout might as well not be there, so removal is one key mask per patch, and masks
+    run in batches through the replayed blocks. In the last block only the tokens that are read are computed. Prefix
+    tokens (class token, registers) are never removed: their value is 0. All targets share the forwards.
+
+    ``group`` k > 1: the same formula for k x k windows (smaller at the edges), every patch of a window with the
+    window's value. ``coarse`` k: an approximation. Windows that are not refined share their value out evenly among
+    their patches.
+
+    Paper and reference code: the text once says "accuracy"; equation and code take the score, as here.
+
+    Cost: n + 1 forwards without their patch embedding and most of the last block; about n/k^2 with ``group``, about
+    n/k^2 + n/4 with ``coarse`` (for one target; more where targets refine different windows).
+
+    Raises:
+        KnobError: windows that cover the whole grid, or ``group`` and ``coarse`` together.
+    """
+    label = only_layer(layers, tokens.depth, "TAM")
+    removal = _Removal(tokens, Aims(aims, score), tick)
+    windows = _windows(tokens, coarse or group, "coarse" if coarse else "group")
+    if coarse is None:
+        patches = removal.drops(windows).T @ windows.double()
+    elif group == 1:
+        patches = _coarse_to_fine(removal, windows)
+    else:
+        raise KnobError("coarse refines down to single patches; leave out group, or leave out coarse")
+    maps = patches.new_zeros(len(aims), tokens.count)
+    maps[:, tokens.vit.prefix :] = patches
+    return Maps(maps[:, None, None].to(tokens.before(1).dtype), label, None, has_heads=False, signed=True)
+
+
+def _windows(tokens: Tokens, side: int, knob: str) -> Tensor:
+    """The grid cut into ``side`` x ``side`` windows, from the top left: [W, n] bool, every patch in one window."""
+    height, width = tokens.grid
+    if side >= max(height, width):
+        raise KnobError(
+            f"{knob}={side} removes all of the {height} x {width} patches at once, which leaves nothing to look at; "
+            "choose smaller windows, or encode the image at a larger size"
+        )
+    device = tokens.before(1).device
+    row, column = torch.arange(height, device=device) // side, torch.arange(width, device=device) // side
+    window = (row[:, None] * (width // side + 1) + column).flatten().unique(return_inverse=True)[1]
+    return window == torch.arange(int(window.max()) + 1, device=device)[:, None]
+
+
+def _coarse_to_fine(removal: _Removal, windows: Tensor) -> Tensor:
+    """[P, n]: every window's drop shared out among its patches; in the windows that matter most, each patch's own."""
+    refined = -(-len(windows) // _REFINED)
+    sizes = windows.sum(1)
+    removal.expect(min(refined * int(sizes.max()) * len(removal.aims), windows.shape[1]))
+    shared = removal.drops(windows) / sizes[:, None]  # [W, P]
+    chosen = torch.zeros_like(shared, dtype=torch.bool).scatter_(0, shared.abs().topk(refined, 0).indices, True)
+    fine = (chosen.T.double() @ windows.double()).bool()  # [P, n], each target's own
+    patches = shared.T @ windows.double()
+    singles = fine.any(0).nonzero()[:, 0]
+    own = patches.clone()
+    own[:, singles] = removal.drops(torch.eye(windows.shape[1], dtype=torch.bool, device=windows.device)[singles]).T
+    return torch.where(fine, own, patches)
+
+
+class _Removal:
+    """Forwards of one image with patches removed, in batches, counted for the progress."""
+
+    def __init__(self, tokens: Tokens, aims: Aims, tick: Tick):
+        self.tokens, self.aims, self._tick = tokens, aims, tick
+        self._whole: Tensor | None = None
+        self._done, self._expected = 0, 0
+        numbers = tokens.block(1).attention.heads * tokens.count**2 + 8 * tokens.before(1).numel()
+        self._batch = max(1, _CHUNK.get(tokens.before(1).device.type, _CHUNK["cpu"]) // numbers)
+
+    def expect(self, removals: int) -> None:
+        """At most so many removals come after the next ones."""
+        self._expected = removals
+
+    def drops(self, removed: Tensor) -> Tensor:
+        """s(all) - s(without the patches ``removed`` [M, n] bool): [M, P] float64."""
+        keep = ~removed
+        keep = torch.cat([keep.new_ones(len(keep), self.tokens.vit.prefix), keep], 1)
+        if self._whole is None:  # replayed like the others, so that equal roundings cancel
+            keep = torch.cat([torch.ones_like(keep[:1]), keep])
+        total = self._done + len(keep) + self._expected
+        scores = torch.cat([self._scores(part, total) for part in keep.split(self._batch)])
+        self._expected = 0
+        if self._whole is None:
+            self._whole, scores = scores[0], scores[1:]
+        return self._whole - scores
+
+    def _scores(self, keep: Tensor, total: int) -> Tensor:
+        """[M, P] float64 for the key masks [M, N]."""
+        depth = self.tokens.depth
+        z = self.tokens.before(1)  # all masks share the first block's queries, keys and values
+        for layer in range(1, depth):
+            self._tick(self._done * depth + (layer - 1) * len(keep), total * depth)
+            z = self.tokens.block(layer)(z, keep=keep)
+        self._done += len(keep)
+        return self.aims(self._read(z, keep).double()[:, None])
+
+    def _read(self, z: Tensor, keep: Tensor) -> Tensor:
+        """Features [M, E] from the last block's input: only the tokens that are read go through it."""
+        block, readout = self.tokens.block(self.tokens.depth), self.tokens.vit.readout
+        rows = readout.rows
+        y = z[..., rows, :] + block.attend(block.normed(z), rows, keep=keep)
+        read = apply(readout.norm, block.finish(y, z[..., rows, :]))
+        return readout.tail(readout.pool(read, keep=keep[:, rows]))
