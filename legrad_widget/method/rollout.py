@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
+
 from ..models.capture import Tokens
 from ..target import Aim
 from ._method import KnobError, Maps, Tick, method
@@ -16,6 +18,7 @@ from ._method import KnobError, Maps, Tick, method
     cost="no forward; about 0.2 forwards for all layers, whatever the target",
     class_discriminative=False,
     merge="last",
+    readouts=("cls", "mean", "attention"),
 )
 def rollout(
     tokens: Tokens,
@@ -25,20 +28,24 @@ def rollout(
     *,
     start: Annotated[int, "the first layer that is multiplied in (evaluation scripts skip layer 1: start=2)"] = 1,
 ) -> Maps:
-    """``R^l = prod_{k=l..start} (mean_h A^k + I) / 2``, ``E^l = pi^T R^l`` with pi the readout's shares.
+    """``R^l = prod_{k=l..start} (mean_h A^k + I) / 2``, ``E^l = pi^T R^l`` with pi the readout's shares at layer l.
 
     maps[l] is cumulative: what the readout at layer l has gathered from the patches. Rows of R sum to 1. Only the row
-    vectors are multiplied, from the top down, so each A^k is formed once and none is kept.
+    vectors are multiplied, from the top down, so each A^k is formed once and none is kept. Below ``start`` nothing is
+    multiplied in yet: the map there is pi itself.
+
+    Models with an attention pooler: pi is the pooler's attention to the output of block l, averaged over its heads
+    (LeGrad section 9.3 calls rollout unaltered there, but such a model may have no class token whose row it could be).
 
     Raises:
         KnobError: ``start`` is not a layer.
     """
-    depth = len(tokens.vit.blocks)
+    depth = tokens.depth
     if start not in range(1, depth + 1):
         raise KnobError(f"start is a layer from 1 to {depth}; arrived: {start}")
     layers = layers or tuple(range(1, depth + 1))
-    pi = tokens.vit.readout.shares(tokens.after(depth))
-    rolled = pi.repeat(max(layers), 1)  # row l-1 is pi^T R^l so far
+    shares = tokens.vit.readout.shares
+    rolled = torch.stack([shares(tokens.after(layer)) for layer in range(1, max(layers) + 1)])  # row l-1: pi^T R^l
     for layer in range(max(layers), int(start) - 1, -1):
         tick(max(layers) - layer, max(layers))
         block = tokens.block(layer)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from . import explicit
+from . import native
+from .raw_attention import shares
 
 
 def rollout(model: nn.Module, image: Tensor, start: int = 1) -> Tensor:
-    """[L, N] in float64: the readout's row of the product up to each layer."""
-    made = explicit.run(model, image)
-    count = len(made.tokens[0])
+    """[L, N] in float64: the readout of each layer's tokens, times the product up to that layer."""
+    made = native.record(model, image)
+    count = len(made.before[0])
     product, rows = torch.eye(count, dtype=torch.float64), []
-    for layer, a in enumerate(made.attention, start=1):
+    for layer, (a, z) in enumerate(zip(made.attention, made.after, strict=False), start=1):
         if layer >= start:
             step = a.mean(0) + torch.eye(count, dtype=torch.float64)
             product = step / step.sum(-1, keepdim=True) @ product
-        rows.append(explicit.readout_shares(made) @ product)
+        rows.append(shares(made, z) @ product)
     return torch.stack(rows).detach()

@@ -1,0 +1,51 @@
+"""A method on a tiny model, in the dtype that is asked for: its bare maps beside what an oracle needs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import legrad_widget as lw
+from legrad_widget.method import Maps, find
+from legrad_widget.models.capture import plain_arithmetic
+from tests import specimens
+
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
+DTYPES = (torch.float64, torch.float32)
+
+
+class Ran:
+    """One specimen wrapped in ``dtype`` with one picture encoded; ``directions`` [P, E] are its targets."""
+
+    def __init__(
+        self, module: nn.Module, dtype: torch.dtype = torch.float64, *, size: Any = None, targets: int = 2
+    ) -> None:
+        self.module = copy.deepcopy(module).to(dtype)
+        self.model = lw.wrap(self.module)
+        self.encoding = self.model.encode(specimens.picture(), size=size)
+        self.image, self.tokens, self.vit = self.encoding.image, self.encoding.tokens, self.model.vit
+        self.directions = [torch.tensor(d) for d in specimens.directions(self.vit.features, targets)]
+
+    def __call__(
+        self, method: str, targets: Sequence[Any] | None = None, layers: tuple[int, ...] | None = None, **knobs: Any
+    ) -> Maps:
+        """The method's maps of the targets (None: ``directions``), as it returns them."""
+        chosen = find(method)
+        assert chosen.refuses(self.vit) is None
+        asked = [self.model.target(t) for t in (self.directions if targets is None else targets)]
+        with plain_arithmetic(self.vit.device):
+            aims = self.model.aims(asked)
+            return chosen.run(self.tokens, aims, layers, lambda step, total: None, **chosen.checked(knobs))
+
+
+def assert_close(ours: Tensor, oracle: Tensor, dtype: torch.dtype = torch.float64) -> None:
+    """Equal to the dtype's tolerance, in units of the oracle's largest value: the map's own scale."""
+    assert ours.dtype == dtype
+    assert ours.shape == oracle.shape
+    largest = float(oracle.detach().abs().max())
+    np.testing.assert_allclose(ours.detach().numpy(), oracle.detach().numpy(), rtol=0, atol=TOLERANCE[dtype] * largest)
