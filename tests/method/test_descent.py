@@ -15,7 +15,7 @@ from legrad_widget.target import Aims
 from tests import specimens
 from tests.oracles import final_score as oracle
 
-FAMILIES = ("ALL", "POOLED", "EVA", "BEIT", "BLOCKS")
+FAMILIES = ("ALL", "POOLED", "COCA", "CUSTOM", "EVA", "BEIT", "BLOCKS")
 MODELS = {name: make for family in FAMILIES for name, make in getattr(specimens, family, {}).items()}
 
 

@@ -52,6 +52,6 @@ def score(model: nn.Module, image: Tensor, target: Tensor | int, kind: str, scal
     if isinstance(target, int):
         assert kind == "logit"
         return Scored(made, kept, made.output[target])
-    f, t = made.output, target.double()
+    f, t = made.output.flatten(), target.double()  # an open_clip pooler in parallel leaves its one query as an axis
     s = f @ t if kind == "dot" else F.cosine_similarity(f, t, dim=0)
     return Scored(made, kept, scale * s)
