@@ -96,8 +96,11 @@ def explicit_attention(made: Recording, keep: Tensor | None = None) -> Iterator[
 
 
 def _input(made: Recording, sequence_first: bool) -> Any:
-    def hook(_module: nn.Module, args: tuple[Any, ...]) -> None:
-        made.before.append(args[0][:, 0] if sequence_first else args[0][0])
+    def hook(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        tokens = args[0][:, 0] if sequence_first else args[0][0]
+        made.before.append(tokens)
+        back = tokens[:, None] if sequence_first else tokens[None]  # the block reads what was recorded
+        return (back, *args[1:])
 
     return hook
 
