@@ -109,6 +109,8 @@ def _explained(source: str, name: str) -> Iterator[None]:
         raise ModelNotAvailable(_unknown(source, name, error.known)) from error
     except library.WrongWeights as error:
         raise ModelNotAvailable(f"the checkpoint does not fit {source}'s {name}: {error}") from error
+    except library.NoTokenizer as error:
+        raise ModelNotAvailable(_no_tokenizer(name, error)) from error
     except library.Unreachable as error:
         raise ModelNotAvailable(_offline(source, name, error)) from error
 
@@ -126,6 +128,15 @@ def _unknown(source: str, name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     return f"{source} has no {name!r}" + (
         f"; did you mean {', '.join(map(repr, close))}?" if close else f"; see {source}'s model list"
+    )
+
+
+def _no_tokenizer(name: str, error: Exception) -> str:
+    architecture = name.rpartition("/")[0] or name
+    return (
+        f"the weights of {name!r} are here, but its tokenizer is not ({error}). It comes from the hub through the "
+        "package transformers: install that, and connect once so that the files are cached. Without it, images and "
+        f"directions still work: lw.wrap(open_clip.create_model({architecture!r}, ...).eval())"
     )
 
 

@@ -139,3 +139,41 @@ CUSTOM: dict[str, Callable[[], nn.Module]] = {
         qk_norm=True, scale_heads=True, scale_attn_inner=True, scale_attn=True, scale_fc=True, ls_init_value=0.3
     ),
 }
+
+
+def timm_tower(trunk: nn.Module, *, kind: str = "CustomTextCLIP", proj: str = "none", bias: bool = False) -> nn.Module:
+    """An open_clip model over a timm ``trunk``, with SigLIP's kind of text tower and a sigmoid's logit bias.
+
+    open_clip can only name a whole timm architecture, so a small one is named and its trunk is exchanged.
+    """
+    import open_clip
+    from open_clip.timm_model import TimmModel
+
+    torch.manual_seed(0)
+    vision = dict(timm_model_name="test_vit", timm_pool="token", timm_proj="none", image_size=SIDE)
+    text = dict(context_length=16, vocab_size=49408, width=32, heads=2, layers=1, no_causal_mask=True, proj_bias=True)
+    width = trunk(torch.zeros(1, 3, *trunk.patch_embed.img_size)).shape[-1]
+    embed = EMBED if proj != "none" else width
+    siglip = {"pool_type": "last"} if kind == "CustomTextCLIP" else {}
+    model = getattr(open_clip, kind)(
+        embed_dim=embed, vision_cfg=vision, text_cfg=text | siglip, init_logit_bias=-3.0
+    )  # fmt: skip
+    small = TimmModel("test_vit", embed, pool="token", proj=proj, proj_bias=bias)
+    small.trunk = trunk
+    if proj == "linear":
+        small.head.proj = nn.Linear(width, embed, bias=bias)
+    elif proj == "mlp":
+        small.head.mlp = type(small.head.mlp)(width, 2 * embed, embed, bias=(True, bias))
+    model.visual = small
+    return _shaken(model)
+
+
+TOWERS: dict[str, Callable[[], nn.Module]] = {
+    "siglip": lambda: timm_tower(timm_vit("vit_base_patch16_siglip_224", num_classes=0, global_pool="map")),
+    "siglip-linear": lambda: timm_tower(
+        timm_vit("vit_base_patch16_siglip_224", num_classes=0, global_pool="map"), proj="linear", bias=True
+    ),
+    "timm-tower-head": lambda: timm_tower(timm_vit(num_classes=EMBED), kind="CLIP"),
+    "timm-tower-mlp": lambda: timm_tower(timm_vit(num_classes=0, global_pool="avg"), proj="mlp"),
+    "timm-tower-head-linear": lambda: timm_tower(timm_vit(num_classes=9, global_pool="avg"), proj="linear"),
+}

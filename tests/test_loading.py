@@ -106,6 +106,16 @@ def test_misspelt_names_come_back_with_the_closest(name, words):
         lw.load(name)
 
 
+def test_a_tokenizer_that_cannot_be_had_is_told_from_weights_that_cannot(tmp_path, tiny_architecture):
+    config = open_clip.get_model_config(tiny_architecture)
+    config["text_cfg"]["hf_tokenizer_name"] = "timm/ViT-B-16-SigLIP"
+    (tmp_path / "tiny-siglip.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path)
+    save_file(open_clip.create_model(tiny_architecture).state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(lw.ModelNotAvailable, match=r"are here, but its tokenizer is not .* package transformers"):
+        lw.load("open_clip:tiny-siglip/webli", checkpoint=tmp_path / "w.safetensors")
+
+
 def test_bad_checkpoints(tmp_path, timm_weights):
     with pytest.raises(lw.ModelNotAvailable, match="no checkpoint file"):
         lw.load(f"timm:{TIMM}", checkpoint=tmp_path / "none.pt")

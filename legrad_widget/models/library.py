@@ -21,6 +21,10 @@ class Unreachable(RuntimeError):
     """The weights could not be downloaded."""
 
 
+class NoTokenizer(RuntimeError):
+    """The model is there, but its tokenizer is not: a package is missing, or its files could not be downloaded."""
+
+
 class WrongWeights(ValueError):
     """A local checkpoint cannot be read, or does not fit the architecture."""
 
@@ -66,11 +70,14 @@ def create_open_clip(
             _fill(model, weights)
         else:
             model = open_clip.create_model(architecture, pretrained=tag, cache_dir=cache, **forced)
-        return model, open_clip.get_tokenizer(architecture)
     except WrongWeights:
         raise
     except Exception as error:  # any hub, network or disk failure of the library
         raise Unreachable(_first_line(error)) from error
+    try:
+        return model, open_clip.get_tokenizer(architecture, cache_dir=cache)
+    except Exception as error:  # SigLIP and others take theirs from the hub, through the package transformers
+        raise NoTokenizer(_first_line(error)) from error
 
 
 def _fill(model: nn.Module, weights: Path) -> None:

@@ -20,13 +20,21 @@ def verify(vit: ViT) -> None:
     """One native forward on noise; every block and the readout recomputed from what the hooks saw.
 
     Raises:
-        UnsupportedModel: a block or the readout differs; the message names it.
+        UnsupportedModel: a block or the readout differs (the message names it), or the native forward fails.
     """
     if vit.dtype not in TOLERANCE:
         raise UnsupportedModel(f"{vit.name} computes in {vit.dtype}; float32, float16 and bfloat16 are supported")
     generator = torch.Generator(device="cpu").manual_seed(0)
     noise = torch.randn(3, *vit.size, generator=generator, device="cpu", dtype=torch.float32)
-    tokens, output = capture(vit, noise, budget=0)
+    try:
+        tokens, output = capture(vit, noise, budget=0)
+    except UnsupportedModel:
+        raise
+    except Exception as error:  # whatever the library's own code raises
+        raise UnsupportedModel(
+            f"the forward of {vit.name} itself fails on an image of its own size ({_first_line(error)}); make it run "
+            "first, then it can be explained"
+        ) from error
     with plain_arithmetic(vit.device):
         for layer in range(1, tokens.depth + 1):
             block = tokens.block(layer)
@@ -67,6 +75,11 @@ def _check_activation(vit: ViT, block: Block, tokens: Tensor) -> None:
         raise UnsupportedModel(
             f"the activation of {block.name} in {vit.name} mixes hidden units, which is not supported"
         )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {lines[0][:200]}"
 
 
 def _distance(a: Tensor, b: Tensor) -> float:
