@@ -223,6 +223,11 @@ class Model:
                 f"{what} is {size[0]} x {size[1]} (height x width), not a multiple of the {patch[0]} x {patch[1]} "
                 f"patches; use {near[0]} x {near[1]}"
             )
+        if self.vit.fixed_grid and tuple(size) != self.vit.size:
+            raise ImageError(
+                f"{self.name} sees {self.vit.size[0]} x {self.vit.size[1]} pixels (height x width) and no other size: "
+                f"{self.vit.fixed_grid}. Leave out size, or pass a tensor of that size"
+            )
 
     def __repr__(self) -> str:
         grid = "x".join(map(str, self.vit.grid))

@@ -20,7 +20,6 @@ from torch.utils.hooks import RemovableHandle
 
 from .block import Block
 from .live import precise
-from .preprocess import ImageError
 from .view import UnsupportedModel, ViT
 
 _Slots = list[tuple[Tensor, int] | None]
@@ -184,15 +183,9 @@ def capture(vit: ViT, image: Tensor, *, budget: int = 64 << 20) -> tuple[Tokens,
     """Run the native forward once on ``image`` [3, Hin, Win]; give the captured tokens and the native output [...].
 
     Raises:
-        ImageError: another grid than the model's own, where it has only that one.
         UnsupportedModel: the forward skipped or reordered a block, or produced numbers that are not finite.
     """
     grid = (image.shape[-2] // vit.patch[0], image.shape[-1] // vit.patch[1])
-    if vit.fixed_grid and grid != vit.grid:
-        raise ImageError(
-            f"{vit.name} sees {vit.size[0]} x {vit.size[1]} pixels (height x width) and no other size: "
-            f"{vit.fixed_grid}. Leave out size, or pass a tensor of that size"
-        )
     watch, handles = _Watch(vit), []
     with lock_of(vit), evaluation_mode(vit.module), plain_arithmetic(vit.device):
         try:
