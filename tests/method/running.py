@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import legrad_widget as lw
@@ -30,6 +31,22 @@ class Ran:
         self.encoding = self.model.encode(specimens.picture(), size=size)
         self.image, self.tokens, self.vit = self.encoding.image, self.encoding.tokens, self.model.vit
         self.directions = [torch.tensor(d) for d in specimens.directions(self.vit.features, targets)]
+
+    @property
+    def targets(self) -> list[Any]:
+        """Two classes, or the directions of a model that has none."""
+        return [3, 5] if self.model.kind == "classifier" else self.directions
+
+    def native_score(self, target: Any, score: str | None = None) -> Callable[[Tensor], Tensor]:
+        """The target's score as a function of the native output: ``score`` (None: logit of a class, else dot)."""
+        if isinstance(target, int):
+            return lambda output: output[target]
+        t, (scale, offset) = target.double(), self.model.logit_form()
+        if score in (None, "dot"):
+            return lambda output: output @ t
+        if score == "cos":
+            return lambda output: F.cosine_similarity(output, t, dim=0)
+        return lambda output: scale * F.cosine_similarity(output, t, dim=0) + offset
 
     def __call__(
         self, method: str, targets: Sequence[Any] | None = None, layers: tuple[int, ...] | None = None, **knobs: Any
