@@ -173,7 +173,7 @@ def _row_rest(tokens: Tokens, weights: Tensor, which: Tensor, site: Site, residu
     t, read = _read_by(tokens, site, own), _read_by(tokens, site, weights[:, None])
     logits = attention.queries(t, rows) @ attention.keys(read).transpose(-2, -1)
     if attention.place.bias is not None:
-        logits = logits + attention.place.bias[:, rows].to(logits.dtype)
+        logits = logits + attention.place.bias(rows).to(logits.dtype)
     values = attention.values(read)
 
     def rest(which: Tensor) -> Tensor:
