@@ -6,8 +6,14 @@ import * as esbuild from "esbuild";
 
 const BUDGET_BYTES = 64_000;
 const LOCAL_NAME = /\blg-[a-z]+(-[a-z]+)*\b/g;
-/** Names that the browser tests look for. */
-const KEPT = new Set(["lg-name", "lg-remove", "lg-sr", "lg-strip", "lg-words"]);
+/** Our own long property names, which neither the kernel, the host, the DOM nor `Object.keys` ever sees. */
+const INTERNAL = `
+  agreement anticipate answer askAgain byKeys cancellable chooseLayers chosen compareBy
+  compareMethods comparedMethods comparison complain describedBy doubt drafts heard highlighted
+  kernelless knobFault layerHeats layersWanted lookOf moveSpot onChange onMessage outdated painted
+  peek peeking phase pictureFault playing pointAt readers resetKnobs scaled seen setKnob setMethod
+  shares stepLayer tellView togglePlay trait
+`;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const watch = process.argv.includes("--watch");
 
@@ -20,6 +26,7 @@ const options = {
   target: "es2022",
   charset: "utf8",
   minify: !watch,
+  mangleProps: new RegExp(`^(${INTERNAL.trim().replace(/\s+/g, "|")})$`),
   sourcemap: watch ? "inline" : false,
   legalComments: "none",
   logLevel: watch ? "info" : "warning",
@@ -30,12 +37,12 @@ function shortenNames(files) {
   const texts = files.map((file) => readFileSync(file, "utf8"));
   const uses = new Map();
   for (const [name] of texts.join().matchAll(LOCAL_NAME)) uses.set(name, (uses.get(name) ?? 0) + 1);
-  const byUse = [...uses.keys()].filter((name) => !KEPT.has(name)).sort((a, b) => uses.get(b) - uses.get(a));
-  const short = new Map(byUse.map((name, i) => [name, `lg${i.toString(36)}`]));
+  const byUse = [...uses.keys()].sort((a, b) => uses.get(b) - uses.get(a));
+  const short = new Map(byUse.map((name, i) => [name, `l${i.toString(36)}`]));
   files.forEach((file, i) => {
     writeFileSync(
       file,
-      texts[i].replace(LOCAL_NAME, (name) => short.get(name) ?? name),
+      texts[i].replace(LOCAL_NAME, (name) => short.get(name)),
     );
   });
 }

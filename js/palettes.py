@@ -3,8 +3,9 @@
 Run `python js/palettes.py` with matplotlib installed; the result is committed, so that neither
 the build nor the tests need matplotlib, and the browser's colours equal Python's.
 
-These tables are smooth: their second differences take three to seven values. A table is its first two
-colours and those differences, as many to a printable character as its range allows: a quarter of its base64.
+Tables that matplotlib interpolates are kept as their anchor colours. The others are smooth: their second
+differences take three to seven values. Such a table is its first two colours and those differences, as many to a
+printable character as its range allows: a quarter of its base64.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 
 NAMES = ("inferno", "viridis", "cividis", "magma", "gray", "RdBu_r")
 TARGET = Path(__file__).parent / "src" / "heat" / "palettes.ts"
@@ -25,12 +27,23 @@ def table(name: str) -> np.ndarray:
 
 
 def code(name: str) -> str:
-    """Return colour map `name` as a TypeScript object: see `table` in src/heat/palette.ts, its inverse."""
-    rgb = table(name)
-    bends = np.diff(rgb, n=2, axis=0).ravel()
-    low, span = bends.min(), np.ptp(bends) + 1
+    """Return colour map `name` as a TypeScript value: see `table` in src/heat/palette.ts, its inverse."""
+    colours = matplotlib.colormaps[name]
+    return anchors(colours) if isinstance(colours, LinearSegmentedColormap) else bends(table(name))
+
+
+def anchors(colours: LinearSegmentedColormap) -> str:
+    """Evenly spaced colours, as hexadecimal digits one after the other."""
+    channels = [[round(255 * level) for _, level, _ in colours._segmentdata[c]] for c in ("red", "green", "blue")]
+    return f'"{np.transpose(channels).astype(np.uint8).tobytes().hex()}"'
+
+
+def bends(rgb: np.ndarray) -> str:
+    """The first two colours and the second differences of a table [256, 3]."""
+    steps = np.diff(rgb, n=2, axis=0).ravel()
+    low, span = steps.min(), np.ptp(steps) + 1
     per = next(n for n in range(8, 0, -1) if span**n <= CHARS)
-    digits = np.append(bends - low, np.zeros(-len(bends) % per, int)).reshape(-1, per)
+    digits = np.append(steps - low, np.zeros(-len(steps) % per, int)).reshape(-1, per)
     chars = FIRST_CHAR + digits @ span ** np.arange(per)
     text = "".join(chr(char + (char >= BACKSLASH)) for char in chars)
     return f'{{ start: {rgb[:2].ravel().tolist()}, low: {low}, span: {span}, per: {per}, bends: "{text}" }}'

@@ -24,6 +24,11 @@ export interface Knob {
   readonly kind: "bool" | "choice" | "number" | "text";
   readonly default: KnobValue;
   readonly choices: readonly KnobValue[];
+  /** Whether it may be None. */
+  readonly optional: boolean;
+  readonly low: number | null;
+  readonly high: number | null;
+  readonly integer: boolean;
   readonly help: string;
 }
 
@@ -33,6 +38,8 @@ export interface Method {
   readonly summary: string;
   readonly paper: string;
   readonly cost: string;
+  /** Takes more than about two forwards for one target. */
+  readonly slow: boolean;
   readonly available: boolean;
   readonly reason: string;
   readonly knobs: readonly Knob[];
@@ -49,7 +56,7 @@ export interface Picture {
   readonly rev: number;
   readonly name: string;
   readonly mime: string;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly data: Uint8Array<ArrayBuffer>;
   readonly original: readonly [number, number];
   readonly window: Box;
 }
@@ -73,23 +80,44 @@ export interface Prediction {
   readonly probability: number;
 }
 
-export interface Answer {
-  readonly rid: string | null;
-  readonly rev: number;
-  readonly imageRev: number;
+/** What is known of a method's maps beside their numbers. */
+export interface MapsOf {
   readonly method: string;
   readonly seconds: number;
   readonly layers: readonly number[];
   readonly signed: boolean;
   readonly merge: Rule;
   readonly default: "all" | "last";
-  readonly rows: number;
-  readonly cols: number;
-  /** [targets, layers, rows, cols] in C order. */
+}
+
+export interface Answer extends MapsOf {
+  readonly rid: string | null;
+  readonly rev: number;
+  readonly imageRev: number;
+  /** [rows, columns] of patches. */
+  readonly grid: readonly [number, number];
+  /** [targets, layers, rows, columns] in C order. */
   readonly maps: Float32Array;
-  readonly entries: readonly Entry[];
+  readonly targets: readonly Entry[];
   readonly predictions: readonly Prediction[];
   readonly predictionsOf: string;
+}
+
+/** The active target under one of the compared methods. */
+export interface ComparedMaps extends MapsOf {
+  /** [layers, rows, columns] in C order; empty where `error` says why. */
+  readonly maps: Float32Array;
+  readonly error: string;
+}
+
+export interface Comparison {
+  readonly rid: string | null;
+  readonly imageRev: number;
+  readonly target: Target;
+  readonly grid: readonly [number, number];
+  readonly panes: readonly ComparedMaps[];
+  /** Names of the methods that are still to come. */
+  readonly pending: readonly string[];
 }
 
 export interface Status {
@@ -114,14 +142,36 @@ export interface Question {
 
 type Raw = Readonly<Record<string, unknown>>;
 
-const isRecord = (raw: unknown): raw is Raw => typeof raw === "object" && raw !== null && !Array.isArray(raw);
-const record = (raw: unknown): Raw => (isRecord(raw) ? raw : {});
-const list = (raw: unknown): readonly unknown[] => (Array.isArray(raw) ? raw : []);
-const text = (raw: unknown): string => (typeof raw === "string" ? raw : "");
-const number = (raw: unknown): number | null =>
-  typeof raw === "number" && Number.isFinite(raw) ? raw : null;
-const oneOf = <T extends string>(raw: unknown, allowed: readonly T[], otherwise: T): T =>
-  allowed.includes(raw as T) ? (raw as T) : otherwise;
+type Reader<T> = (raw: unknown) => T;
+
+const record: Reader<Raw> = (raw) =>
+  typeof raw === "object" && raw !== null && !Array.isArray(raw) ? (raw as Raw) : {};
+const list: Reader<readonly unknown[]> = (raw) => (Array.isArray(raw) ? raw : []);
+export const text: Reader<string> = (raw) => (typeof raw === "string" ? raw : "");
+const number: Reader<number | null> = (raw) => (Number.isFinite(raw) ? (raw as number) : null);
+const amount: Reader<number> = (raw) => number(raw) ?? 0;
+const yes: Reader<boolean> = (raw) => raw === true;
+const name: Reader<string | null> = (raw) => text(raw) || null;
+export const listOf =
+  <T>(read: Reader<T>): Reader<T[]> =>
+  (raw) =>
+    list(raw).map(read);
+/** One of the allowed words; the first of them where it is none. */
+export const oneOf =
+  <T extends string>(...allowed: readonly [T, ...T[]]): Reader<T> =>
+  (raw) =>
+    allowed.find((word) => word === raw) ?? allowed[0];
+
+/** A record, field by field: `scoreName` is read from `score_name`. */
+const fields =
+  <T>(readers: { readonly [K in keyof T]: Reader<T[K]> }): Reader<T> =>
+  (raw) => {
+    const from = record(raw);
+    const wireName = (key: string) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    return Object.fromEntries(
+      Object.entries<Reader<unknown>>(readers).map(([key, read]) => [key, read(from[wireName(key)])]),
+    ) as T;
+  };
 
 function need(condition: boolean, what: string): asserts condition {
   if (!condition) throw new WireError(what);
@@ -140,11 +190,8 @@ export function attempt(what: string, read: () => void): string {
 
 /** A count that a shape can be made of. */
 function count(raw: unknown, what: string): number {
-  need(
-    typeof raw === "number" && Number.isInteger(raw) && raw > 0,
-    `${what} must be a positive whole number`,
-  );
-  return raw;
+  need(Number.isInteger(raw) && (raw as number) > 0, `${what} must be a positive whole number`);
+  return raw as number;
 }
 
 /**
@@ -171,10 +218,7 @@ export function decodeArray(raw: unknown, what: string): { shape: number[]; valu
     `${what} of shape ${sizes.join(" x ")} needs ${expected} bytes, not ${bytes.length}`,
   );
   const values = new Float32Array(bytes.buffer);
-  need(
-    values.every((value) => Number.isFinite(value)),
-    `${what} must be finite`,
-  );
+  need(values.every(Number.isFinite), `${what} must be finite`);
   return { shape: sizes, values };
 }
 
@@ -204,142 +248,157 @@ export const decodeKnobs = (raw: unknown): Knobs =>
     Object.entries(record(raw)).filter((pair): pair is [string, KnobValue] => isKnobValue(pair[1])),
   );
 
-function decodeKnob(raw: unknown): Knob {
-  const knob = record(raw);
-  return {
-    name: text(knob.name),
-    kind: oneOf(knob.kind, ["bool", "choice", "number", "text"], "text"),
-    default: isKnobValue(knob.default) ? knob.default : null,
-    choices: list(knob.choices).filter(isKnobValue),
-    help: text(knob.help),
-  };
-}
+const knobValue: Reader<KnobValue> = (raw) => (isKnobValue(raw) ? raw : null);
 
-export const decodeCatalogue = (raw: unknown): Method[] =>
-  list(raw)
-    .map(record)
-    .map((method) => ({
-      name: text(method.name),
-      title: text(method.title) || text(method.name),
-      summary: text(method.summary),
-      paper: text(method.paper),
-      cost: text(method.cost),
-      available: method.available !== false,
-      reason: text(method.reason),
-      knobs: list(method.knobs).map(decodeKnob),
-    }));
+export const decodeCatalogue: Reader<Method[]> = listOf(
+  fields<Method>({
+    name: text,
+    title: text,
+    summary: text,
+    paper: text,
+    cost: text,
+    slow: yes,
+    available: (raw) => raw !== false,
+    reason: text,
+    knobs: listOf(
+      fields<Knob>({
+        name: text,
+        kind: oneOf("text", "bool", "choice", "number"),
+        default: knobValue,
+        choices: listOf(knobValue),
+        optional: yes,
+        low: number,
+        high: number,
+        integer: yes,
+        help: text,
+      }),
+    ),
+  }),
+);
 
-export function decodeModel(raw: unknown): ModelCard {
-  const model = record(raw);
-  return {
-    prompts: model.prompts === true,
-    classes: list(model.classes).map(text),
-    suggestions: list(model.suggestions).map(text),
-  };
-}
+export const decodeModel: Reader<ModelCard> = fields<ModelCard>({
+  prompts: yes,
+  classes: listOf(text),
+  suggestions: listOf(text),
+});
 
 /** The picture; null where there is none yet. */
 export function decodePicture(raw: unknown): Picture | null {
-  const image = record(raw);
-  if (Object.keys(image).length === 0) return null;
-  const bytes = decodeBytes(image.data, "the picture");
-  const [w, h] = list(image.original);
-  const window = list(image.window).map(number);
-  need(window.length === 4 && !window.includes(null), "the model's window must be four numbers");
-  const [left, top, right, bottom] = window as number[] as [number, number, number, number];
-  need(right > left && bottom > top, "the model's window must have an area");
-  return {
-    rev: number(image.rev) ?? 0,
-    name: text(image.name),
-    mime: text(image.mime),
-    bytes,
-    original: [count(w, "the picture's width"), count(h, "the picture's height")],
-    window: [left, top, right, bottom],
-  };
+  if (Object.keys(record(raw)).length === 0) return null;
+  return fields<Picture>({
+    rev: amount,
+    name: text,
+    mime: text,
+    data: (data) => decodeBytes(data, "the picture"),
+    original(size) {
+      const [w, h] = list(size);
+      return [count(w, "the picture's width"), count(h, "the picture's height")];
+    },
+    window(edges) {
+      const [left, top, right, bottom] = list(edges).map(number);
+      const box = [left, top, right, bottom] as [number, number, number, number];
+      need(box.every(Number.isFinite), "the model's window must be four numbers");
+      need(box[2] > box[0] && box[3] > box[1], "the model's window must have an area");
+      return box;
+    },
+  })(raw);
 }
 
-function decodeEntry(raw: unknown): Entry {
-  const entry = record(raw);
-  const target = decodeTarget(entry.target);
+const decodeAnswered: Reader<Target> = (raw) => {
+  const target = decodeTarget(raw);
   need(target !== null, "each answer must name its target");
-  return {
-    target,
-    label: text(entry.label) || labelOf(target),
-    score: number(entry.score),
-    scoreName: text(entry.score_name),
-    probability: number(entry.probability),
-    probabilityOf: text(entry.probability_of),
-    supported: typeof entry.supported === "boolean" ? entry.supported : null,
-    note: text(entry.note),
-    layerScores: list(entry.layer_scores).map(number),
-    error: text(entry.error),
-  };
-}
+  return target;
+};
 
-function decodePrediction(raw: unknown): Prediction[] {
-  const { index, name, probability } = record(raw);
-  const p = number(probability);
-  return Number.isInteger(index) && p !== null
-    ? [{ index: index as number, name: text(name), probability: p }]
-    : [];
-}
+const decodeEntry = fields<Entry>({
+  target: decodeAnswered,
+  label: text,
+  score: number,
+  scoreName: text,
+  probability: number,
+  probabilityOf: text,
+  supported: (raw) => (typeof raw === "boolean" ? raw : null),
+  note: text,
+  layerScores: listOf(number),
+  error: text,
+});
+
+const decodeGrid: Reader<readonly [number, number]> = (raw) => {
+  const [rows, cols] = list(raw);
+  return [count(rows, "the grid's rows"), count(cols, "the grid's columns")];
+};
+
+const MAPS_OF = {
+  method: text,
+  seconds: amount,
+  layers: listOf((layer) => count(layer, "each layer")),
+  signed: yes,
+  merge: oneOf<Rule>("mean", "last"),
+  default: oneOf("all", "last"),
+};
 
 /** The answer; null where nothing was asked yet. */
 export function decodeAnswer(raw: unknown): Answer | null {
-  const result = record(raw);
-  const entries = list(result.targets).map(decodeEntry);
-  if (entries.length === 0 && list(result.predictions).length === 0) return null;
-  const layers = list(result.layers).map((layer) => count(layer, "each layer"));
-  const [rows, cols] = list(result.grid);
-  const grid = [count(rows, "the grid's rows"), count(cols, "the grid's columns")] as const;
-  const stated = [entries.length, layers.length, ...grid];
-  const { shape, values } = entries.length
-    ? decodeArray(result.maps, "the maps")
-    : { shape: stated, values: new Float32Array() };
-  need(
-    shape.join() === stated.join(),
-    `the maps must be targets x layers x rows x columns = ${stated.join(" x ")}, not ${shape.join(" x ")}`,
-  );
+  const { targets, predictions, maps } = record(raw);
+  if (list(targets).length === 0 && list(predictions).length === 0) return null;
+  const answer = fields<Omit<Answer, "maps">>({
+    ...MAPS_OF,
+    rid: name,
+    rev: amount,
+    imageRev: amount,
+    grid: decodeGrid,
+    targets: listOf(decodeEntry),
+    predictions: listOf(fields<Prediction>({ index: amount, name: text, probability: amount })),
+    predictionsOf: text,
+  })(raw);
+  const stated = [answer.targets.length, answer.layers.length, ...answer.grid];
+  return { ...answer, maps: answer.targets.length ? decodeMaps(maps, stated) : new Float32Array() };
+}
+
+/** The comparison of methods; null where none was asked for. */
+export function decodeComparison(raw: unknown): Comparison | null {
+  if (Object.keys(record(raw)).length === 0) return null;
+  const { panes, ...comparison } = fields<Omit<Comparison, "panes"> & { panes: readonly Raw[] }>({
+    rid: name,
+    imageRev: amount,
+    target: decodeAnswered,
+    grid: decodeGrid,
+    panes: listOf(record),
+    pending: listOf(text),
+  })(raw);
   return {
-    rid: typeof result.rid === "string" ? result.rid : null,
-    rev: number(result.rev) ?? 0,
-    imageRev: number(result.image_rev) ?? 0,
-    method: text(result.method),
-    seconds: number(result.seconds) ?? 0,
-    layers,
-    signed: result.signed === true,
-    merge: oneOf(result.merge, ["mean", "last"], "mean"),
-    default: oneOf(result.default, ["all", "last"], "all"),
-    rows: grid[0],
-    cols: grid[1],
-    maps: values,
-    entries,
-    predictions: list(result.predictions).flatMap(decodePrediction),
-    predictionsOf: text(result.predictions_of),
+    ...comparison,
+    panes: panes.map((pane) => {
+      const of = fields<MapsOf & { error: string }>({ ...MAPS_OF, error: text })(pane);
+      const stated = [of.layers.length, ...comparison.grid];
+      return { ...of, maps: of.error ? new Float32Array() : decodeMaps(pane.maps, stated) };
+    }),
   };
 }
 
-export function decodeStatus(raw: unknown): Status {
-  const status = record(raw);
-  return {
-    state: oneOf(status.state, ["idle", "queued", "running", "error"], "idle"),
-    rid: typeof status.rid === "string" ? status.rid : null,
-    rev: number(status.rev) ?? 0,
-    step: number(status.step) ?? 0,
-    total: number(status.total) ?? 0,
-    message: text(status.message),
-    detail: text(status.detail),
-  };
+/** Maps of the shape that the rest of their answer states. */
+function decodeMaps(raw: unknown, stated: readonly number[]): Float32Array {
+  const { shape, values } = decodeArray(raw, "the maps");
+  need(shape.join() === stated.join(), `the maps must be ${stated.join(" x ")}, not ${shape.join(" x ")}`);
+  return values;
 }
 
-/** A custom message from the kernel; null for kinds this side does not know. */
-export function decodeMessage(
-  raw: unknown,
-): { kind: "accepted" | "refused" | "alive"; rid: string | null; message: string } | null {
-  const { kind, rid, message } = record(raw);
-  if (kind !== "accepted" && kind !== "refused" && kind !== "alive") return null;
-  return { kind, rid: typeof rid === "string" ? rid : null, message: text(message) };
-}
+export const decodeStatus: Reader<Status> = fields<Status>({
+  state: oneOf("idle", "queued", "running", "error"),
+  rid: name,
+  rev: amount,
+  step: amount,
+  total: amount,
+  message: text,
+  detail: text,
+});
+
+/** A custom message from the kernel; of kind "" where this side does not know it. */
+export const decodeMessage = fields<{
+  readonly kind: "" | "accepted" | "refused" | "alive";
+  readonly rid: string | null;
+  readonly message: string;
+}>({ kind: oneOf("", "accepted", "refused", "alive"), rid: name, message: text });
 
 // -- naming -------------------------------------------------------------------------------------------------
 
@@ -355,7 +414,4 @@ export function labelOf(target: Target): string {
 }
 
 /** A random name; `crypto.randomUUID` is missing on pages served over plain http. */
-export function freshName(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
+export const freshName = (): string => crypto.getRandomValues(new Uint32Array(4)).join("-");

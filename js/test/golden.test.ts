@@ -31,12 +31,67 @@ function load(name: string) {
   return { result, cases: cases as Case[] };
 }
 
+interface Beside {
+  layers: number[] | null;
+  /** The scaled map of each pane; null where it has none. */
+  merged: (number[][] | null)[];
+  /** [pane, pane, rank correlation, overlap]. */
+  pairs: [number, number, number | null, number | null][];
+}
+
 /** The largest difference between a map and rows of numbers. */
 function distance(values: ArrayLike<number>, rows: number[][]): number {
   const flat = rows.flat();
   expect(values.length).toBe(flat.length);
   return Math.max(...flat.map((value, i) => Math.abs(value - values[i]!)));
 }
+
+const BESIDE = new URL("comparison/", FOLDER);
+
+describe.each(readdirSync(BESIDE))("comparison/%s", (name) => {
+  const { comparison, cases } = JSON.parse(readFileSync(new URL(name, BESIDE), "utf8"));
+  const names: string[] = [
+    ...comparison.panes.map((pane: { method: string }) => pane.method),
+    ...comparison.pending,
+  ];
+  for (const { maps } of comparison.panes) {
+    if (maps) maps.data = new DataView(Uint8Array.from(Buffer.from(maps.data, "base64")).buffer);
+  }
+
+  it.each((cases as Beside[]).map((one) => [JSON.stringify(one.layers), one] as const))(
+    "layers %s",
+    (_, { layers, merged, pairs }) => {
+      const end = new AbortController();
+      const { panes, agreement } = createStore(
+        new FakeHost({
+          ...answered(),
+          _image: { ...IMAGE, rev: comparison.image_rev },
+          _catalogue: names.map((method) => ({ name: method, title: method, available: true })),
+          _comparison: comparison,
+          targets: [comparison.target],
+          compare: "methods",
+          compared: names,
+          layers,
+        }),
+        end.signal,
+      );
+      end.abort();
+      expect(panes.value.map(({ key }) => key)).toEqual(names);
+      for (const [i, rows] of merged.entries()) {
+        const { heat } = panes.value[i]!;
+        if (rows === null) expect(heat).toBeNull();
+        else expect(distance(heat!.scaled, rows)).toBeLessThan(1e-6);
+      }
+      for (const [i, j, rank, iou] of pairs) {
+        const found = agreement.value[i]![j]!;
+        expect([found.rank === null, found.iou === null]).toEqual([rank === null, iou === null]);
+        expect(Math.abs((found.rank ?? 0) - (rank ?? 0))).toBeLessThan(1e-9);
+        expect(Math.abs((found.iou ?? 0) - (iou ?? 0))).toBeLessThan(1e-9);
+        expect(agreement.value[j]![i]!).toEqual(found);
+      }
+    },
+  );
+});
 
 it("there are answers with means, last maps and signs", () => {
   const kinds = files.map((name) => load(name).result).map(({ merge, signed }) => `${merge} ${signed}`);
@@ -75,7 +130,8 @@ describe.each(files)("%s", (name) => {
   );
 
   it("calls the same layers flat", () => {
-    const { maps, layers, rows, cols, signed } = decodeAnswer(result)!;
+    const { maps, layers, grid, signed } = decodeAnswer(result)!;
+    const [rows, cols] = grid;
     const size = rows * cols;
     const flat = result.targets.map((_: unknown, t: number) =>
       layers.map((_, l) => {

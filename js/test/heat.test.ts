@@ -172,10 +172,15 @@ describe("words", () => {
       "heatmap for 'cat', all 6 layers: strongest at row 3, column 7 (upper right), covers about 3 % of what the model saw",
     );
   });
-  it("says against where a signed map is strongest below zero, and flat where it is flat", () => {
-    expect(describeHeat(scaleMap([0, -2, 1, 0], 2, 2, true), "cat", "layer 1 of 2")).toContain(
-      "strongest against it",
+  it("names both ends of a signed map, and only the ends that it has", () => {
+    const described = (raw: number[]) => describeHeat(scaleMap(raw, 2, 2, true), "cat", "layer 1 of 2");
+    expect(described([0, -2, 1, 0])).toContain(
+      "strongest for it at row 2, column 1 (lower left), strongest against it at row 1, column 2 (upper right)",
     );
+    expect(described([0, 3, 1, 0])).not.toContain("against");
+    expect(described([0, -3, -1, -1])).not.toContain("for it");
+  });
+  it("says flat where a map is flat", () => {
     expect(describeHeat(scaleMap([1, 1, 1, 1], 2, 2, false), "cat", "layer 1 of 2")).toContain("flat map");
   });
   it.each([

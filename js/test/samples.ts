@@ -96,3 +96,36 @@ export function answered(): Record<string, unknown> {
     _status: IDLE,
   };
 }
+
+/** A comparison whose map of pane p, layer l holds sin(3 p + l + patch number), and minus that every other pane. */
+export function comparison(methods: readonly string[], changes: Record<string, unknown> = {}) {
+  const [rows, cols] = GRID;
+  return {
+    rid: null,
+    rev: 1,
+    image_rev: 1,
+    target: text("cat"),
+    label: "cat",
+    grid: [...GRID],
+    pending: [],
+    panes: methods.map((method, p) => ({
+      method,
+      knobs: {},
+      seconds: 0.01,
+      layers: [1, 2, 3],
+      signed: p % 2 === 1,
+      merge: "mean",
+      default: "all",
+      degenerate: [false, false, false],
+      maps: packed(
+        [LAYERS, rows, cols],
+        Array.from({ length: LAYERS * rows * cols }, (_, k) => {
+          const [l, i] = [Math.floor(k / (rows * cols)), k % (rows * cols)];
+          return (p % 2 ? -1 : 1) * (p + 1) * Math.sin(3 * p + l + i);
+        }),
+      ),
+      error: "",
+    })),
+    ...changes,
+  };
+}

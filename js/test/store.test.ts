@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createStore, PLAY_MS, type Store } from "../src/store";
+import { createStore, PLAY_MS, type Store, TURN_MS } from "../src/store";
 import { GIVE_UP_MS, HELLO_MS, LATE_MS, whyNot } from "../src/store/conversation";
 import { TYPING_MS } from "../src/store/drafts";
 import { COMMIT_MS, SETTLE_MS } from "../src/store/traits";
@@ -236,13 +236,45 @@ describe("asking", () => {
   it("resets the knobs with the method, and sends only what differs from the defaults", () => {
     const { host, store } = open();
     store.setKnob("relu", false);
+    vi.advanceTimersByTime(TURN_MS);
     expect(lastAsk(host).knobs).toEqual({ relu: false });
     store.setKnob("preset", "paper");
+    vi.advanceTimersByTime(TURN_MS);
     expect(lastAsk(host).knobs).toEqual({ relu: false, preset: "paper" });
     store.setKnob("relu", true);
+    vi.advanceTimersByTime(TURN_MS);
     expect(lastAsk(host).knobs).toEqual({ preset: "paper" });
     store.setMethod("rollout");
     expect(lastAsk(host)).toMatchObject({ method: "rollout", knobs: {} });
+  });
+  it("asks once for knobs that are turned together, and with them if something else is asked meanwhile", () => {
+    const { host, store } = open();
+    store.setKnob("relu", false);
+    vi.advanceTimersByTime(TURN_MS / 2);
+    store.setKnob("preset", "paper");
+    expect(host.of("ask")).toHaveLength(0);
+    store.add(text("sun"));
+    expect(lastAsk(host).knobs).toEqual({ relu: false, preset: "paper" });
+    vi.advanceTimersByTime(2 * TURN_MS);
+    expect(host.of("ask")).toHaveLength(1);
+  });
+  it("forgets a turned knob when another method is chosen", () => {
+    const { host, store } = open();
+    store.setKnob("relu", false);
+    store.setMethod("rollout");
+    vi.advanceTimersByTime(2 * TURN_MS);
+    expect(host.of("ask")).toHaveLength(1);
+    expect(lastAsk(host).knobs).toEqual({});
+  });
+  it("says beside the knobs what was wrong with them, until something else is asked", () => {
+    const { host, store } = open();
+    store.setKnob("preset", "paper");
+    vi.advanceTimersByTime(TURN_MS);
+    host.tell({ kind: "refused", rid: lastAsk(host).rid, message: "preset is None or 'paper'." });
+    expect(store.knobFault.value).toBe("preset is None or 'paper'.");
+    store.add(text("sun"));
+    host.tell({ kind: "refused", rid: lastAsk(host).rid, message: "busy" });
+    expect(store.knobFault.value).toBe("");
   });
 });
 

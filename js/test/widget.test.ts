@@ -4,7 +4,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import widget from "../src/index";
 import { matching } from "../src/ui/typeahead";
-import { answered, result, text } from "./samples";
+import { answered, comparison, result, text } from "./samples";
 
 /** The anywidget model, strict: a listener taken off must have been put on. */
 class FakeModel {
@@ -241,7 +241,7 @@ describe("the prompt box", () => {
     const box = get("prompt") as HTMLInputElement;
     box.value = "zzz";
     box.dispatchEvent(new Event("input"));
-    expect(all(".lg-options")[0]!.textContent).toContain("zzz");
+    expect(all(".lg-popup")[0]!.textContent).toContain("zzz");
     box.form!.dispatchEvent(new Event("submit", { cancelable: true }));
     expect(lastAsk(model)).toBeUndefined();
   });
@@ -290,6 +290,9 @@ describe("methods and knobs", () => {
     const gradcam = get("method-gradcam") as HTMLInputElement;
     expect(gradcam.disabled).toBe(true);
     expect(gradcam.closest("label")!.title).toBe("It needs a class token.");
+    const reason = document.getElementById(gradcam.getAttribute("aria-describedby")!)!;
+    expect(reason.textContent).toBe("Grad-CAM: It needs a class token.");
+    expect(get("unavailable").querySelector("summary")!.textContent).toBe("1 not available for this model");
     const rollout = get("method-rollout") as HTMLInputElement;
     rollout.checked = true;
     rollout.dispatchEvent(new Event("change"));
@@ -304,7 +307,175 @@ describe("methods and knobs", () => {
     const preset = all("[data-knob=preset]")[0] as HTMLSelectElement;
     preset.value = "1";
     preset.dispatchEvent(new Event("change"));
+    expect(lastAsk(model)).toBeUndefined();
+    vi.advanceTimersByTime(400);
     expect(lastAsk(model).knobs).toEqual({ relu: false, preset: "paper" });
+    expect(model.sent.filter(({ kind }) => kind === "ask")).toHaveLength(1);
+  });
+});
+
+describe("knobs of every kind", () => {
+  const knob = (changes: Record<string, unknown>) => ({
+    name: "k",
+    default: null,
+    choices: [],
+    optional: false,
+    low: null,
+    high: null,
+    integer: false,
+    help: "What it does.",
+    ...changes,
+  });
+  function turn(changes: Record<string, unknown>, value: string, knobs: Record<string, unknown> = {}) {
+    const { all, get, model } = show({
+      knobs,
+      _catalogue: [{ name: "legrad", title: "LeGrad", available: true, knobs: [knob(changes)] }],
+    });
+    const control = all("[data-knob=k]")[0] as HTMLInputElement;
+    const before = control.value;
+    control.value = value;
+    control.dispatchEvent(new Event("change"));
+    vi.advanceTimersByTime(400);
+    return { control, before, get, knobs: lastAsk(model)?.knobs };
+  }
+  it("a number has its bounds and a step that fits them, and is empty for None", () => {
+    const { control, knobs } = turn({ kind: "number", default: 0.8, low: 0, high: 1 }, "0.5");
+    expect([control.type, control.min, control.max, control.step]).toEqual(["number", "0", "1", "0.01"]);
+    expect(knobs).toEqual({ k: 0.5 });
+    expect(turn({ kind: "number", default: 2, integer: true }, "3").control.step).toBe("1");
+    const none = turn({ kind: "number", default: 2, optional: true }, " ");
+    expect(none.control.placeholder).toBe("none");
+    expect(none.knobs).toEqual({ k: null });
+  });
+  it("a number without None goes back to its default when emptied", () => {
+    expect(turn({ kind: "number", default: 2 }, "", { k: 5 }).knobs).toEqual({});
+  });
+  it("words are trimmed, and None when empty", () => {
+    expect(turn({ kind: "text", optional: true }, " grass ").knobs).toEqual({ k: "grass" });
+    expect(turn({ kind: "text", optional: true }, "", { k: "grass" }).knobs).toEqual({});
+  });
+  it("an optional choice has None among its choices", () => {
+    const { before, control, knobs } = turn(
+      { kind: "choice", default: "a", choices: ["a", "b"], optional: true },
+      "0",
+    );
+    expect([...control.children].map((option) => option.textContent)).toEqual(["none", "a", "b"]);
+    expect(before).toBe("1");
+    expect(knobs).toEqual({ k: null });
+  });
+  it("tell what they do, how many differ, and go back to the defaults", () => {
+    const { get, all, model } = show({
+      knobs: { k: 3 },
+      _catalogue: [{ name: "legrad", available: true, knobs: [knob({ kind: "number", default: 2 })] }],
+    });
+    expect(get("knobs").textContent).toContain("What it does.");
+    expect(get("knobs").querySelector("summary")!.textContent).toBe("Options (1 changed)");
+    all("[data-testid=reset-knobs]")[0]!.click();
+    vi.advanceTimersByTime(1);
+    expect(lastAsk(model).knobs).toEqual({});
+    expect(get("reset-knobs").hidden).toBe(true);
+  });
+  it("show beside them why the kernel refused one", () => {
+    const { get, model, all } = show();
+    const relu = all("[data-knob=relu]")[0] as HTMLInputElement;
+    relu.checked = false;
+    relu.dispatchEvent(new Event("change"));
+    vi.advanceTimersByTime(400);
+    const { rid } = lastAsk(model) as never as { rid: string };
+    model.emit("msg:custom", { kind: "refused", rid, message: "relu is True or False." });
+    expect(get("knob-fault").textContent).toBe("relu is True or False.");
+    expect(get("knob-fault").hidden).toBe(false);
+    expect((all("[data-knob=relu]")[0] as HTMLInputElement).checked).toBe(true);
+  });
+});
+
+describe("the compare view", () => {
+  const beside = (changes: Record<string, unknown> = {}) =>
+    show({
+      compare: "methods",
+      compared: ["legrad", "rollout"],
+      _comparison: comparison(["legrad", "rollout"]),
+      ...changes,
+    });
+  const words = (elements: HTMLElement[]) => elements.map((element) => element.textContent);
+
+  it("is one row until something is compared", () => {
+    const { get } = show();
+    expect((get("compare-off") as HTMLInputElement).checked).toBe(true);
+    for (const id of ["panes", "compared", "agreement", "scale-own"]) {
+      expect(get(id).closest("[hidden]"), id).not.toBeNull();
+    }
+    (get("compare-prompts") as HTMLInputElement).dispatchEvent(new Event("change"));
+    expect(get("panes").closest("[hidden]")).toBeNull();
+    expect(get("compared").hidden).toBe(true);
+  });
+  it("names each pane, describes its map and gives its range, with the sign where it has one", () => {
+    const { all } = beside();
+    expect(words(all("[data-testid=pane] button"))).toEqual(["LeGrad", "Rollout"]);
+    // The mean of sin(l + i) over three layers is 0.69 sin(i + 1); the second one is minus twice that, three on.
+    expect(words(all("[data-testid=pane] .lg-small"))).toEqual(["-0.67 … 0.63", "± 1.4"]);
+    const described = all("[data-testid=pane] canvas").map((canvas) => canvas.getAttribute("aria-label"));
+    expect(described[1]).toContain("strongest against it at row");
+  });
+  it("has one cursor, and each pane's value at it", () => {
+    const { get, all } = beside();
+    expect(all("[data-testid=pane] .lg-patch").every(({ hidden }) => hidden)).toBe(true);
+    key(get("picture"), "ArrowRight");
+    const values = words(all("[data-testid=pane] b"));
+    const middle = (p: number) =>
+      [0, 1, 2].reduce((sum, l) => sum + Math.sin(3 * p + l + 1) / 3, 0) * (p ? -2 : 1);
+    expect(values.map(Number)).toEqual([expect.closeTo(middle(0), 2), expect.closeTo(middle(1), 2)]);
+    const places = all(".lg-patch").map((patch) => [patch.hidden, patch.style.left, patch.style.width]);
+    expect(new Set(places.map(String)).size).toBe(1);
+    expect(places[0]![0]).toBe(false);
+  });
+  it("chooses the methods by boxes, those that are not to be had with their reason", () => {
+    const { get, model } = beside();
+    const gradcam = get("compare-gradcam") as HTMLInputElement;
+    expect(gradcam.disabled).toBe(true);
+    const reason = document.getElementById(gradcam.getAttribute("aria-describedby")!)!;
+    expect(reason.textContent).toContain("It needs a class token.");
+    const rollout = get("compare-rollout") as HTMLInputElement;
+    expect(rollout.checked).toBe(true);
+    rollout.checked = false;
+    rollout.dispatchEvent(new Event("change"));
+    expect(lastAsk(model)).toMatchObject({ compare: ["legrad"] });
+    expect(get("compared").querySelector("summary")!.textContent).toBe("1 of 3 methods");
+  });
+  it("makes a pane's method or prompt the one of the large picture", () => {
+    const { all, model } = beside();
+    all("[data-testid=pane] button")[1]!.click();
+    expect(lastAsk(model).method).toBe("rollout");
+    const prompts = show({ compare: "prompts" });
+    prompts.all("[data-testid=pane] button")[1]!.click();
+    expect(prompts.get("score").textContent).toContain("dog");
+  });
+  it("has a table with headers: rank correlation above the diagonal, overlap below", () => {
+    const { get, all } = beside();
+    expect(words(all("thead th"))).toEqual(["LeGrad", "Rollout"]);
+    expect(words(all("tbody th"))).toEqual(["LeGrad", "Rollout"]);
+    const cells = all("tbody td");
+    expect(cells[1]!.title).toMatch(/^LeGrad and Rollout: rank correlation -?\d\.\d\d$/);
+    expect(cells[2]!.title).toMatch(/^Rollout and LeGrad: overlap \d\.\d\d$/);
+    expect(get("agreement").textContent).toContain("Spearman");
+  });
+  it("keeps a method's sentence where its map would be, out of the table", () => {
+    const one = comparison(["legrad"]);
+    const failed = { method: "rollout", error: "<b>It</b> ran out of memory." };
+    const { get, all, el } = beside({ _comparison: { ...one, panes: [...one.panes, failed] } });
+    const pane = all("[data-testid=pane]")[1]!;
+    expect(pane.dataset.state).toBe("failed");
+    expect(pane.textContent).toContain("<b>It</b> ran out of memory.");
+    expect(el.querySelector("figcaption b b")).toBeNull();
+    expect(get("agreement").hidden).toBe(true);
+  });
+  it("offers to compute what a cancel left out, where there is a kernel", () => {
+    const { get, model } = beside({ _comparison: comparison(["legrad"]) });
+    expect(get("ask-again").hidden).toBe(false);
+    get("ask-again").click();
+    expect(lastAsk(model)).toMatchObject({ compare: ["legrad", "rollout"] });
+    expect(get("ask-again").hidden).toBe(true);
+    expect(beside({ _comparison: {}, _static: true }).get("ask-again").hidden).toBe(true);
   });
 });
 

@@ -29,13 +29,11 @@ export function spans(numbers: readonly number[]): string {
   return runs.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(", ");
 }
 
-/** Index of the most relevant patch: the largest magnitude. */
-export function peakOf(heat: Heat): number {
-  let peak = 0;
-  for (let i = 1; i < heat.scaled.length; i++) {
-    if (Math.abs(heat.scaled[i]!) > Math.abs(heat.scaled[peak]!)) peak = i;
-  }
-  return peak;
+/** "row 3, column 7 (upper right)" of the patch with the largest value, or with the smallest. */
+function placeOf(heat: Heat, value: number): string {
+  const at = heat.raw.indexOf(value);
+  const [row, col] = [Math.floor(at / heat.cols), at % heat.cols];
+  return `row ${row + 1}, column ${col + 1} (${regionOf(row, col, heat.rows, heat.cols)})`;
 }
 
 /** Fraction of the patches whose magnitude is at least half of the strongest. */
@@ -49,13 +47,15 @@ export function coverage(heat: Heat): number {
 export function describeHeat(heat: Heat, label: string, layers: string): string {
   const start = `heatmap for '${label}', ${layers}`;
   if (heat.flat) return `${start}: a flat map, nothing here speaks for it`;
-  const peak = peakOf(heat);
-  const row = Math.floor(peak / heat.cols);
-  const col = peak % heat.cols;
-  const sign = heat.signed ? (heat.raw[peak]! < 0 ? " against it" : " for it") : "";
-  const where = regionOf(row, col, heat.rows, heat.cols);
+  const { signed, min, max } = heat;
+  const peaks = signed
+    ? [
+        max > 0 && `strongest for it at ${placeOf(heat, max)}`,
+        min < 0 && `strongest against it at ${placeOf(heat, min)}`,
+      ].filter(Boolean)
+    : [`strongest at ${placeOf(heat, max)}`];
   const share = Math.max(1, Math.round(100 * coverage(heat)));
-  return `${start}: strongest${sign} at row ${row + 1}, column ${col + 1} (${where}), covers about ${share} % of what the model saw`;
+  return `${start}: ${peaks.join(", ")}, covers about ${share} % of what the model saw`;
 }
 
 /** A number for reading: 3 significant digits unless told, scientific where it must be. */

@@ -1,6 +1,9 @@
 // Where things lie: the picture, the window of it that the model saw, and the patches of that window.
 // Everything is in pixels of the user's original picture.
 
+export const clamp = (value: number, least: number, most: number): number =>
+  Math.min(Math.max(value, least), most);
+
 /** [left, top, right, bottom]. */
 export type Box = readonly [number, number, number, number];
 
@@ -44,12 +47,6 @@ export function spotAt(u: number, v: number, rows: number, cols: number, window:
 
 /** The patch (row, col), clamped to the grid, seen at its centre. */
 export function patchSpot(row: number, col: number, rows: number, cols: number, window: Box): Spot {
-  const r = Math.min(Math.max(row, 0), rows - 1);
-  const c = Math.min(Math.max(col, 0), cols - 1);
-  return {
-    row: r,
-    col: c,
-    x: window[0] + ((c + 0.5) / cols) * width(window),
-    y: window[1] + ((r + 0.5) / rows) * height(window),
-  };
+  const centre = (at: number, count: number) => (clamp(at, 0, count - 1) + 0.5) / count;
+  return spotAt(centre(col, cols), centre(row, rows), rows, cols, window)!;
 }

@@ -1,16 +1,39 @@
 // Colour tables, and colouring of scaled values: the values come interpolated already, so that
 // colours are never mixed with each other.
 
+import { clamp } from "./frame";
 import { TABLES } from "./palettes";
 
 export type Palette = keyof typeof TABLES;
+type Bends = Exclude<(typeof TABLES)[Palette], string>;
 
 /** Sequential maps a person can choose; all perceptually ordered. Signed maps always use RdBu_r. */
 export const SEQUENTIAL = ["inferno", "viridis", "cividis", "magma", "gray"] as const satisfies Palette[];
 
-/** 256 RGB triples of `name`, rebuilt from the first two and the second differences (see js/palettes.py). */
+/** 256 RGB triples of `name`, rebuilt from what js/palettes.py left of them. */
 export function table(name: Palette): Uint8Array {
-  const { start, low, span, per, bends } = TABLES[name];
+  const code = TABLES[name];
+  return typeof code === "string" ? interpolated(code) : unbent(code);
+}
+
+/** From anchor colours in hexadecimal digits, in matplotlib's order of operations: every byte is its byte. */
+function interpolated(anchors: string): Uint8Array {
+  const bytes = new Uint8Array(768);
+  const last = anchors.length / 6 - 1;
+  const position = (anchor: number) => 255 * (1 - (last - anchor) * (1 / last));
+  for (let i = 0; i < 768; i++) {
+    const x = 255 * (Math.floor(i / 3) * (1 / 255));
+    let low = 0;
+    while (low < last - 1 && position(low + 1) < x) low++;
+    const level = (at: number) => Number.parseInt(anchors.substr(6 * at + 2 * (i % 3), 2), 16) / 255;
+    const part = (x - position(low)) / (position(low + 1) - position(low));
+    bytes[i] = 255 * (part * (level(low + 1) - level(low)) + level(low));
+  }
+  return bytes;
+}
+
+/** From the first two colours and the second differences. */
+function unbent({ start, low, span, per, bends }: Bends): Uint8Array {
   const bytes = new Uint8Array(768);
   bytes.set(start);
   for (let i = 6; i < 768; i++) {
@@ -36,7 +59,7 @@ export interface Look {
  * A constant alpha, or one that is quick to rise, would hide the very picture that the map explains.
  */
 export function alphaOf(magnitude: number): number {
-  const t = Math.min(Math.max(magnitude / 0.85, 0), 1);
+  const t = clamp(magnitude / 0.85, 0, 1);
   return t * t * (3 - 2 * t);
 }
 

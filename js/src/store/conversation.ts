@@ -4,15 +4,18 @@
 // host, and the kernel starts only once for each (client, n). Nothing here waits without an end: every state
 // names itself in the status line, and a question that is given up leaves the last answer on the screen.
 
-import { batch, computed, type ReadonlySignal, signal } from "@preact/signals-core";
+import { batch, computed, type ReadonlySignal, signal } from "../signals";
 import {
   type Answer,
   attempt,
+  type Comparison,
   decodeAnswer,
+  decodeComparison,
   decodeMessage,
   freshName,
   MAX_UPLOAD_BYTES,
   type Question,
+  type Status,
   UPLOAD_PART_BYTES,
   VERSION,
 } from "../wire";
@@ -38,10 +41,12 @@ export interface Phase {
 
 export interface Conversation {
   readonly answer: ReadonlySignal<Answer | null>;
+  readonly comparison: ReadonlySignal<Comparison | null>;
   readonly phase: ReadonlySignal<Phase>;
   /** The screen shows an older answer than the one that is on its way. */
   readonly outdated: ReadonlySignal<boolean>;
-  ask(question: Question): void;
+  /** Ask, and have the active target's map by other methods made as well. */
+  ask(question: Question, compare: readonly string[]): void;
   /** Say what the view shows, after a change that asks nothing. */
   tellView(): void;
   cancel(): void;
@@ -70,11 +75,14 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   let n = 0;
   let newest = "";
   const answer = signal<Answer | null>(null);
+  const comparison = signal<Comparison | null>(null);
   const open = signal<Open | null>(null);
   const upload = signal<Upload | null>(null);
   /** A sentence of ours or of the kernel's refusal; stands until the next question. */
   const complaint = signal("");
+  /** Why the answer, or the comparison, could not be read; "". */
   const unreadable = signal("");
+  const incomparable = signal("");
   const gone = signal(false);
   /** Nothing was heard within HELLO_MS of the greeting. */
   const silent = signal(false);
@@ -92,6 +100,12 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   }
   onEnd(life, () => timers.forEach(clearTimeout));
 
+  /** The kernel has taken up the question `rid`. */
+  function taken(rid: string | null) {
+    const current = open.peek();
+    if (current && rid === current.rid) open.value = { ...current, heard: true, late: false };
+  }
+
   function send(content: object, buffers?: ArrayBuffer[]): boolean {
     try {
       host.send({ v: VERSION, client, ...content }, buffers);
@@ -108,16 +122,26 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     traits.release();
   }
 
+  const isOurs = (rid: string | null | undefined) => rid != null && clientOf(rid) === client;
+  /** Neither overtaken by a later question of ours, nor of no interest: the state is shared. */
+  const isCurrent = (rid: string | null | undefined) => !isOurs(rid) || rid === newest;
+
+  function readComparison() {
+    incomparable.value = attempt("The comparison", () => {
+      const given = decodeComparison(host.read("_comparison"));
+      if (isCurrent(given?.rid)) comparison.value = given;
+    });
+  }
+
   function readAnswer() {
     unreadable.value = attempt("The kernel's answer", () => {
       const result = decodeAnswer(host.read("_result"));
-      const ours = result?.rid != null && clientOf(result.rid) === client;
-      if (ours && result.rid !== newest) return;
+      if (!isCurrent(result?.rid)) return;
       batch(() => {
         answer.value = result;
         upload.value = null;
         complaint.value = "";
-        if (ours) settle();
+        if (isOurs(result?.rid)) settle();
       });
     });
     if (unreadable.value) settle();
@@ -132,29 +156,27 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     listen();
     const status = traits.get("_status").peek();
     if (upload.peek()?.sent === upload.peek()?.parts) upload.value = null;
-    const over = status.state === "idle" || status.state === "error";
+    const over = !isUnderWay(status);
     const current = open.peek();
     if (!current) return;
     // At rest with another question's name: ours was heard, and then overtaken.
-    if (over && (status.rid === current.rid || current.heard)) settle();
-    else if (!over && status.rid === current.rid) open.value = { ...current, heard: true, late: false };
+    if (!over) taken(status.rid);
+    else if (status.rid === current.rid || current.heard) settle();
   }
 
   host.onChange("_result", readAnswer);
+  host.onChange("_comparison", readComparison);
   host.onChange("_status", readStatus);
   host.onChange("_image", () => {
     upload.value = null;
     complaint.value = "";
   });
   host.onMessage((content) => {
-    const message = decodeMessage(content);
-    if (!message) return;
+    const { kind, rid, message } = decodeMessage(content);
+    if (!kind) return;
     listen();
-    const current = open.peek();
-    if (message.kind === "accepted" && current && message.rid === current.rid) {
-      open.value = { ...current, heard: true, late: false };
-    }
-    if (message.kind === "refused") refuse(message.rid, message.message);
+    if (kind === "accepted") taken(rid);
+    if (kind === "refused") refuse(rid, message);
   });
 
   function refuse(rid: string | null, why: string) {
@@ -166,59 +188,68 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
 
   const phase = computed<Phase>(() => {
     const status = traits.get("_status").value;
-    const plain = (kind: Phase["kind"], message: string): Phase => ({
+    const say = (kind: Phase["kind"], message: string, more: Partial<Phase> = {}): Phase => ({
       kind,
       message,
       detail: "",
       progress: null,
       cancellable: false,
+      ...more,
     });
+    const cancellable = true;
     if (traits.get("_static").value) {
-      return plain("offline", "A saved page: everything here works except what needs a kernel.");
+      return say("offline", "A saved page: everything here works except what needs a kernel.");
     }
-    if (gone.value) return plain("offline", "Kernel disconnected; showing the last result.");
+    if (gone.value) return say("offline", "Kernel disconnected; showing the last result.");
     const sending = upload.value;
     if (sending) {
       return sending.sent < sending.parts
-        ? plain("busy", `Sending ${sending.name} (${sending.sent + 1} of ${sending.parts}) …`)
-        : plain("waiting", `Sent ${sending.name}; waiting for the kernel …`);
+        ? say("busy", `Sending ${sending.name} (${sending.sent + 1} of ${sending.parts}) …`)
+        : say("waiting", `Sent ${sending.name}; waiting for the kernel …`);
     }
     const current = open.value;
     if (current && !current.heard) {
-      const words = current.late ? "Waiting for the kernel (busy?) …" : "Asking …";
-      return { ...plain(current.late ? "waiting" : "busy", words), cancellable: true };
+      return current.late
+        ? say("waiting", "Waiting for the kernel (busy?) …", { cancellable })
+        : say("busy", "Asking …", { cancellable });
     }
-    const underWay = status.state === "queued" || status.state === "running";
-    if (underWay && status.rev !== abandoned.value) {
+    if (isUnderWay(status) && status.rev !== abandoned.value) {
       const progress = status.total > 0 ? Math.min(status.step / status.total, 1) : null;
-      const words = status.message || (status.state === "queued" ? "Queued …" : "Computing …");
-      return { ...plain("busy", words), progress, cancellable: true };
+      return say("busy", status.message || "Computing …", { progress, cancellable });
     }
-    if (unreadable.value) return plain("error", unreadable.value);
-    if (!current && complaint.value) return plain("error", complaint.value);
+    const misread = unreadable.value || incomparable.value;
+    if (misread) return say("error", misread);
+    if (!current && complaint.value) return say("error", complaint.value);
     if (status.state === "error") {
-      return { ...plain("error", status.message || "The kernel failed."), detail: status.detail };
+      return say("error", status.message || "The kernel failed.", { detail: status.detail });
     }
-    if (current) return { ...plain("busy", "Asked …"), cancellable: true };
-    if (silent.value && !answer.value) return plain("waiting", "Waiting for the kernel …");
+    if (current) return say("busy", "Asked …", { cancellable });
+    if (silent.value && !answer.value) return say("waiting", "Waiting for the kernel …");
     const seconds = answer.value?.seconds ?? 0;
     const took = seconds > 0 ? `The last answer took ${duration(seconds)}.` : "";
-    return plain("idle", status.message ? sentence(status.message) : `Ready. ${took}`);
+    return say("idle", status.message ? sentence(status.message) : `Ready. ${took}`);
   });
 
-  const outdated = computed(() => phase.value.kind === "busy" || open.value !== null);
+  /** The kernel works on something that the screen does not show yet, and not on comparing it with others. */
+  const outdated = computed(() => {
+    const status = traits.get("_status").value;
+    const working = isUnderWay(status) && status.rev !== answer.value?.rev;
+    return open.value !== null || upload.value !== null || (working && status.rev !== abandoned.value);
+  });
 
+  readComparison();
   readAnswer();
 
   return {
     answer,
+    comparison,
     phase,
     outdated,
-    ask(question) {
+    ask(question, compare) {
       n += 1;
       const rid = `${client}.${n}`;
       newest = rid;
-      const envelope = { n, rid, ...question, view: traits.view() };
+      const envelope = { n, rid, ...question, compare, view: traits.view() };
       batch(() => {
         complaint.value = "";
         unreadable.value = "";
@@ -247,7 +278,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
       const { rev } = traits.get("_status").peek();
       later(() => {
         const status = traits.get("_status").peek();
-        if (status.rev !== rev || status.state === "idle" || status.state === "error") return;
+        if (status.rev !== rev || !isUnderWay(status)) return;
         batch(() => {
           abandoned.value = rev;
           complaint.value = "The kernel has not stopped yet; showing the last result.";
@@ -296,6 +327,8 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     }, PICTURE_MS);
   }
 }
+
+const isUnderWay = ({ state }: Status) => state === "queued" || state === "running";
 
 /** Why a file cannot be sent, in a sentence; "" where it can. The kernel checks again, and what is inside. */
 export function whyNot(file: { name: string; size: number; type: string }): string {

@@ -1,7 +1,7 @@
 // Prompts that are being typed. A draft sits among the targets, so that its map can be seen before Enter makes
 // it one of them; it is a new chip at the end, or stands in for one that is being edited.
 
-import { batch, type ReadonlySignal, signal } from "@preact/signals-core";
+import { batch, type ReadonlySignal, signal } from "../signals";
 import { keyOf, MAX_TARGETS, type Target } from "../wire";
 import { onEnd, watch } from "./watch";
 

@@ -4,18 +4,30 @@
 //   traits (host)  ->  signals  ->  what is shown        (one direction; ui/ only draws it)
 //   a person       ->  actions  ->  edits of the view, or a question to the kernel
 
-import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
-import { patchSpot, type Spot } from "../heat/frame";
-import { type Answer, type KnobValue, keyOf, type Method, type Question, type Target } from "../wire";
+import { clamp, patchSpot, type Spot, spotAt } from "../heat/frame";
+import { computed, type ReadonlySignal, type Signal, signal } from "../signals";
+import {
+  type Answer,
+  freshName,
+  type Knobs,
+  type KnobValue,
+  keyOf,
+  type Method,
+  type Question,
+  type Target,
+} from "../wire";
+import { type Compare, comparing } from "./compare";
 import { type Conversation, converse } from "./conversation";
 import { type Drafts, drafting, FULL, isFull } from "./drafts";
 import { follow, type Shown } from "./shown";
-import { followTraits, type Host, type Traits, type View } from "./traits";
+import { type CompareMode, followTraits, type Host, type Traits, type View } from "./traits";
 import { onEnd } from "./watch";
 
 export type { Host } from "./traits";
 
 export const PLAY_MS = 650;
+/** Knobs that are turned within this time are one question. */
+export const TURN_MS = 300;
 
 /** What was last put on the screen; for the page's data attributes. */
 export interface Painted {
@@ -23,7 +35,9 @@ export interface Painted {
   readonly ms: number;
 }
 
-export interface Store extends Omit<Shown, "behind"> {
+export interface Store extends Omit<Shown, "behind">, Compare {
+  /** A name that no other view has, to make ids of. */
+  readonly view: string;
   /** A trait's current value, as a signal. */
   readonly trait: Traits["get"];
   readonly answer: Conversation["answer"];
@@ -32,12 +46,14 @@ export interface Store extends Omit<Shown, "behind"> {
   readonly outdated: ReadonlySignal<boolean>;
   readonly method: ReadonlySignal<Method | undefined>;
   readonly kernelless: ReadonlySignal<boolean>;
+  /** What was wrong with the knobs that were turned last; "". */
+  readonly knobFault: ReadonlySignal<string>;
   readonly playing: ReadonlySignal<number | null>;
   readonly drafts: Drafts;
   /** The patch that is pointed at, and whether by keys: only then is it read out aloud. */
   readonly spot: Signal<Spot | null>;
   readonly byKeys: Signal<boolean>;
-  readonly peeking: Signal<boolean>;
+  readonly peeking: ReadonlySignal<boolean>;
   readonly painted: Signal<Painted>;
 
   readonly cancel: Conversation["cancel"];
@@ -49,11 +65,20 @@ export interface Store extends Omit<Shown, "behind"> {
   setMethod(name: string): void;
   setKnob(name: string, value: KnobValue): void;
   resetKnobs(): void;
+  /** Compare nothing, or methods or prompts. */
+  compareBy(mode: CompareMode): void;
+  compareMethods(names: readonly string[]): void;
+  /** Ask again, for what a cancelled question left open. */
+  askAgain(): void;
   chooseLayers(layers: readonly number[] | null): void;
   stepLayer(by: number): void;
   /** Play through depth, or stop where it is; one step at a time where `still`. */
   togglePlay(still?: boolean): void;
+  /** Point at a place in fractions of the model's window; outside of it nothing is pointed at. */
+  pointAt(u: number, v: number): void;
   moveSpot(rows: number, cols: number): void;
+  /** Hide the map to see the picture alone, or end that. */
+  peek(on: boolean): void;
 }
 
 export function createStore(host: Host, life: AbortSignal): Store {
@@ -67,20 +92,43 @@ export function createStore(host: Host, life: AbortSignal): Store {
   const playing = signal<number | null>(null);
   const { behind, ...shown } = follow(host, trait, answer, playing, life);
   const { active, chosen } = shown;
+  const outdated = computed(() => conversation.outdated.value || behind.value);
+  const compare = comparing(trait, answer, conversation.comparison, shown, outdated);
   const spot = signal<Spot | null>(null);
   const byKeys = signal(false);
+  const peeking = signal(false);
   const method = computed(() => trait("_catalogue").value.find(({ name }) => name === trait("method").value));
   const layers = () => answer.peek()?.layers ?? [];
 
+  /** Whether the last question came of a knob. */
+  const turned = signal(false);
+  /** Knobs that wait to be asked with. */
+  let turning: Knobs | undefined;
+  let turnTimer: ReturnType<typeof setTimeout> | undefined;
+  function turn(knobs: Knobs, ms: number) {
+    clearTimeout(turnTimer);
+    turning = knobs;
+    turnTimer = setTimeout(() => {
+      ask({ knobs });
+      turned.value = true;
+    }, ms);
+  }
+  onEnd(life, () => clearTimeout(turnTimer));
+
   function ask(changes: Partial<Question>) {
+    clearTimeout(turnTimer);
+    const knobs = turning ?? trait("knobs").peek();
+    turning = undefined;
+    turned.value = false;
     if (kernelless.peek()) return;
-    conversation.ask({
+    const question = {
       targets: targets.peek(),
       active: active.peek(),
       method: trait("method").peek(),
-      knobs: trait("knobs").peek(),
+      knobs,
       ...changes,
-    });
+    };
+    conversation.ask(question, compare.comparedMethods.peek());
   }
 
   let ticking: ReturnType<typeof setInterval> | undefined;
@@ -92,16 +140,19 @@ export function createStore(host: Host, life: AbortSignal): Store {
 
   const store: Store = {
     ...shown,
+    ...compare,
+    view: freshName(),
     trait,
     answer,
     phase,
-    outdated: computed(() => conversation.outdated.value || behind.value),
+    outdated,
     method,
     kernelless,
+    knobFault: computed(() => (turned.value && phase.value.kind === "error" ? phase.value.message : "")),
     playing,
     spot,
     byKeys,
-    peeking: signal(false),
+    peeking,
     painted: signal({ what: "", ms: 0 }),
     cancel: conversation.cancel,
     upload: conversation.upload,
@@ -110,6 +161,8 @@ export function createStore(host: Host, life: AbortSignal): Store {
     select(at) {
       if (!targets.peek()[at]) return;
       if (store.drafts.draft.peek()?.at !== at) store.drafts.keep();
+      // Methods are compared on one target; the others' maps by the one method are here already.
+      if (at !== active.peek() && compare.comparedMethods.peek().length) ask({ active: at });
       traits.edit("active", at);
     },
     add(target) {
@@ -138,10 +191,20 @@ export function createStore(host: Host, life: AbortSignal): Store {
     },
     setKnob(name, value) {
       const knob = method.peek()?.knobs.find((known) => known.name === name);
-      const { [name]: _, ...others } = trait("knobs").peek();
-      ask({ knobs: value === knob?.default ? others : { ...others, [name]: value } });
+      const { [name]: _, ...others } = turning ?? trait("knobs").peek();
+      turn(value === knob?.default ? others : { ...others, [name]: value }, TURN_MS);
     },
-    resetKnobs: () => ask({ knobs: {} }),
+    resetKnobs: () => turn({}, 0),
+
+    compareBy(mode) {
+      traits.edit("compare", mode);
+      if (mode === "methods") ask({});
+    },
+    compareMethods(names) {
+      traits.edit("compared", names);
+      ask({});
+    },
+    askAgain: () => ask({}),
 
     chooseLayers(chosenLayers) {
       stop();
@@ -153,7 +216,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
       const from = all.indexOf(chosen.peek().at(by > 0 ? -1 : 0) ?? 0);
       // From all layers merged, the first step goes to the first or the last one.
       const at = merged ? (by > 0 ? 0 : all.length - 1) : from + by;
-      const layer = all[Math.min(Math.max(at, 0), all.length - 1)];
+      const layer = all[clamp(at, 0, all.length - 1)];
       if (layer !== undefined) store.chooseLayers([layer]);
     },
     togglePlay(still = false) {
@@ -172,6 +235,15 @@ export function createStore(host: Host, life: AbortSignal): Store {
       }, PLAY_MS);
     },
 
+    peek(on) {
+      peeking.value = on;
+    },
+    pointAt(u, v) {
+      const grid = shown.stack.peek();
+      const picture = shown.picture.peek();
+      byKeys.value = false;
+      spot.value = grid && picture && spotAt(u, v, grid.rows, grid.cols, picture.window);
+    },
     moveSpot(rows, cols) {
       const grid = shown.stack.peek();
       const picture = shown.picture.peek();

@@ -1,9 +1,18 @@
 // What is on the screen, derived from picture, answer and view: nothing here is set, all of it follows.
 
-import { batch, computed, type ReadonlySignal, signal } from "@preact/signals-core";
 import { describeHeat, nameLayers, readable } from "../heat/describe";
-import { type Heat, layerMap, layerShares, mergeLayers, type Stack, scaleMap } from "../heat/merge";
+import {
+  chooseLayers,
+  type Heat,
+  layerMap,
+  layerShares,
+  mergeLayers,
+  type Stack,
+  scaleMap,
+  stackOf,
+} from "../heat/merge";
 import type { Look } from "../heat/palette";
+import { batch, computed, type ReadonlySignal, signal } from "../signals";
 import { type Answer, attempt, decodePicture, type Entry, keyOf, type Picture } from "../wire";
 import type { Host, Traits } from "./traits";
 import { watch } from "./watch";
@@ -18,6 +27,8 @@ export interface Shown {
   readonly entry: ReadonlySignal<Entry | null>;
   /** The map on the screen is of another target, or by another method, than the one that is chosen. */
   readonly behind: ReadonlySignal<boolean>;
+  /** The layers that a person chose or that are played; null for each method's own choice. */
+  readonly layersWanted: ReadonlySignal<readonly number[] | null>;
   /** Layers that are merged, 1-based and sorted. */
   readonly chosen: ReadonlySignal<readonly number[]>;
   readonly stack: ReadonlySignal<Stack | null>;
@@ -28,6 +39,8 @@ export interface Shown {
   /** Each layer's share of the merged map; [] where maps are not averaged. */
   readonly shares: ReadonlySignal<readonly number[]>;
   readonly look: ReadonlySignal<Look>;
+  /** How maps with or without signs are drawn; read inside an effect it follows the traits. */
+  readonly lookOf: (signed: boolean) => Look;
   readonly description: ReadonlySignal<string>;
 }
 
@@ -56,34 +69,31 @@ export function follow(
     const target = targets.value[active.value];
     return target ? keyOf(target) : "";
   });
-  const keys = computed(() => answer.value?.entries.map((entry) => keyOf(entry.target)) ?? []);
+  const keys = computed(() => answer.value?.targets.map((entry) => keyOf(entry.target)) ?? []);
   const shown = signal("");
   watch(life, () => {
     if (keys.value.includes(wanted.value)) shown.value = wanted.value;
     else if (!keys.value.includes(shown.peek())) shown.value = keys.value[0] ?? "";
   });
   const at = computed(() => (targets.value.length ? keys.value.indexOf(shown.value) : -1));
-  const entry = computed(() => answer.value?.entries[at.value] ?? null);
+  const entry = computed(() => answer.value?.targets[at.value] ?? null);
 
   const stack = computed<Stack | null>(() => {
     if (!answer.value || !entry.value) return null;
-    const { layers, rows, cols, maps } = answer.value;
-    const size = layers.length * rows * cols;
-    return { maps: maps.subarray(at.value * size, (at.value + 1) * size), layers, rows, cols };
+    return stackOf(answer.value.maps, at.value, answer.value.layers, answer.value.grid);
   });
-  const chosen = computed(() => {
-    const all = answer.value?.layers ?? [];
-    if (playing.value !== null) return all.slice(playing.value, playing.value + 1);
-    const picked = trait("layers").value?.filter((layer) => all.includes(layer));
-    if (picked?.length) return picked;
-    return answer.value?.default === "last" ? all.slice(-1) : all;
+  const layersWanted = computed(() => {
+    const played = playing.value === null ? undefined : answer.value?.layers[playing.value];
+    return played === undefined ? trait("layers").value : [played];
   });
+  const chosen = computed(() =>
+    chooseLayers(answer.value?.layers ?? [], layersWanted.value, answer.value?.default ?? "all"),
+  );
 
   const drawable = computed(
     () => !!entry.value && !entry.value.error && answer.value?.imageRev === picture.value?.rev,
   );
-  const scale = (raw: ArrayLike<number>) =>
-    scaleMap(raw, answer.value!.rows, answer.value!.cols, answer.value!.signed);
+  const scale = (raw: ArrayLike<number>) => scaleMap(raw, ...answer.value!.grid, answer.value!.signed);
   const heat = computed(() =>
     drawable.value ? scale(mergeLayers(stack.value!, chosen.value, answer.value!.merge)) : null,
   );
@@ -93,14 +103,11 @@ export function follow(
   const shares = computed(() =>
     stack.value && answer.value?.merge === "mean" ? layerShares(stack.value, chosen.value) : [],
   );
-  const look = computed<Look>(() => {
-    const signed = answer.value?.signed ?? false;
-    return {
-      palette: signed ? "RdBu_r" : trait("colormap").value,
-      opacity: trait("opacity").value,
-      threshold: trait("threshold").value,
-      signed,
-    };
+  const lookOf = (signed: boolean): Look => ({
+    palette: signed ? "RdBu_r" : trait("colormap").value,
+    opacity: trait("opacity").value,
+    threshold: trait("threshold").value,
+    signed,
   });
 
   const description = computed(() => {
@@ -123,12 +130,14 @@ export function follow(
     behind: computed(
       () => !!entry.value && (shown.value !== wanted.value || answer.value?.method !== trait("method").value),
     ),
+    layersWanted,
     chosen,
     stack,
     heat,
     layerHeats,
     shares,
-    look,
+    look: computed(() => lookOf(answer.value?.signed ?? false)),
+    lookOf,
     description,
   };
 }

@@ -3,8 +3,8 @@
 // Echo guard: what comes back from the model is adopted only when it differs, and not while it could undo an
 // edit that is still on its way: for SETTLE_MS after a local edit, and while a question of ours is open.
 
-import { type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import { type Palette, SEQUENTIAL } from "../heat/palette";
+import { type ReadonlySignal, type Signal, signal } from "../signals";
 import {
   decodeCatalogue,
   decodeKnobs,
@@ -13,11 +13,14 @@ import {
   decodeStatus,
   decodeTargets,
   type Knobs,
+  listOf,
   type Method,
   type ModelCard,
+  oneOf,
   type Question,
   type Status,
   type Target,
+  text,
 } from "../wire";
 import { onEnd } from "./watch";
 
@@ -40,12 +43,20 @@ export interface View {
   readonly colormap: Palette;
   readonly threshold: number;
   readonly smooth: boolean;
+  readonly compare: CompareMode;
+  readonly compared: readonly string[];
+  readonly compare_scale: "own" | "shared";
 }
+
+export type CompareMode = "off" | "methods" | "prompts";
 
 export const COMMIT_MS = 150;
 export const SETTLE_MS = 400;
 
-const LOOK = ["layers", "opacity", "colormap", "threshold", "smooth"] as const;
+const LOOK = [
+  ...(["layers", "opacity", "colormap", "threshold", "smooth"] as const),
+  ...(["compare", "compared", "compare_scale"] as const),
+];
 const QUESTION = ["targets", "active", "method", "knobs"] as const;
 
 const fraction = (otherwise: number) => (raw: unknown) =>
@@ -61,6 +72,9 @@ const DECODE = {
   colormap: (raw: unknown): Palette => SEQUENTIAL.find((name) => name === raw) ?? "inferno",
   threshold: fraction(0),
   smooth: (raw: unknown) => raw !== false,
+  compare: oneOf<CompareMode>("off", "methods", "prompts"),
+  compared: listOf(text),
+  compare_scale: oneOf("own", "shared"),
   _catalogue: decodeCatalogue,
   _model: decodeModel,
   _status: decodeStatus,
@@ -77,6 +91,9 @@ type Decoded = {
   colormap: Palette;
   threshold: number;
   smooth: boolean;
+  compare: CompareMode;
+  compared: readonly string[];
+  compare_scale: "own" | "shared";
   _catalogue: readonly Method[];
   _model: ModelCard;
   _status: Status;

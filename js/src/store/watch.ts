@@ -1,4 +1,4 @@
-import { effect } from "@preact/signals-core";
+import { effect } from "../signals";
 
 /** Run when the view ends. */
 export function onEnd(life: AbortSignal, run: () => void): void {

@@ -1,46 +1,43 @@
 // The scale of the map, and the numbers at the patch that is pointed at.
 
 import { readable } from "../heat/describe";
-import { table } from "../heat/palette";
+import { scaleMap } from "../heat/merge";
 import type { Store } from "../store";
 import { el, set, watch } from "./element";
+import { drawHeat } from "./raster";
+
+/** Canvas pixels of the scale. */
+const BAR = 256;
 
 export function colorbar(store: Store, life: AbortSignal): HTMLElement {
-  const bar = el("canvas.lg-bar", { width: 256, height: 1, "aria-hidden": "true" });
-  const cut = el("span.lg-cut");
+  const bar = el("canvas.lg-bar", { "aria-hidden": true });
   const needle = el("span.lg-needle", { hidden: true });
-  const low = el("span.lg-end");
-  const high = el("span.lg-end");
-  const element = el(
-    "div.lg-colorbar",
-    { testid: "colorbar", role: "img" },
-    low,
-    el("span.lg-track", {}, bar, cut, needle),
-    high,
-  );
+  const track = el("span.lg-track", {}, bar, needle);
+  const low = el("span.lg-small");
+  const high = el("span.lg-small");
+  const element = el("div.lg-colorbar", { testid: "colorbar", role: "img" }, low, track, high);
 
   watch(life, () => {
-    const { palette, signed, threshold } = store.look.value;
-    const context = bar.getContext("2d");
-    if (context) {
-      const pixels = context.createImageData(256, 1);
-      const colours = table(palette);
-      for (let i = 0; i < 256; i++) pixels.data.set([...colours.subarray(3 * i, 3 * i + 3), 255], 4 * i);
-      context.putImageData(pixels, 0, 0);
-    }
-    cut.style.left = signed ? `${50 * (1 - threshold)}%` : "0";
-    cut.style.width = `${100 * threshold}%`;
+    const look = store.look.value;
+    const ramp = scaleMap(
+      Array.from({ length: BAR }, (_, i) => (look.signed ? 2 * i - BAR + 1 : i)),
+      1,
+      BAR,
+      look.signed,
+    );
+    drawHeat(bar, ramp, { ...look, opacity: 1 }, BAR, 1);
   });
 
   watch(life, () => {
     const heat = store.heat.value;
     element.hidden = !heat;
     if (!heat) return;
-    const bound = Math.max(Math.abs(heat.min), Math.abs(heat.max));
-    const [from, to] = heat.signed ? [-bound, bound] : [heat.min, heat.max];
+    const [from, to] = heat.range;
     low.replaceChildren(el("b", {}, heat.signed ? "−1" : "0"), `raw ${readable(from)}`);
     high.replaceChildren(el("b", {}, "1"), `raw ${readable(to)}`);
-    set(element, "aria-label", `Scale: raw values ${readable(from)} to ${readable(to)}`);
+    set(track, "data-signed", heat.signed);
+    const middle = heat.signed ? "; zero, in the middle, is transparent" : "";
+    set(element, "label", `Scale: raw values ${readable(from)} to ${readable(to)}${middle}`);
     const spot = store.spot.value;
     needle.hidden = !spot || heat.flat;
     if (!spot) return;
@@ -51,7 +48,7 @@ export function colorbar(store: Store, life: AbortSignal): HTMLElement {
 }
 
 export function readout(store: Store, life: AbortSignal): HTMLElement {
-  const element = el("output.lg-readout", { testid: "readout" });
+  const element = el("output.lg-row.lg-note.lg-readout", { testid: "readout" });
   watch(life, () => {
     set(element, "aria-live", store.byKeys.value ? "polite" : "off");
     const heat = store.heat.value;
@@ -65,8 +62,10 @@ export function readout(store: Store, life: AbortSignal): HTMLElement {
     }
     const at = spot.row * heat.cols + spot.col;
     const part = (name: string, value: string) => el("span", {}, `${name} `, el("b", {}, value));
+    const raw = heat.raw[at]!;
+    const side = heat.signed && raw !== 0 ? (raw > 0 ? " (for)" : " (against)") : "";
     element.replaceChildren(
-      part("value", readable(heat.raw[at]!)),
+      part("value", readable(raw) + side),
       part("scaled", heat.scaled[at]!.toFixed(2)),
       part("patch", `row ${spot.row + 1}, column ${spot.col + 1}`),
       part("pixel", `${Math.floor(spot.x)}, ${Math.floor(spot.y)}`),

@@ -2,29 +2,29 @@
 
 import { type Palette, SEQUENTIAL } from "../heat/palette";
 import type { Store } from "../store";
-import { button, el, icon, watch } from "./element";
+import { button, el, icon, listen, watch } from "./element";
 
 export function controls(store: Store, life: AbortSignal): HTMLElement {
   return el(
-    "fieldset.lg-group",
+    "fieldset.lg-stack",
     {},
     el("legend.lg-legend", {}, "Look"),
     slider(store, "opacity", "Opacity", life),
     slider(store, "threshold", "Threshold", life),
-    el("div.lg-pair", {}, colormap(store, life), smooth(store, life), peek(store, life)),
+    el("div.lg-row.lg-pair", {}, colormap(store, life), smooth(store, life), peek(store, life)),
   );
 }
 
 function slider(store: Store, name: "opacity" | "threshold", title: string, life: AbortSignal): HTMLElement {
   const value = store.trait(name);
-  const number = el("output.lg-number");
-  const input = el("input.lg-range", {
+  const number = el("output.lg-small");
+  const input = el("input", {
     type: "range",
     min: 0,
     max: 1,
     step: 0.01,
     testid: name,
-    "aria-label": title,
+    label: title,
     oninput: () => store.set(name, Number(input.value)),
   });
   watch(life, () => {
@@ -36,10 +36,10 @@ function slider(store: Store, name: "opacity" | "threshold", title: string, life
 
 function colormap(store: Store, life: AbortSignal): HTMLElement {
   const select = el(
-    "select.lg-select",
+    "select",
     {
       testid: "colormap",
-      "aria-label": "Colours",
+      label: "Colours",
       onchange: () => store.set("colormap", select.value as Palette),
     },
     ...SEQUENTIAL.map((name) => el("option", { value: name }, name)),
@@ -50,7 +50,7 @@ function colormap(store: Store, life: AbortSignal): HTMLElement {
     select.disabled = signed;
     select.title = signed ? "Signed: red for, blue against, white at zero" : "Colours";
   });
-  return el("label", {}, el("span", {}, "Colours"), select);
+  return el("label.lg-row", {}, "Colours", select);
 }
 
 function smooth(store: Store, life: AbortSignal): HTMLElement {
@@ -62,21 +62,17 @@ function smooth(store: Store, life: AbortSignal): HTMLElement {
   watch(life, () => {
     input.checked = store.trait("smooth").value;
   });
-  return el("label", { title: "Interpolate between patches" }, input, "Smooth");
+  return el("label.lg-row", { title: "Interpolate between patches" }, input, "Smooth");
 }
 
 function peek(store: Store, life: AbortSignal): HTMLElement {
-  const end = () => {
-    store.peeking.value = false;
-  };
-  for (const type of ["pointerup", "pointercancel", "blur"]) addEventListener(type, end, { signal: life });
+  const end = () => store.peek(false);
+  listen(window, { pointerup: end, pointercancel: end, blur: end }, life);
   return button(
     ".lg-button",
     {
       title: "Hold to see the picture alone (Space)",
-      onpointerdown: () => {
-        store.peeking.value = true;
-      },
+      onpointerdown: () => store.peek(true),
     },
     icon("eye"),
     "Peek",

@@ -6,7 +6,7 @@ type Child = Node | string | null | undefined | false;
 type Value = string | number | boolean | null | undefined | ((event: never) => void);
 type Props = Readonly<Record<string, Value>>;
 
-/** Create an element, "tag.class.class": functions are listeners ("onclick"), `testid` is data-testid; see `set` for the rest. */
+/** Create an element, "tag.class.class": functions are listeners ("onclick"); see `set` for the rest. */
 export function el<K extends keyof HTMLElementTagNameMap>(
   selector: K | `${K}.${string}`,
   props: Props = {},
@@ -17,7 +17,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   element.classList.add(...classes);
   for (const [name, value] of Object.entries(props)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value as EventListener);
-    else set(element, name === "testid" ? "data-testid" : name, value);
+    else set(element, name, value);
   }
   element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return element;
@@ -27,11 +27,28 @@ export function el<K extends keyof HTMLElementTagNameMap>(
 export const button = (classes: "" | `.${string}`, props: Props, ...children: Child[]) =>
   el(`button${classes}` as "button", { type: "button", ...props }, ...children);
 
-/** Set one attribute: true is an empty one, false and null remove it. */
+const LONG_NAMES: Readonly<Record<string, string>> = { testid: "data-testid", label: "aria-label" };
+
+/** Set one attribute: true is an empty one, false and null remove it; "aria-" attributes say "true" and "false". */
 export function set(element: Element, name: string, value: string | number | boolean | null | undefined) {
-  if (value === false || value === null || value === undefined) element.removeAttribute(name);
-  else element.setAttribute(name, value === true ? "" : String(value));
+  const attribute = LONG_NAMES[name] ?? name;
+  const flag = typeof value === "boolean" && !attribute.startsWith("aria-");
+  if (value === null || value === undefined || (flag && !value)) element.removeAttribute(attribute);
+  else element.setAttribute(attribute, flag ? "" : String(value));
 }
+
+type Listeners = { readonly [K in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[K]) => void };
+
+/** Listen for events by their names, until the view ends where `life` is given. */
+export function listen(target: EventTarget, listeners: Listeners, life?: AbortSignal): void {
+  for (const [type, run] of Object.entries(listeners)) {
+    target.addEventListener(type, run as EventListener, life ? { signal: life } : {});
+  }
+}
+
+/** Fill a bar or tint a cell: 0 to 1. */
+export const fill = (element: HTMLElement, part: number) =>
+  element.style.setProperty("--lg-part", String(part));
 
 const ICONS = {
   play: "M4 2.5v11l9-5.5z",
@@ -45,16 +62,12 @@ const ICONS = {
 export function icon(name: keyof typeof ICONS): SVGSVGElement {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
-  for (const [key, value] of [
-    ["viewBox", "0 0 16 16"],
-    ["class", "lg-icon"],
-    ["data-icon", name],
-    ["aria-hidden", "true"],
-  ] as const) {
-    svg.setAttribute(key, value);
-  }
+  set(svg, "viewBox", "0 0 16 16");
+  set(svg, "class", "lg-icon");
+  set(svg, "data-icon", name);
+  set(svg, "aria-hidden", true);
   const path = document.createElementNS(space, "path");
-  path.setAttribute("d", ICONS[name]);
+  set(path, "d", ICONS[name]);
   svg.append(path);
   return svg;
 }

@@ -6,8 +6,8 @@ import { KEYS } from "./keys";
 export function help(): { button: HTMLElement; panel: HTMLElement; toggle(open?: boolean): boolean } {
   const rows = KEYS.map(([keys, does]) => el("p", {}, el("b", {}, keys), does));
   const panel = el(
-    "div.lg-help",
-    { hidden: true, role: "region", "aria-label": "Keys" },
+    "div.lg-popup.lg-help",
+    { hidden: true, role: "region", label: "Keys" },
     el("h3.lg-legend", {}, "Keys"),
     ...rows,
   );
@@ -15,8 +15,8 @@ export function help(): { button: HTMLElement; panel: HTMLElement; toggle(open?:
     ".lg-button.lg-square",
     {
       title: "Keys (?)",
-      "aria-label": "Keys",
-      "aria-expanded": "false",
+      label: "Keys",
+      "aria-expanded": false,
       onclick: () => toggle(),
     },
     "?",
@@ -25,7 +25,7 @@ export function help(): { button: HTMLElement; panel: HTMLElement; toggle(open?:
   function toggle(open = panel.hidden): boolean {
     const changed = panel.hidden === open;
     panel.hidden = !open;
-    set(opener, "aria-expanded", String(open));
+    set(opener, "aria-expanded", open);
     return changed;
   }
   return { button: opener, panel, toggle };

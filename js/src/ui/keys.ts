@@ -1,7 +1,8 @@
 // Keys that work anywhere in the widget. Keys of one control (arrows on the strip, on the map) live with it.
 
+import { clamp } from "../heat/frame";
 import type { Store } from "../store";
-import { focusedIn, set } from "./element";
+import { focusedIn, listen, set } from "./element";
 
 /** What `?` shows. */
 export const KEYS: readonly (readonly [string, string])[] = [
@@ -24,14 +25,12 @@ export const KEYS: readonly (readonly [string, string])[] = [
  */
 export const NO_SHORTCUTS = "data-lm-suppress-shortcuts";
 
-const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/** True where the focused control needs plain keys for itself. */
-function typing(target: EventTarget | null): boolean {
-  return (
-    target instanceof Element && target.matches("input:not([type=checkbox],[type=radio]), select, textarea")
-  );
-}
+/** Controls that need plain keys for themselves. */
+const TYPED = "input:not([type=checkbox],[type=radio]), select";
+const PRESSED = "button, summary, input";
+const WALKED = "[type=radio], [role=radio], [role=region]";
 
 export function installKeys(
   root: HTMLElement,
@@ -39,58 +38,51 @@ export function installKeys(
   toggleHelp: (open?: boolean) => boolean,
   life: AbortSignal,
 ) {
-  const listen = <K extends keyof HTMLElementEventMap>(
-    type: K,
-    run: (event: HTMLElementEventMap[K]) => void,
-  ) => root.addEventListener(type, run, { signal: life });
+  listen(
+    root,
+    {
+      focusin: (event) => set(event.target as Element, NO_SHORTCUTS, "true"),
+      keydown(event) {
+        if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+        if (event.key === "Escape") {
+          if (!toggleHelp(false)) leave(root);
+          return;
+        }
+        if (event.key === "Enter") enter(event, event.target as HTMLInputElement);
+        if (act(event.key, event.target as HTMLElement)) event.preventDefault();
+      },
+      keyup(event) {
+        if (event.key === " ") store.peek(false);
+      },
+      focusout: () => store.peek(false),
+    },
+    life,
+  );
 
-  listen("focusin", (event) => set(event.target as Element, NO_SHORTCUTS, "true"));
-  listen("keydown", (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Escape") {
-      if (!toggleHelp(false)) leave(root);
-      return;
-    }
-    if (event.key === "Enter" && !event.isComposing && event.target instanceof HTMLInputElement) enter(event);
-    if (typing(event.target)) return;
-    if (act(event)) event.preventDefault();
-  });
-  listen("keyup", (event) => {
-    if (event.key === " ") store.peeking.value = false;
-  });
-  listen("focusout", () => {
-    store.peeking.value = false;
-  });
-
-  function act(event: KeyboardEvent): boolean {
-    const { key } = event;
+  function act(key: string, target: HTMLElement): boolean {
+    if (target.matches(TYPED)) return false;
     if (/^[1-9]$/.test(key)) store.select(Number(key) - 1);
     else if (key === "0") store.chooseLayers(null);
     else if (key === "p" || key === "P") store.togglePlay(still());
-    else if (key === "[" || key === "]") nudgeOpacity(key === "]" ? 0.05 : -0.05);
+    else if (key === "[") nudgeOpacity(-0.05);
+    else if (key === "]") nudgeOpacity(0.05);
     else if (key === "?") toggleHelp();
-    else if (key === " " && !onButton(event.target)) store.peeking.value = true;
-    else if ((key === "ArrowLeft" || key === "ArrowRight") && !onRadio(event.target)) {
-      store.stepLayer(key === "ArrowRight" ? 1 : -1);
-    } else return false;
+    else if (key === " " && !target.matches(PRESSED)) store.peek(true);
+    else if (key === "ArrowLeft" && !target.matches(WALKED)) store.stepLayer(-1);
+    else if (key === "ArrowRight" && !target.matches(WALKED)) store.stepLayer(1);
+    else return false;
     return true;
   }
 
   function nudgeOpacity(by: number) {
     const value = store.trait("opacity").peek() + by;
-    store.set("opacity", Math.round(100 * Math.min(Math.max(value, 0), 1)) / 100);
+    store.set("opacity", Math.round(100 * clamp(value, 0, 1)) / 100);
   }
 }
 
-const onButton = (target: EventTarget | null) =>
-  target instanceof Element && target.matches("button, summary, input");
-const onRadio = (target: EventTarget | null) =>
-  target instanceof Element && target.matches("[type=radio], [role=radio]");
-
 /** JupyterLab takes Enter from the inputs in its cells: neither a form nor a "change" would ever follow it. */
-function enter(event: KeyboardEvent) {
-  const input = event.target as HTMLInputElement;
-  if (!input.matches("[type=text], [type=number]")) return;
+function enter(event: KeyboardEvent, input: HTMLInputElement) {
+  if (event.isComposing || !input.matches("[type=text], [type=number]")) return;
   event.preventDefault();
   if (input.form) input.form.requestSubmit();
   else input.dispatchEvent(new Event("change"));
@@ -102,5 +94,3 @@ function leave(root: HTMLElement) {
   focusedIn(root)?.blur();
   outside?.focus({ preventScroll: true });
 }
-
-export { still };

@@ -1,9 +1,9 @@
 // The picture with the map over it: what is looked at, pointed at and peeked under.
 
-import type { ReadonlySignal } from "@preact/signals-core";
-import { spotAt, stageOf, within } from "../heat/frame";
+import { stageOf, within } from "../heat/frame";
+import type { ReadonlySignal } from "../signals";
 import { markOf, type Store } from "../store";
-import { claim, el, onEnd, set, watch } from "./element";
+import { claim, el, listen, onEnd, set, watch } from "./element";
 import { drawHeat } from "./raster";
 import { takeDrops } from "./upload";
 
@@ -23,10 +23,10 @@ export function picture(
   fault: ReadonlySignal<string>,
   life: AbortSignal,
 ): HTMLElement {
-  const base = el("canvas.lg-base", { "aria-hidden": "true" });
+  const base = el("canvas.lg-placed", { "aria-hidden": true });
   const heat = el("canvas.lg-heat", { testid: "heat", role: "img" });
-  const patch = el("div.lg-patch", { hidden: true });
-  const frame = el("div.lg-window", {}, heat, patch);
+  const patch = el("div.lg-placed.lg-patch", { hidden: true });
+  const frame = el("div.lg-placed.lg-window", {}, heat, patch);
   const empty = el("p.lg-empty");
   const stage = el(
     "div.lg-stage",
@@ -34,11 +34,7 @@ export function picture(
       testid: "picture",
       tabindex: 0,
       role: "group",
-      "aria-label": "Heatmap; arrow keys move from patch to patch",
-      onpointermove: point,
-      onpointerleave: () => {
-        store.spot.value = null;
-      },
+      label: "Heatmap; arrow keys move from patch to patch",
       onkeydown: (event: KeyboardEvent) => {
         const step = ARROWS[event.key];
         if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -54,16 +50,7 @@ export function picture(
     empty,
   );
 
-  function point(event: PointerEvent) {
-    const shown = store.picture.peek();
-    const grid = store.stack.peek();
-    if (!shown || !grid) return;
-    const box = frame.getBoundingClientRect();
-    const u = (event.clientX - box.left) / box.width;
-    const v = (event.clientY - box.top) / box.height;
-    store.byKeys.value = false;
-    store.spot.value = spotAt(u, v, grid.rows, grid.cols, shown.window);
-  }
+  takePointer(stage, frame, store);
 
   // -- painting ---------------------------------------------------------------------------------------------
 
@@ -131,18 +118,11 @@ export function picture(
     place(frame, within(shown.window, stageBox));
   });
 
-  watch(life, () => {
-    const spot = store.spot.value;
-    const grid = store.stack.value;
-    patch.hidden = !spot || !grid;
-    if (spot && grid) {
-      place(patch, [spot.col / grid.cols, spot.row / grid.rows, 1 / grid.cols, 1 / grid.rows]);
-    }
-  });
+  watch(life, () => showPatch(patch, store));
 
-  watch(life, () => set(heat, "aria-label", store.description.value));
+  watch(life, () => set(heat, "label", store.description.value));
   watch(life, () => {
-    set(stage, "aria-busy", store.outdated.value ? "true" : "false");
+    set(stage, "aria-busy", store.outdated.value);
     set(stage, "data-outdated", store.outdated.value);
     set(stage, "data-peeking", store.peeking.value);
     set(stage, "data-absent", store.entry.value?.supported === false);
@@ -156,6 +136,29 @@ const emptyWords = (store: Store) =>
   store.kernelless.value
     ? "No picture was saved in this page."
     : "Drop a picture here, paste one, or choose one above.";
+
+/** The pointer over `area` points at what lies under it in `frame`, the model's window. */
+export function takePointer(area: HTMLElement, frame: HTMLElement, store: Store): void {
+  listen(area, {
+    pointermove(event) {
+      const box = frame.getBoundingClientRect();
+      store.pointAt((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+    },
+    pointerleave: () => {
+      store.spot.value = null;
+    },
+  });
+}
+
+/** Frame the patch that is pointed at. */
+export function showPatch(patch: HTMLElement, store: Store): void {
+  const spot = store.spot.value;
+  const grid = store.stack.value;
+  patch.hidden = !spot || !grid;
+  if (spot && grid) {
+    place(patch, [spot.col / grid.cols, spot.row / grid.rows, 1 / grid.cols, 1 / grid.rows]);
+  }
+}
 
 function place(element: HTMLElement, [left, top, width, height]: readonly [number, number, number, number]) {
   const percent = (fraction: number) => `${(100 * fraction).toFixed(4)}%`;

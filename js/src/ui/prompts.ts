@@ -1,20 +1,20 @@
 // What to explain: the chips (one active), and the box that adds to them.
 
-import { untracked } from "@preact/signals-core";
 import { readable } from "../heat/describe";
+import { untracked } from "../signals";
 import type { Store } from "../store";
 import { keyOf, labelOf, type Target } from "../wire";
-import { button, claim, el, focusedIn, icon, set, watch } from "./element";
+import { button, claim, el, focusedIn, icon, listen, set, watch } from "./element";
 import { matching, typeahead } from "./typeahead";
 
 export function prompts(store: Store, life: AbortSignal): HTMLElement {
   const box = promptBox(store, life);
-  return el("div.lg-prompts", {}, chips(store, box.edit, life), box.element);
+  return el("div.lg-row.lg-prompts", {}, chips(store, box.edit, life), box.element);
 }
 
 /** A row of prompts or classes: radio buttons in all but looks, each with a button that removes it. */
 function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTMLElement {
-  const row = el("div.lg-chips", { role: "radiogroup", "aria-label": "Prompts", hidden: true });
+  const row = el("div.lg-row", { role: "radiogroup", label: "Prompts", hidden: true });
   const targets = store.trait("targets");
   const indexOf = (event: Event) => {
     const chip = (event.target as Element).closest<HTMLElement>("[data-index]");
@@ -36,13 +36,13 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
   watch(life, mark);
 
   function mark() {
-    const entries = store.answer.value?.entries ?? [];
+    const entries = store.answer.value?.targets ?? [];
     for (const [i, target] of targets.value.entries()) {
       const element = row.children[i];
       const radio = element?.firstElementChild;
       if (!radio) continue;
       const active = i === store.active.value;
-      set(radio, "aria-checked", String(active));
+      set(radio, "aria-checked", active);
       set(radio, "tabindex", active ? 0 : -1);
       const entry = entries.find((candidate) => keyOf(candidate.target) === keyOf(target));
       const number = entry?.probability ?? entry?.score ?? null;
@@ -51,23 +51,25 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
     }
   }
 
-  row.addEventListener("click", (event) => {
-    const at = indexOf(event);
-    if (at < 0) return;
-    if ((event.target as Element).closest(".lg-remove")) store.remove(at);
-    else store.select(at);
-  });
-  row.addEventListener("dblclick", (event) => edit(indexOf(event)));
-  row.addEventListener("keydown", (event) => {
-    const at = store.active.peek();
-    const count = targets.peek().length;
-    if (event.key === "ArrowRight" || event.key === "ArrowDown") store.select((at + 1) % count);
-    else if (event.key === "ArrowLeft" || event.key === "ArrowUp") store.select((at + count - 1) % count);
-    else if (event.key === "Delete" || event.key === "Backspace") store.remove(at);
-    else if (event.key === "F2") return edit(at);
-    else return;
-    claim(event);
-    focusActive();
+  listen(row, {
+    click(event) {
+      const at = indexOf(event);
+      if (at < 0) return;
+      if ((event.target as Element).closest(".lg-remove")) store.remove(at);
+      else store.select(at);
+    },
+    dblclick: (event) => edit(indexOf(event)),
+    keydown(event) {
+      const at = store.active.peek();
+      const count = targets.peek().length;
+      if (event.key === "ArrowRight" || event.key === "ArrowDown") store.select((at + 1) % count);
+      else if (event.key === "ArrowLeft" || event.key === "ArrowUp") store.select((at + count - 1) % count);
+      else if (event.key === "Delete" || event.key === "Backspace") store.remove(at);
+      else if (event.key === "F2") return edit(at);
+      else return;
+      claim(event);
+      focusActive();
+    },
   });
   return row;
 }
@@ -78,12 +80,12 @@ function chip(target: Target, index: number, draft: boolean, fixed: boolean): HT
     "span.lg-chip",
     { testid: "chip", "data-index": index, "data-draft": draft, title: label },
     button(
-      "",
-      { role: "radio", "aria-label": label },
-      el("bdi", {}, label || "(empty prompt)"),
-      el("span.lg-number", { "aria-hidden": "true" }),
+      ".lg-plain",
+      { role: "radio", label },
+      el("bdi.lg-name", {}, label || "(empty prompt)"),
+      el("span.lg-small", { "aria-hidden": true }),
     ),
-    !fixed && button(".lg-remove", { "aria-label": `Remove ${label}` }, icon("remove")),
+    !fixed && button(".lg-plain.lg-remove", { label: `Remove ${label}` }, icon("remove")),
   );
 }
 
@@ -134,7 +136,8 @@ function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edi
           input.value = "";
       },
     },
-    suggestions.element,
+    input,
+    suggestions.list,
   );
   watch(life, () => {
     const { prompts: free, classes, suggestions: words } = model.value;
@@ -143,7 +146,7 @@ function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edi
       ? `Add a prompt${first.length ? `, such as ${first.join(" or ")}` : ""}`
       : `Add one of ${classes.length} classes`;
     input.placeholder = store.kernelless.value ? "New prompts need a running kernel" : `${hint} …`;
-    set(input, "aria-label", hint);
+    set(input, "label", hint);
     input.disabled = store.kernelless.value || (!free && classes.length === 0);
   });
   return {

@@ -1,10 +1,12 @@
 // From numbers to canvases: the decoded picture and the coloured map.
 
-import { type ReadonlySignal, signal } from "@preact/signals-core";
+import { clamp, height, width } from "../heat/frame";
 import type { Heat } from "../heat/merge";
 import { colourValues, type Look } from "../heat/palette";
 import { resample } from "../heat/resample";
+import { type ReadonlySignal, signal } from "../signals";
 import type { Store } from "../store";
+import type { Picture } from "../wire";
 import { watch } from "./element";
 
 /** The picture decoded for drawing; null while there is none. A picture that does not decode is reported. */
@@ -21,7 +23,7 @@ export function decodedPicture(
       bitmap.value = null;
       return;
     }
-    createImageBitmap(new Blob([picture.bytes], { type: picture.mime })).then(
+    createImageBitmap(new Blob([picture.data], { type: picture.mime })).then(
       (decoded) => {
         if (!life.aborted && store.picture.peek() === picture) bitmap.value = decoded;
         else decoded.close();
@@ -34,19 +36,46 @@ export function decodedPicture(
   return { bitmap, fault };
 }
 
+/** Draw the part of the picture that the model saw, and a map over it, into a canvas of the given width. */
+export function drawOver(
+  canvas: HTMLCanvasElement,
+  image: ImageBitmap,
+  { window, original }: Picture,
+  heat: Heat | null,
+  look: Look,
+  { width: across, smooth = true, filter = "none" }: { width: number; smooth?: boolean; filter?: string },
+): void {
+  const context = canvas.getContext("2d");
+  if (!context) return;
+  const tall = Math.round(across * clamp(height(window) / width(window), 0.4, 2));
+  const scale = image.width / original[0];
+  canvas.width = across;
+  canvas.height = tall;
+  context.filter = filter;
+  const seen = [window[0], window[1], width(window), height(window)].map((edge) => edge * scale);
+  context.drawImage(image, ...(seen as [number, number, number, number]), 0, 0, across, tall);
+  context.filter = "none";
+  if (!heat || heat.flat) return;
+  const overlay = document.createElement("canvas");
+  if (smooth) drawHeat(overlay, heat, look, across, tall);
+  else drawHeat(overlay, heat, look, heat.cols, heat.rows);
+  context.imageSmoothingEnabled = smooth;
+  context.drawImage(overlay, 0, 0, across, tall);
+}
+
 /** Draw a map into a canvas of the given size: values are interpolated, then coloured. */
 export function drawHeat(
   canvas: HTMLCanvasElement,
   heat: Heat,
   look: Look,
-  width: number,
-  height: number,
+  across: number,
+  down: number,
 ): void {
   const context = canvas.getContext("2d");
   if (!context) return;
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== height) canvas.height = height;
-  const same = width === heat.cols && height === heat.rows;
-  const values = same ? heat.scaled : resample(heat.scaled, heat.rows, heat.cols, height, width);
-  context.putImageData(new ImageData(colourValues(values, look), width, height), 0, 0);
+  if (canvas.width !== across) canvas.width = across;
+  if (canvas.height !== down) canvas.height = down;
+  const same = across === heat.cols && down === heat.rows;
+  const values = same ? heat.scaled : resample(heat.scaled, heat.rows, heat.cols, down, across);
+  context.putImageData(new ImageData(colourValues(values, look), across, down), 0, 0);
 }

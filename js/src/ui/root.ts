@@ -3,6 +3,7 @@
 import { height, stageOf, width } from "../heat/frame";
 import type { Store } from "../store";
 import { colorbar, readout } from "./colorbar";
+import { compare } from "./compare";
 import { controls } from "./controls";
 import { el, onEnd, set, watch } from "./element";
 import { help } from "./help";
@@ -26,22 +27,22 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
       [NO_SHORTCUTS]: "true",
       tabindex: -1,
       role: "group",
-      "aria-label": "LeGrad explorer",
+      label: "LeGrad explorer",
     },
     el(
       "div.lg-body",
       {},
-      el("div.lg-top", {}, prompts(store, life), chooser(store, life), keys.button),
+      el("div.lg-row.lg-top", {}, prompts(store, life), chooser(store, life), keys.button),
       keys.panel,
       el(
-        "section.lg-view",
-        { "aria-label": "Heatmap" },
+        "section.lg-stack.lg-view",
+        { label: "Heatmap" },
         picture(store, bitmap, fault, life),
         colorbar(store, life),
         readout(store, life),
       ),
       el(
-        "div.lg-side",
+        "div.lg-stack.lg-side",
         {},
         score(store, life),
         predictions(store, life),
@@ -49,6 +50,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         controls(store, life),
       ),
       scrubber(store, bitmap, life),
+      compare(store, bitmap, life),
       status(store, life),
       announcer(store, life),
     ),

@@ -4,7 +4,7 @@ import { readable } from "../heat/describe";
 import type { Store } from "../store";
 import type { Entry, Prediction, Target } from "../wire";
 import { keyOf } from "../wire";
-import { button, el, set, watch } from "./element";
+import { button, el, fill, set, watch } from "./element";
 
 /** A probability for reading: two digits, and never a false 0 or 1. */
 export function probability(p: number): string {
@@ -14,7 +14,7 @@ export function probability(p: number): string {
 }
 
 export function score(store: Store, life: AbortSignal): HTMLElement {
-  const element = el("section", { testid: "score", "aria-label": "Score" });
+  const element = el("section", { testid: "score", label: "Score" });
   watch(life, () => {
     const entry = store.entry.value;
     element.hidden = !entry;
@@ -29,9 +29,8 @@ export function score(store: Store, life: AbortSignal): HTMLElement {
 }
 
 function numbers(entry: Entry, layers: readonly number[], chosen: readonly number[]): HTMLElement[] {
-  const list = el("div.lg-figures");
-  const add = (name: string, value: string) =>
-    list.append(el("p.lg-figure", {}, el("span.lg-number", {}, name), el("b", {}, value)));
+  const list = el("div.lg-row.lg-figures");
+  const add = (name: string, value: string) => list.append(el("p.lg-small", {}, name, el("b", {}, value)));
   if (entry.score !== null) add(entry.scoreName || "score", readable(entry.score));
   if (entry.probability !== null) {
     add(entry.probabilityOf ? `p, ${entry.probabilityOf}` : "p", probability(entry.probability));
@@ -42,16 +41,16 @@ function numbers(entry: Entry, layers: readonly number[], chosen: readonly numbe
 }
 
 function meter(p: number): HTMLElement {
-  const bar = el("span.lg-meter", { "aria-hidden": "true" });
-  bar.style.setProperty("--lg-part", String(p));
+  const bar = el("span.lg-meter", { "aria-hidden": true });
+  fill(bar, p);
   return bar;
 }
 
 function remarks(entry: Entry): HTMLElement[] {
   const problem = entry.error || (entry.supported === false && absent(entry));
   return [
-    ...(problem ? [el(entry.error ? "p.lg-remark.lg-bad" : "p.lg-remark.lg-warn", {}, problem)] : []),
-    ...(entry.note ? [el("p.lg-remark", {}, entry.note)] : []),
+    ...(problem ? [el(entry.error ? "p.lg-note.lg-bad" : "p.lg-note.lg-warn", {}, problem)] : []),
+    ...(entry.note ? [el("p.lg-note", {}, entry.note)] : []),
   ];
 }
 
@@ -68,37 +67,37 @@ export function absent(entry: Pick<Entry, "label" | "probability" | "score" | "s
 
 /** The model's own first guesses; each is a button that asks for its map. */
 export function predictions(store: Store, life: AbortSignal): HTMLElement {
-  const list = el("ol.lg-predictions");
-  const of = el("span.lg-of");
+  const list = el("ol");
+  const of = el("span.lg-small");
   const element = el(
-    "section.lg-group",
-    { testid: "predictions", "aria-label": "Predictions" },
-    el("h3.lg-legend", {}, "The model's top guesses", of),
+    "section",
+    { testid: "predictions", label: "Predictions" },
+    el("h3.lg-legend", {}, "The model's top guesses ", of),
     list,
   );
   watch(life, () => {
     const answer = store.answer.value;
     element.hidden = !answer?.predictions.length;
-    of.textContent = answer?.predictionsOf ? ` · ${answer.predictionsOf}` : "";
+    of.textContent = answer?.predictionsOf ?? "";
     const active = store.entry.value && keyOf(store.entry.value.target);
     list.replaceChildren(
       ...(answer?.predictions ?? []).map((guess) => {
         const target = targetOf(guess, store.trait("_model").value.prompts);
         const guessed = button(
-          "",
+          ".lg-plain.lg-guess",
           {
-            "aria-pressed": String(keyOf(target) === active),
+            "aria-pressed": keyOf(target) === active,
             disabled: store.kernelless.value,
             onclick: () => store.add(target),
           },
           el("span.lg-name", {}, guess.name),
           meter(guess.probability),
-          el("span.lg-number", {}, probability(guess.probability)),
+          el("span.lg-small", {}, probability(guess.probability)),
         );
         return el("li", {}, guessed);
       }),
     );
-    set(element, "aria-busy", String(store.outdated.value));
+    set(element, "aria-busy", store.outdated.value);
   });
   return element;
 }

@@ -1,9 +1,10 @@
 // The layer strip: look along the layers, choose one or a range, play through depth.
 
-import type { ReadonlySignal } from "@preact/signals-core";
 import { nameLayers } from "../heat/describe";
+import { clamp } from "../heat/frame";
+import type { ReadonlySignal } from "../signals";
 import type { Store } from "../store";
-import { button, claim, el, icon, set, watch } from "./element";
+import { button, claim, el, icon, listen, set, watch } from "./element";
 import { still } from "./keys";
 import { thumbnails } from "./thumbnails";
 
@@ -24,8 +25,8 @@ export function scrubber(
   const strip = el("div.lg-strip", {
     role: "listbox",
     tabindex: 0,
-    "aria-label": "Layers",
-    "aria-multiselectable": "true",
+    label: "Layers",
+    "aria-multiselectable": true,
     "aria-orientation": "horizontal",
   });
   thumbnails(store, bitmap, strip, life);
@@ -33,9 +34,9 @@ export function scrubber(
 
   const all = button(".lg-button", { testid: "all-layers", onclick: () => store.chooseLayers(null) });
   const play = button(".lg-button.lg-square", { testid: "play", onclick: () => store.togglePlay(still()) });
-  const caption = el("p.lg-caption");
+  const caption = el("p.lg-note");
   const head = el("div.lg-depth-head", {}, play, all, caption);
-  const element = el("section.lg-depth", { "aria-label": "Depth" }, head, strip);
+  const element = el("section.lg-depth", { label: "Depth" }, head, strip);
 
   watch(life, () => {
     const { layers = [], default: rule, merge } = store.answer.value ?? {};
@@ -43,10 +44,10 @@ export function scrubber(
     const playing = store.playing.value !== null;
     element.hidden = layers.length === 0;
     all.textContent = rule === "last" ? `Last layer (${layers.at(-1)})` : `All ${layers.length} layers`;
-    set(all, "aria-pressed", String(store.trait("layers").value === null && !playing));
+    set(all, "aria-pressed", store.trait("layers").value === null && !playing);
     play.replaceChildren(icon(playing ? "pause" : "play"));
     play.title = playing ? "Pause here (P)" : "Play through depth (P)";
-    set(play, "aria-label", play.title);
+    set(play, "label", play.title);
     const how = merge === "last" ? "up to " : chosen.length > 1 ? "mean of " : "";
     caption.textContent = how + nameLayers(chosen, layers);
   });
@@ -73,27 +74,28 @@ function choosing(store: Store, strip: HTMLElement): void {
     const item = root.elementFromPoint(event.clientX, event.clientY)?.closest<HTMLElement>("[data-layer]");
     return item && strip.contains(item) ? Number(item.dataset.layer) : 0;
   };
-  strip.addEventListener("pointerdown", (event) => {
-    const layer = layerAt(event);
-    if (!layer || event.button !== 0) return;
-    strip.setPointerCapture(event.pointerId);
-    choose(layer, event.shiftKey);
-  });
-  strip.addEventListener("pointermove", (event) => {
-    const layer = strip.hasPointerCapture(event.pointerId) ? layerAt(event) : 0;
-    if (layer && layer !== head) choose(layer, true);
-  });
-
-  strip.addEventListener("keydown", (event) => {
-    const step = STEPS[event.key];
-    if (!step) return;
-    claim(event);
-    const layers = store.answer.peek()?.layers ?? [];
-    const chosen = store.chosen.peek();
-    if (!chosen.includes(head)) head = chosen.at(anchor === chosen[0] ? -1 : 0) ?? 0;
-    // From all layers merged, the first step goes to the first or the last one.
-    const from = store.trait("layers").peek() ? layers.indexOf(head) : step > 0 ? -1 : layers.length;
-    const layer = layers[Math.min(Math.max(from + step, 0), layers.length - 1)];
-    if (layer) choose(layer, event.shiftKey);
+  listen(strip, {
+    pointerdown(event) {
+      const layer = layerAt(event);
+      if (!layer || event.button !== 0) return;
+      strip.setPointerCapture(event.pointerId);
+      choose(layer, event.shiftKey);
+    },
+    pointermove(event) {
+      const layer = strip.hasPointerCapture(event.pointerId) ? layerAt(event) : 0;
+      if (layer && layer !== head) choose(layer, true);
+    },
+    keydown(event) {
+      const step = STEPS[event.key];
+      if (!step) return;
+      claim(event);
+      const layers = store.answer.peek()?.layers ?? [];
+      const chosen = store.chosen.peek();
+      if (!chosen.includes(head)) head = chosen.at(anchor === chosen[0] ? -1 : 0) ?? 0;
+      // From all layers merged, the first step goes to the first or the last one.
+      const from = store.trait("layers").peek() ? layers.indexOf(head) : step > 0 ? -1 : layers.length;
+      const layer = layers[clamp(from + step, 0, layers.length - 1)];
+      if (layer) choose(layer, event.shiftKey);
+    },
   });
 }

@@ -7,16 +7,16 @@ const SPOKEN_EVERY_MS = 1000;
 
 export function status(store: Store, life: AbortSignal): HTMLElement {
   const { phase, cancel } = store;
-  const dot = el("span.lg-dot", { "aria-hidden": "true" });
+  const dot = el("span.lg-dot", { "aria-hidden": true });
   const words = el("span.lg-words");
-  const bar = el("progress.lg-progress", { max: 1 });
+  const bar = el("progress", { max: 1, label: "Progress" });
   const stop = button(".lg-button", { testid: "cancel", onclick: cancel }, "Cancel");
   const trace = el("pre", { tabindex: 0 });
-  const details = el("details.lg-details", {}, el("summary", {}, "Traceback"), trace);
+  const details = el("details", {}, el("summary", {}, "Traceback"), trace);
   const element = el(
-    "div.lg-status",
+    "div.lg-note.lg-status",
     { testid: "status" },
-    el("div.lg-status-line", {}, dot, words, bar, stop),
+    el("div.lg-row.lg-status-line", {}, dot, words, bar, stop),
     details,
   );
   watch(life, () => {

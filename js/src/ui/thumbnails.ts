@@ -1,12 +1,11 @@
 // One small map for each layer, drawn over the small picture, with the layer's score and share.
 
-import type { ReadonlySignal } from "@preact/signals-core";
 import { readable } from "../heat/describe";
-import { height, width } from "../heat/frame";
+import type { ReadonlySignal } from "../signals";
 import type { Store } from "../store";
 import { freshName } from "../wire";
-import { el, onEnd, set, watch } from "./element";
-import { drawHeat } from "./raster";
+import { el, fill, onEnd, set, watch } from "./element";
+import { drawOver } from "./raster";
 
 const PIXELS = 128;
 
@@ -34,24 +33,9 @@ export function thumbnails(
     const picture = store.picture.peek();
     const image = bitmap.peek();
     if (!picture || !image) return;
-    const { window, original } = picture;
-    const tall = Math.round(PIXELS * Math.min(Math.max(height(window) / width(window), 0.4), 2));
-    const scale = image.width / original[0];
-    const seen = [window[0], window[1], width(window), height(window)].map((edge) => edge * scale);
     const look = { ...store.look.peek(), opacity: 0.9, threshold: 0 };
-    const overlay = document.createElement("canvas");
     for (const [i, heat] of store.layerHeats.peek().entries()) {
-      const canvas = items[i]!.canvas;
-      const context = canvas.getContext("2d");
-      if (!context) return;
-      canvas.width = PIXELS;
-      canvas.height = tall;
-      context.filter = "saturate(0.4)";
-      context.drawImage(image, ...(seen as [number, number, number, number]), 0, 0, PIXELS, tall);
-      context.filter = "none";
-      if (heat.flat) continue;
-      drawHeat(overlay, heat, look, PIXELS, tall);
-      context.drawImage(overlay, 0, 0);
+      drawOver(items[i]!.canvas, image, picture, heat, look, { width: PIXELS, filter: "saturate(0.4)" });
     }
   };
   watch(life, () => {
@@ -77,10 +61,10 @@ export function thumbnails(
         merge === "mean" && chosen && `${Math.round(100 * part)} % of the merged map`,
       ];
       element.title = words.filter(Boolean).join(", ");
-      set(element, "aria-label", element.title);
-      set(element, "aria-selected", String(chosen));
+      set(element, "label", element.title);
+      set(element, "aria-selected", chosen);
       score.textContent = flat ? "flat" : value === null ? "" : readable(value, 2);
-      share.style.setProperty("--lg-part", String(part / most));
+      fill(share, part / most);
     }
     set(strip, "data-absent", store.entry.value?.supported === false);
   });
@@ -94,10 +78,10 @@ interface Thumbnail {
 }
 
 function thumbnail(layer: number, id: string): Thumbnail {
-  const canvas = el("canvas", { "aria-hidden": "true" });
+  const canvas = el("canvas", { "aria-hidden": true });
   const score = el("span");
-  const share = el("span.lg-share");
-  const text = el("p", {}, el("b", {}, String(layer)), score);
+  const share = el("span.lg-meter");
+  const text = el("p.lg-small", {}, el("b", {}, String(layer)), score);
   const element = el(
     "div.lg-layer",
     { role: "option", id, testid: "layer", "data-layer": layer },

@@ -1,13 +1,13 @@
 // A list of suggestions under a text box (the ARIA combobox pattern with a listbox popup).
 
 import { freshName } from "../wire";
-import { el, set } from "./element";
+import { el, listen, set } from "./element";
 
 const SHOWN = 40;
 
 export interface Typeahead {
-  /** Wraps the input; the list opens below it. */
-  readonly element: HTMLElement;
+  /** To be placed beside the input; opens below what both are in. */
+  readonly list: HTMLElement;
   /** The highlighted suggestion; null where none is. */
   highlighted(): string | null;
   close(): void;
@@ -32,23 +32,19 @@ export function typeahead(
   pick: (option: string) => void,
 ): Typeahead {
   const id = freshName();
-  const list = el("ul.lg-options", { role: "listbox", id, hidden: true, "aria-label": "Suggestions" });
+  const list = el("ul.lg-popup", { role: "listbox", id, hidden: true, label: "Suggestions" });
   let found: string[] = [];
   let at = -1;
-  for (const [key, value] of Object.entries({
-    role: "combobox",
-    autocomplete: "off",
-    "aria-autocomplete": "list",
-    "aria-controls": id,
-    "aria-expanded": "false",
-  })) {
-    set(input, key, value);
-  }
+  set(input, "role", "combobox");
+  set(input, "autocomplete", "off");
+  set(input, "aria-autocomplete", "list");
+  set(input, "aria-controls", id);
+  close();
 
   function close() {
     list.hidden = true;
     at = -1;
-    set(input, "aria-expanded", "false");
+    set(input, "aria-expanded", false);
     set(input, "aria-activedescendant", null);
   }
 
@@ -65,9 +61,9 @@ export function typeahead(
         : shown.length
           ? ""
           : none(input.value);
-    if (rest) list.append(el("li.lg-number", { role: "presentation" }, rest));
+    if (rest) list.append(el("li.lg-small", { role: "presentation" }, rest));
     list.hidden = !list.childElementCount;
-    set(input, "aria-expanded", String(!list.hidden));
+    set(input, "aria-expanded", !list.hidden);
   }
 
   function highlight(next: number) {
@@ -77,34 +73,38 @@ export function typeahead(
     list.children[at]?.removeAttribute("aria-selected");
     at = (next + count) % count;
     const option = list.children[at]!;
-    set(option, "aria-selected", "true");
+    set(option, "aria-selected", true);
     set(input, "aria-activedescendant", option.id);
     option.scrollIntoView({ block: "nearest" });
   }
 
-  input.addEventListener("input", open);
-  input.addEventListener("click", open);
-  input.addEventListener("blur", close);
-  input.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown") highlight(at + 1);
-    else if (event.key === "ArrowUp") highlight(at < 0 ? -1 : at - 1);
-    else if (event.key === "Escape" && !list.hidden) {
-      close();
-      event.stopPropagation();
-    } else return;
-    event.preventDefault();
+  listen(input, {
+    input: open,
+    click: open,
+    blur: close,
+    keydown(event) {
+      if (event.key === "ArrowDown") highlight(at + 1);
+      else if (event.key === "ArrowUp") highlight(at < 0 ? -1 : at - 1);
+      else if (event.key === "Escape" && !list.hidden) {
+        close();
+        event.stopPropagation();
+      } else return;
+      event.preventDefault();
+    },
   });
-  // The input keeps the focus while an option is pressed: no blur, no closing before the click.
-  list.addEventListener("pointerdown", (event) => event.preventDefault());
-  list.addEventListener("click", (event) => {
-    const option = (event.target as Element).closest<HTMLElement>("[data-at]");
-    if (!option) return;
-    close();
-    pick(found[Number(option.dataset.at)]!);
+  listen(list, {
+    // The input keeps the focus while an option is pressed: no blur, no closing before the click.
+    pointerdown: (event) => event.preventDefault(),
+    click(event) {
+      const option = (event.target as Element).closest<HTMLElement>("[data-at]");
+      if (!option) return;
+      close();
+      pick(found[Number(option.dataset.at)]!);
+    },
   });
 
   return {
-    element: el("div.lg-combo", {}, input, list),
+    list,
     highlighted: () => (list.hidden || at < 0 ? null : found[at]!),
     close,
   };

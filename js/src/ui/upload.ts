@@ -1,14 +1,14 @@
 // Three ways for a picture to come in: chosen, dropped, pasted.
 
 import type { Store } from "../store";
-import { claim, el, icon, set, watch } from "./element";
+import { claim, el, icon, listen, set, watch } from "./element";
 
 export function chooser(store: Store, life: AbortSignal): HTMLElement {
   const input = el("input.lg-cover", {
     type: "file",
     accept: "image/*",
     testid: "upload",
-    "aria-label": "Choose a picture",
+    label: "Choose a picture",
     onchange: () => {
       send(store, input.files);
       input.value = "";
@@ -20,7 +20,7 @@ export function chooser(store: Store, life: AbortSignal): HTMLElement {
       ? "Another picture needs a running kernel"
       : "Choose, drop or paste a picture";
   });
-  return el("label.lg-button.lg-choose", {}, input, el("span", {}, icon("image"), "Picture"));
+  return el("label.lg-button", {}, input, icon("image"), "Picture");
 }
 
 function send(store: Store, files: FileList | null | undefined): boolean {
@@ -39,16 +39,18 @@ export function takeDrops(stage: HTMLElement, store: Store, life: AbortSignal): 
     set(stage, "data-dropping", event.type === "dragenter" || event.type === "dragover");
     if (event.type === "drop") send(store, files.files);
   };
-  for (const type of ["dragenter", "dragover", "dragleave", "drop"] as const) {
-    stage.addEventListener(type, over, { signal: life });
-  }
+  listen(stage, { dragenter: over, dragover: over, dragleave: over, drop: over }, life);
 }
 
 /** Pictures pasted while the focus is anywhere in `root`; pasted text goes where it always goes. */
 export function takePastes(root: HTMLElement, store: Store, life: AbortSignal): void {
-  const paste = (event: ClipboardEvent) => {
-    if (!send(store, event.clipboardData?.files)) return;
-    claim(event);
-  };
-  root.addEventListener("paste", paste, { signal: life });
+  listen(
+    root,
+    {
+      paste(event) {
+        if (send(store, event.clipboardData?.files)) claim(event);
+      },
+    },
+    life,
+  );
 }

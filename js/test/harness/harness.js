@@ -73,7 +73,9 @@ async function paintPicture() {
 
 const noise = (i, j, l, s) => Math.abs(Math.sin(i * 12.9 + j * 78.2 + l * 37.7 + s * 11.1) * 43758.5) % 1;
 
-function mapsFor(targets, signed) {
+function mapsFor(targets, method) {
+  const at = CATALOGUE.indexOf(method);
+  const { signed } = method;
   const [rows, cols] = GRID;
   const data = new Float32Array(targets.length * LAYERS * rows * cols);
   let k = 0;
@@ -88,9 +90,10 @@ function mapsFor(targets, signed) {
         for (let j = 0; j < cols; j++, k++) {
           const x = (left + ((j + 0.5) / cols) * (right - left)) / SIZE[0];
           const y = (top + ((i + 0.5) / rows) * (bottom - top)) / SIZE[1];
-          const far = ((x - u) ** 2 * (SIZE[0] / SIZE[1]) ** 2 + (y - v) ** 2) / (r * r);
+          const far =
+            ((1 + 0.2 * (at % 5)) * ((x - u) ** 2 * (SIZE[0] / SIZE[1]) ** 2 + (y - v) ** 2)) / (r * r);
           const blob = known ? Math.exp(-far) : 0;
-          data[k] = 0.004 * (depth ** 1.5 * blob * 1.4 + (1.2 - depth) * 0.5 * noise(i, j, l, t));
+          data[k] = 0.004 * (depth ** 1.5 * blob * 1.4 + (1.2 - depth) * 0.5 * noise(i, j, l, t + 3 * at));
           if (signed) data[k] -= 0.002 * Math.exp(-((x - 0.72) ** 2 + (y - 0.62) ** 2) / 0.05);
           if (scene === "flat") data[k] = 0.25;
         }
@@ -117,77 +120,103 @@ if (scene === "absent")
   first.splice(0, 2, { kind: "text", text: "a red aeroplane" }, { kind: "text", text: "<b>cat</b> 🐈 قطة" });
 if (scene === "error") first.push({ kind: "held", key: "v1", label: "direction 1" });
 
-const CATALOGUE = [
-  {
-    name: "legrad",
-    title: "LeGrad",
-    summary: "Gradient of each layer's score with respect to its attention, positive part, mean over heads.",
-    paper: "Bousselham et al., ICCV 2025",
-    cost: "no vision forward, one small backward",
-    signed: false,
-    class_discriminative: true,
-    merge: "mean",
-    default: "all",
-    available: true,
-    knobs: [
-      {
-        name: "pool",
-        kind: "choice",
-        default: "native",
-        choices: ["native", "cls", "mean"],
-        help: "Which tokens read the layer out.",
-      },
-      { name: "relu", kind: "bool", default: true, help: "Keep only what speaks for the prompt." },
-      { name: "preset", kind: "choice", default: null, choices: [null, "paper", "reference"] },
-      { name: "correction", kind: "text", default: null },
-      { name: "correction_threshold", kind: "number", default: 0.8 },
-    ],
-  },
-  {
-    name: "raw_attention",
-    title: "Raw attention",
-    summary: "How much the class token attends to each patch, mean over heads; the prompt plays no part.",
-    paper: "Caron et al., 2021",
-    cost: "no backward",
-    signed: false,
-    class_discriminative: false,
-    merge: "mean",
-    default: "last",
-    knobs: [],
-    available: true,
-  },
-  {
-    name: "rollout",
-    title: "Rollout",
-    summary: "Attention multiplied through the layers up to the chosen one; the prompt plays no part.",
-    paper: "Abnar & Zuidema, ACL 2020",
-    cost: "no backward",
-    signed: false,
-    class_discriminative: false,
-    merge: "last",
-    default: "last",
-    knobs: [],
-    available: true,
-  },
-  {
-    name: "gradcam",
-    title: "Grad-CAM",
-    summary: "",
-    paper: "",
-    cost: "",
-    signed: false,
-    class_discriminative: true,
-    merge: "mean",
-    default: "last",
-    knobs: [],
-    available: false,
-    reason: "Grad-CAM needs a class token; this model pools by mean.",
-  },
+const METHODS = [
+  // name, title, signed, merge, default, slow, reason where there is one
+  ["legrad", "LeGrad", false, "mean", "all"],
+  ["cdam", "CDAM", true, "mean", "last"],
+  ["tam", "TAM", true, "mean", "last", true],
+  ["chefercam", "CheferCAM", false, "last", "last"],
+  ["transformer_attribution", "Transformer Attribution", false, "last", "last", true],
+  [
+    "lrp",
+    "LRP",
+    true,
+    "mean",
+    "last",
+    true,
+    "LRP has no rule for the rotary positions of this model; use CheferCAM.",
+  ],
+  ["partial_lrp", "Partial LRP", false, "mean", "last", true],
+  ["rollout", "Rollout", false, "last", "last"],
+  ["raw_attention", "Raw attention", false, "mean", "last"],
+  [
+    "gradcam",
+    "GradCAM",
+    false,
+    "mean",
+    "last",
+    false,
+    "GradCAM needs a class token; this model pools by mean.",
+  ],
+  ["attentioncam", "AttentionCAM", true, "mean", "last"],
+  ["textspan", "TextSpan", true, "mean", "all"],
+  ["reciprocam", "ReciproCAM", false, "mean", "last", true],
 ];
+const KNOBS = {
+  legrad: [
+    {
+      name: "pool",
+      kind: "choice",
+      default: "native",
+      choices: ["native", "cls", "mean"],
+      help: "Which tokens read the layer out.",
+    },
+    { name: "relu", kind: "bool", default: true, help: "Keep only what speaks for the prompt." },
+    {
+      name: "preset",
+      kind: "choice",
+      default: null,
+      choices: ["paper", "reference"],
+      optional: true,
+      help: "Settings of the paper, or of the authors' code.",
+    },
+    {
+      name: "correction",
+      kind: "text",
+      default: null,
+      optional: true,
+      help: "A background prompt whose map is taken away.",
+    },
+    {
+      name: "correction_threshold",
+      kind: "number",
+      default: 0.8,
+      low: 0,
+      high: 1,
+      help: "What of the background's map is taken away: values above it.",
+    },
+  ],
+  gradcam: [
+    { name: "layer", kind: "number", default: null, optional: true, integer: true, low: 1, high: LAYERS },
+  ],
+};
+const CATALOGUE = METHODS.map(([name, title, signed, merge, rule, slow = false, reason = ""]) => ({
+  name,
+  title,
+  summary:
+    name === "legrad"
+      ? "Gradient of each layer's score with respect to its attention, positive part, mean over heads."
+      : `What ${title} shows, in one sentence that is as long as such sentences are.`,
+  paper: name === "legrad" ? "Bousselham et al., ICCV 2025" : "Someone et al., 2021",
+  cost: slow ? "n vision forwards" : "no vision forward, one small backward",
+  signed,
+  class_discriminative: true,
+  merge,
+  default: rule,
+  slow,
+  knobs: (KNOBS[name] ?? []).map((knob) => ({
+    optional: false,
+    low: null,
+    high: null,
+    integer: false,
+    ...knob,
+  })),
+  available: !reason,
+  reason,
+}));
 
 let rev = 0;
 function resultFor(rid, targets, method, knobs) {
-  const signed = scene === "signed";
   const of = CATALOGUE.find((entry) => entry.name === method);
   return {
     rid,
@@ -197,11 +226,11 @@ function resultFor(rid, targets, method, knobs) {
     knobs,
     seconds: 0.083,
     layers: Array.from({ length: LAYERS }, (_, i) => i + 1),
-    signed,
+    signed: of.signed,
     merge: of.merge,
     default: of.default,
     grid: GRID,
-    maps: { dtype: "float32", shape: [targets.length, LAYERS, ...GRID], data: mapsFor(targets, signed) },
+    maps: { dtype: "float32", shape: [targets.length, LAYERS, ...GRID], data: mapsFor(targets, of) },
     targets: targets.map((target, t) => {
       const words = (target.text ?? target.name ?? target.label).toLowerCase();
       const known = Object.keys(THINGS).some((name) => words.includes(name));
@@ -239,13 +268,16 @@ function resultFor(rid, targets, method, knobs) {
 const state = {
   targets: first,
   active: scene === "error" ? 0 : 0,
-  method: "legrad",
+  method: scene === "signed" ? "cdam" : "legrad",
   knobs: {},
   layers: null,
   opacity: 0.65,
   colormap: "inferno",
   threshold: 0,
   smooth: true,
+  compare: "off",
+  compared: [],
+  compare_scale: "own",
   _catalogue: CATALOGUE,
   _model: {
     name: "builtin",
@@ -263,6 +295,7 @@ const state = {
   _image: {},
   _result: {},
   _request: {},
+  _comparison: {},
   _status: { state: "idle", rid: null, rev: 0, step: 0, total: 0, message: "", detail: "" },
   _static: scene === "static",
 };
@@ -294,7 +327,7 @@ const tell = (content) => emit("msg:custom", content, []);
 const status = (changes) =>
   setLocal("_status", {
     ...state._status,
-    rev: state._status.rev + 1,
+    rev: state._result.rev ?? 0,
     rid: null,
     step: 0,
     total: 0,
@@ -334,6 +367,7 @@ async function kernel(content) {
   for (let step = 0; step < steps; step++) {
     status({
       state: "running",
+      rev: rev + 1,
       rid: content.rid,
       step,
       total: steps,
@@ -345,6 +379,7 @@ async function kernel(content) {
   if (content.targets.some((target) => target.text === "crash")) {
     return status({
       state: "error",
+      rev: rev + 1,
       rid: content.rid,
       message: "The model's weights hold NaN in block 3 (mlp.fc1): reload the checkpoint.",
       detail:
@@ -355,7 +390,36 @@ async function kernel(content) {
     "_result",
     content.targets.length ? resultFor(content.rid, content.targets, content.method, content.knobs) : {},
   );
-  status({ state: "idle", rid: content.rid });
+  if (content.compare?.length) await compareMethods(content, mine);
+  if (mine === job) status({ state: "idle", rid: content.rid });
+}
+
+/** One pane after the other, the slow ones last; one of them fails. */
+async function compareMethods({ rid, targets, active, compare, method, knobs }, mine) {
+  const target = targets[active];
+  const slow = (name) => CATALOGUE.find((entry) => entry.name === name).slow;
+  const order = [...compare].sort((a, b) => slow(a) - slow(b));
+  const done = new Map();
+  const show = () =>
+    setLocal("_comparison", {
+      ...{ rid, rev, image_rev: state._image.rev, target, label: target.text ?? target.name, grid: GRID },
+      panes: compare.filter((name) => done.has(name)).map((name) => done.get(name)),
+      pending: compare.filter((name) => !done.has(name)),
+    });
+  show();
+  for (const name of order) {
+    const { title } = CATALOGUE.find((entry) => entry.name === name);
+    const message = `comparing ${title} (${done.size + 1} of ${compare.length})`;
+    status({ state: "running", rid, step: done.size * 40, total: 400, message });
+    await new Promise((finished) => setTimeout(finished, delay / 2));
+    if (mine !== job) return setLocal("_comparison", { ...state._comparison, pending: [] });
+    const { maps, ...rest } = resultFor(rid, [target], name, name === method ? knobs : {});
+    rev -= 1;
+    const error = "TAM was stopped: the picture's 196 tokens need more memory than there is; use CDAM.";
+    const pane = { ...rest, maps: { ...maps, shape: maps.shape.slice(1) }, degenerate: [], error: "" };
+    done.set(name, name === "tam" ? { method: name, error } : pane);
+    show();
+  }
 }
 
 if (scene !== "empty") {
@@ -369,7 +433,7 @@ if (scene !== "empty") {
     original: SIZE,
     window: WINDOW,
   };
-  state._result = resultFor(null, first, "legrad", {});
+  state._result = resultFor(null, first, state.method, {});
 } else state.targets = [];
 
 window.harness = { model, state, log, setLocal, status, tell, emit, resultFor, listeners };

@@ -30,7 +30,20 @@ VIEWS = {
     "typing": ("scene=classifier", 960, "typing"),
     "help": ("scene=clip", 960, "help"),
     "knobs": ("scene=clip", 960, "knobs"),
+    "methods": ("scene=clip", 960, "methods"),
+    "methods-dark": ("scene=clip&theme=dark", 960, "methods"),
+    "methods-narrow": ("scene=clip", 360, "methods"),
+    "pending": ("scene=clip&delay=3000", 960, "methods"),
+    "prompts": ("scene=clip", 960, "prompts"),
+    "tiny": ("scene=clip", 340, "knobs"),
 }
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files and says nothing of it."""
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def act(page: Page, what: str) -> None:
@@ -57,15 +70,23 @@ def act(page: Page, what: str) -> None:
         find("prompt").press("ArrowDown")
     elif what == "help":
         page.get_by_role("button", name="Keys").click()
+    elif what in ("methods", "prompts"):
+        find(f"compare-{what}").check()
+        if what == "methods":
+            page.locator("[data-testid=compared] summary").click()
+            find("compare-tam").check()
+            page.wait_for_timeout(2500)
+        find("picture").hover(position={"x": 100, "y": 200})
+        page.evaluate("scrollTo(0, 0)")
     elif what == "knobs":
+        page.get_by_text("not available").click()
         page.get_by_text("Options").click()
 
 
 def main() -> None:
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=ROOT)
-    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
+    handler = functools.partial(Quiet, directory=ROOT)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as playwright:
