@@ -103,7 +103,8 @@ class Method:
     merged is the map of the highest chosen layer. ``default``: the layers merged when the user names none.
     ``readouts``: the kinds of readout it is defined for ("cls", "mean", "attention"); ``undefined(vit)`` names any
     other reason why not, or None; ``refuses(vit)`` says either in one sentence. ``slow``: one target costs more than
-    about two forwards.
+    about two forwards. ``together``: targets asked together are compared with each other, so a list of them is never
+    split and no answer is remembered for one of them alone.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Method:
     slow: bool = False
     undefined: Callable[[ViT], str | None] = _always
     instead: str = "legrad"
+    together: bool = False
 
     def refuses(self, vit: ViT) -> str | None:
         """Why this method is not defined for a model, or None."""
@@ -158,6 +160,7 @@ def method(
     slow: bool = False,
     undefined: Callable[[ViT], str | None] = _always,
     instead: str = "legrad",
+    together: bool = False,
 ) -> Callable[[Callable[..., Maps]], Method]:
     """Turn a function ``f(tokens, aims, layers, tick, *, knob=...)`` into a Method called like the function."""
 
@@ -165,6 +168,7 @@ def method(
         return Method(
             run.__name__, title, summary, paper, cost, signed, class_discriminative, merge, default, readouts,
             _knobs(run), run, slow, undefined, instead,
+            together,
         )  # fmt: skip
 
     return wrap

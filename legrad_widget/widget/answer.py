@@ -69,20 +69,23 @@ def _outcomes(
         outcomes[place] = Outcome(error=str(error))
 
     usable: dict[int, Any] = {}
+    known = [memory.get(question.about(place)) for place in range(len(question.things))]
+    if question.method.together and None in known:
+        known = [None] * len(known)  # they are compared with each other: all or none
     for place, thing in enumerate(question.things):
-        if (known := memory.get(question.about(place))) is not None:
-            outcomes[place] = Outcome(known)
+        if (found := known[place]) is not None:
+            outcomes[place] = Outcome(found)
             continue
         try:
             usable[place] = model.target(thing)
         except (ValueError, TypeError) as error:
             fail(place, error)
-    for place, found in _together_or_alone(encoding, question, usable, progress).items():
-        if isinstance(found, Exception):
-            fail(place, found)
+    for place, new in _together_or_alone(encoding, question, usable, progress).items():
+        if isinstance(new, Exception):
+            fail(place, new)
         else:
-            outcomes[place] = Outcome(found)
-            memory.add(question.about(place), found, encoding)
+            outcomes[place] = Outcome(new)
+            memory.add(question.about(place), new, encoding)
     if all(outcome.explanation is None for outcome in outcomes.values()):
         raise errors[0]
     return [outcomes[place] for place in range(len(question.chips))]

@@ -101,8 +101,7 @@ def beside(question: Question, place: int, methods: Sequence[Method]) -> tuple[Q
     """
     if place >= len(question.chips):
         return ()
-    alone = question.about(place)
-    return tuple(alone.by(method) for method in methods)
+    return tuple(question.by(method).about(place) for method in methods)
 
 
 def outcome_of(question: Question, progress: Progress, memory: Memory) -> Outcome:
@@ -117,7 +116,7 @@ def outcome_of(question: Question, progress: Progress, memory: Memory) -> Outcom
     try:
         if encoding.stale:
             return Outcome(error=_TRAINED)
-        [found] = explained(encoding, question, [question.things[0]], progress)
+        found = explained(encoding, question, list(question.things), progress)[0]
     except Cancelled:
         raise
     except BaseException as error:  # one method must not end the others

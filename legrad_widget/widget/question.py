@@ -63,7 +63,11 @@ class Question:
     suggest: bool = field(default=False, compare=False)
 
     def about(self, place: int) -> Question:
-        """The same about one target alone."""
+        """The same about one target alone; where the method compares the targets, about that one before all others."""
+        if self.method.together:
+            others = [other for other in range(len(self.chips)) if other != place]
+            chips, things = (tuple(of[at] for at in (place, *others)) for of in (self.chips, self.things))
+            return replace(self, chips=chips, things=things, suggest=False)
         alone = slice(place, place + 1)
         return replace(self, chips=self.chips[alone], things=self.things[alone], suggest=False)
 
