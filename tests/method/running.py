@@ -43,10 +43,10 @@ class Ran:
             return lambda output: output[target]
         t, (scale, offset) = target.double(), self.model.logit_form()
         if score in (None, "dot"):
-            return lambda output: output @ t
+            return lambda output: output.flatten() @ t
         if score == "cos":
-            return lambda output: F.cosine_similarity(output, t, dim=0)
-        return lambda output: scale * F.cosine_similarity(output, t, dim=0) + offset
+            return lambda output: F.cosine_similarity(output.flatten(), t, dim=0)
+        return lambda output: scale * F.cosine_similarity(output.flatten(), t, dim=0) + offset
 
     def __call__(
         self, method: str, targets: Sequence[Any] | None = None, layers: tuple[int, ...] | None = None, **knobs: Any
@@ -60,9 +60,14 @@ class Ran:
             return chosen.run(self.tokens, aims, layers, lambda step, total: None, **chosen.checked(knobs))
 
 
-def assert_close(ours: Tensor, oracle: Tensor, dtype: torch.dtype = torch.float64) -> None:
-    """Equal to the dtype's tolerance, in units of the oracle's largest value: the map's own scale."""
+def assert_close(
+    ours: Tensor, oracle: Tensor, dtype: torch.dtype = torch.float64, *, summands: Tensor | None = None
+) -> None:
+    """Equal to the dtype's tolerance, in units of the oracle's largest value: the map's own scale.
+
+    Where a map is what is left of larger numbers that cancel, ``summands`` are these numbers, and give the scale.
+    """
     assert ours.dtype == dtype
     assert ours.shape == oracle.shape
-    largest = float(oracle.detach().abs().max())
+    largest = float((oracle if summands is None else summands).detach().abs().max())
     np.testing.assert_allclose(ours.detach().numpy(), oracle.detach().numpy(), rtol=0, atol=TOLERANCE[dtype] * largest)
