@@ -92,8 +92,51 @@ POOLED: dict[str, Callable[[], nn.Module]] = {
     "timm-map-qknorm": lambda: _with_pooler(timm_vit(global_pool="map"), qk_norm=True, latent_len=3),
     "timm-map-bare": lambda: _with_pooler(timm_vit(global_pool="map"), out_features=0, q_proj=False),
 }
+
+
+def timm_blocks(
+    block: str = "Block", mlp: str = "Mlp", gated: bool = False, fused: bool = False, **options: Any
+) -> Any:
+    """timm's VisionTransformer with blocks and MLPs that its constructor takes as classes."""
+    from functools import partial
+
+    from timm.layers import Attention
+    from timm.layers import mlp as mlps
+    from timm.models import vision_transformer as blocks
+
+    class GatedAttention(Attention):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, gated=True, **kwargs)
+
+    block_fn = getattr(blocks, block)
+    return timm_vit(
+        block_fn=partial(block_fn, fuse_out_proj=True) if fused else block_fn,
+        mlp_layer=getattr(mlps, mlp),
+        attn_layer=GatedAttention if gated else Attention,
+        **options,
+    )
+
+
+# timm's VisionTransformer with its other blocks.
+BLOCKS: dict[str, Callable[[], nn.Module]] = {
+    "timm-post-norm": lambda: timm_blocks("ResPostBlock", init_values=0.3),
+    "timm-parallel": lambda: timm_blocks("ParallelScalingBlock", init_values=0.3, qk_norm=True),
+    "timm-parallel-own-bias": lambda: timm_blocks("ParallelScalingBlock", qkv_bias=False),
+    "timm-parallel-fused": lambda: timm_blocks("ParallelScalingBlock", fused=True, qkv_bias=False),
+    "timm-swiglu-packed": lambda: timm_blocks(mlp="SwiGLUPacked", reg_tokens=2, init_values=0.3),
+    "timm-swiglu": lambda: timm_blocks(mlp="SwiGLU", scale_mlp_norm=True, norm_layer="rmsnorm", proj_bias=False),
+    "timm-glu-gate-last": lambda: timm_blocks(mlp="GluMlp", scale_mlp_norm=True),
+    "timm-inner-norms": lambda: timm_blocks(scale_attn_norm=True, scale_mlp_norm=True, qk_norm=True),
+    "timm-gated-attention": lambda: timm_blocks(gated=True, scale_attn_norm=True, norm_layer="rmsnorm"),
+    "timm-no-positions": lambda: timm_vit(pos_embed="none"),
+    "timm-dynamic-pad": lambda: timm_vit(dynamic_img_size=True, dynamic_img_pad=True),
+    "deit3": lambda: timm_vit("deit3_small_patch16_224"),
+    "dinov2": lambda: timm_vit("vit_small_patch14_reg4_dinov2", patch_size=16, num_classes=0),
+    "dinov2-giant": lambda: timm_vit("vit_giant_patch14_reg4_dinov2", patch_size=16, num_classes=0),
+    "aimv2": lambda: timm_vit("aimv2_large_patch14_224", patch_size=16),
+}
 ALL = CLIPS | CLASSIFIERS
-EVERY = ALL | POOLED
+EVERY = ALL | POOLED | BLOCKS
 
 
 def picture(height: int = 60, width: int = 80, seed: int = 0) -> np.ndarray:

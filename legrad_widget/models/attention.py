@@ -26,12 +26,12 @@ EVERY = slice(None)
 class Place:
     """Where the tokens of one image stand.
 
-    ``turn(x [..., H, R, e], rows)`` rotates the queries or keys of the tokens ``rows``; ``bias`` [H or 1, N, N] is
-    added to the attention's logits.
+    ``turn(x [..., H, R, e], rows)`` rotates the queries or keys of the tokens ``rows``; ``bias(rows)`` [H or 1, R, N]
+    is added to the logits of these query rows.
     """
 
     turn: Callable[[Tensor, Rows], Tensor] | None = None
-    bias: Tensor | None = None
+    bias: Callable[[Rows], Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Attention:
         """
         logits = self.queries(t, rows) @ self.keys(t).transpose(-2, -1)
         if self.place.bias is not None:
-            logits = logits + self.place.bias[:, rows].to(logits.dtype)
+            logits = logits + self.place.bias(rows).to(logits.dtype)
         if keep is not None:
             logits = logits.masked_fill(~keep[..., None, None, :], float("-inf"))
         return logits.softmax(-1)

@@ -9,10 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ._timm_parts import mlp, pooler
-from .attention import Attention
-from .block import Block
-from .live import Affine, layer_scale
+from ._timm_parts import block, pooler
+from .live import Affine
 from .position import resampled
 from .preprocess import Preprocess
 from .readout import Readout
@@ -37,7 +35,7 @@ def build(module: Any, name: str | None = None) -> ViT:
     return ViT(
         name=name or f"timm {_architecture(module)}",
         module=module,
-        blocks=tuple(_block(b, f"blocks.{i}") for i, b in enumerate(module.blocks)),
+        blocks=tuple(block(b, f"blocks.{i}") for i, b in enumerate(module.blocks)),
         readout=readout,
         prefix=module.num_prefix_tokens,
         has_cls=module.cls_token is not None,
@@ -136,36 +134,3 @@ def _any_size(patch_embed: Any) -> Iterator[None]:
         yield
     finally:
         patch_embed.strict_img_size = strict
-
-
-def _block(block: Any, name: str) -> Block:
-    attention: Any = getattr(block, "attn", None)
-    parts = ("norm1", "norm2", "mlp", "ls1", "ls2", "drop_path1", "drop_path2")
-    if not all(hasattr(block, part) for part in parts) or not isinstance(getattr(attention, "qkv", None), nn.Linear):
-        raise UnsupportedModel(
-            f"{name} is a {type(block).__name__} with {type(attention).__name__}; timm's pre-norm Block with a packed "
-            "qkv is supported"
-        )
-    inner = [
-        attr
-        for attr in ("norm", "gate")
-        if not isinstance(getattr(attention, attr, None) or nn.Identity(), nn.Identity)
-    ]
-    if inner:
-        raise UnsupportedModel(f"the attention of {name} has an inner {inner[0]}, which is not supported yet")
-    width = attention.qkv.out_features // 3
-    query, key, value = (Affine(attention.qkv, rows=slice(i * width, (i + 1) * width)) for i in range(3))
-    return Block(
-        name=name,
-        module=block,
-        norm1=block.norm1,
-        attention=Attention(
-            attention.num_heads, query, key, value, Affine(attention.proj), attention.scale,
-            getattr(attention, "q_norm", nn.Identity()), getattr(attention, "k_norm", nn.Identity()),
-        ),
-        norm2=block.norm2,
-        mlp=mlp(block.mlp, name),
-        gamma1=layer_scale(block.ls1),
-        gamma2=layer_scale(block.ls2),
-        middle_at=block.norm2,
-    )  # fmt: skip

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+_RMS_NORMS = ("RMSNorm", "RmsNorm")  # torch's, and timm's own class
 
 
 def precise(x: Tensor) -> Tensor:
@@ -22,13 +25,18 @@ def precise(x: Tensor) -> Tensor:
 def apply(module: nn.Module, x: Tensor) -> Tensor:
     """``module(x)`` in the dtype of ``x``, with the module's live weights.
 
-    LayerNorms and modules without parameters run without their hooks.
+    LayerNorms, RMS norms and modules without parameters run without their hooks. Another module with parameters runs
+    on stand-ins for them, which it holds for that moment.
     """
     if isinstance(module, nn.Identity):
         return x
     if isinstance(module, nn.LayerNorm):
         weight, bias = (None if p is None else p.detach().to(x.dtype) for p in (module.weight, module.bias))
         return F.layer_norm(x, module.normalized_shape, weight, bias, module.eps)
+    if type(module).__name__ in _RMS_NORMS:
+        norm: Any = module
+        scale = None if norm.weight is None else norm.weight.detach().to(x.dtype)
+        return F.rms_norm(x, norm.normalized_shape, scale, norm.eps)
     parameters = {name: p.detach().to(x.dtype) for name, p in module.named_parameters()}
     if parameters:
         result: Tensor = torch.func.functional_call(module, parameters, (x,))
@@ -42,8 +50,8 @@ class Affine:
     """A linear map ``x W^T + b`` read live from a module.
 
     ``rows`` picks a part of a packed weight and of its bias; ``bias_rows`` a part of the bias alone, where only that is
-    packed. Where the bias lives elsewhere, ``bias_of`` is that module (``rows`` then picks from the weight alone).
-    ``transposed``: the module holds [in, out].
+    packed; ``columns`` a part of what the layer reads. Where the bias lives elsewhere, ``bias_of`` is that module
+    (``rows`` then picks from the weight alone). ``transposed``: the module holds [in, out].
     """
 
     module: nn.Module
@@ -53,13 +61,14 @@ class Affine:
     bias_of: nn.Module | None = None
     transposed: bool = False
     bias_rows: slice | None = None
+    columns: slice = field(default_factory=lambda: slice(None))
 
     @property
     def weight(self) -> Tensor:
         """[out, in] float32 (float64 where the model is); a LayerScale: [out]."""
         weight: Tensor = getattr(self.module, self.weight_name)
         picked = weight.detach()[self.rows]
-        return precise(picked.T if self.transposed else picked)
+        return precise(picked.T if self.transposed else picked)[..., self.columns]
 
     @property
     def bias(self) -> Tensor | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from timm.models.vision_transformer import DiffParallelScalingBlock, ParallelThingsBlock
 from torch import nn
 
 import legrad_widget as lw
@@ -116,11 +117,14 @@ def test_a_model_that_skips_a_block_is_refused():
         ("swin_tiny_patch4_window7_224", {}, "windowed"),
         ("vit_tiny_patch16_224", {"global_pool": "max"}, "'max'"),
         ("vit_tiny_patch16_224", {"global_pool": "prr"}, "AttentionPoolPrr"),
+        ("vit_tiny_patch16_224", {"attn_layer": "diff"}, "subtracts two attention maps"),
+        ("vit_tiny_patch16_224", {"block_fn": DiffParallelScalingBlock}, "subtracts two attention maps"),
+        ("vit_tiny_patch16_224", {"block_fn": ParallelThingsBlock}, "several attentions side by side"),
     ],
 )
 def test_other_architectures_are_refused_in_a_sentence(name, options, why):
     with pytest.raises(lw.UnsupportedModel, match=why):
-        lw.wrap(timm.create_model(name, **options))
+        lw.wrap(timm.create_model(name, **({"depth": 2} if "vit" in name else {}), **options))
 
 
 def test_scripted_compiled_wrapped_and_damaged_models():
