@@ -5,9 +5,10 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, overload
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -22,9 +23,10 @@ from .models.preprocess import Fit, ImageError, Preprocess, View, Window
 from .models.text import TextEncoder
 from .models.view import UnsupportedModel, ViT
 from .support import Prediction, Support
-from .target import Aim, Aims, Class, Direction, Target, TargetError, Text, as_target, find_class
+from .target import Aim, Aims, Class, Concept, Direction, Target, TargetError, Text, as_target, find_class
 
 Progress = Callable[[int, int], None]
+Keep = Literal["tokens", "nothing"]
 _SCORE_NAMES = {"cos": "cosine", "logit": "logit", "dot": "dot"}
 _TOGETHER = 1 << 26  # numbers that the targets of one pass may need at once (256 MiB)
 
@@ -46,6 +48,7 @@ class Model:
     class_names: tuple[str, ...] | None = None
     vocabulary: Any = None
     support_threshold: float | None = None
+    _concepts: WeakKeyDictionary[Concept, tuple[int, Tensor]] = field(default_factory=WeakKeyDictionary, init=False)
 
     @property
     def name(self) -> str:
@@ -80,7 +83,13 @@ class Model:
         return self.kind == "clip" and getattr(self.vit.module, "logit_bias", None) is not None
 
     def encode(
-        self, image: Any, *, fit: Fit = "squash", size: int | tuple[int, int] | None = None, budget: int = 64 << 20
+        self,
+        image: Any,
+        *,
+        fit: Fit = "squash",
+        size: int | tuple[int, int] | None = None,
+        keep: Keep = "tokens",
+        budget: int = 64 << 20,
     ) -> Encoding:
         """One image through the model's own forward, once; then every target on it costs no vision forward.
 
@@ -91,6 +100,10 @@ class Model:
                 (centre), "pad" (letterbox). A tensor has its shape already.
             size: model input in pixels, one side or (height, width), a multiple of the patch size; None: the model's
                 own. Another grid interpolates the position embedding for this call.
+            keep: what is held between questions. "tokens": what entered every block, about 4 (2L + 1) N D bytes in
+                float32 (15 MB for ViT-B/16, 166 MB for ViT-bigG/14), so that a new target costs no vision forward.
+                "nothing": the picture, the model input and the features, 3 H W + 4 (3 Hin Win + E) bytes; every call
+                of ``explain`` runs the native forward once more, with the same result.
             budget: bytes that values shared by prompts may take on top of the tokens (``Encoding.nbytes`` tells).
 
         Raises:
@@ -99,6 +112,8 @@ class Model:
         if not isinstance(fit, str) or fit not in ("squash", "crop", "pad"):
             arrived = repr(fit) if isinstance(fit, str) else type(fit).__name__
             raise ImageError(f"fit is 'squash', 'crop' or 'pad': encode(image, fit='crop'); arrived: {arrived}")
+        if keep not in ("tokens", "nothing"):
+            raise ValueError(f"keep is 'tokens' or 'nothing': encode(image, keep='nothing'); arrived: {keep!r}")
         if isinstance(image, Tensor):
             view = self.preprocess.tensor_view(image)
             self._check_size(view.tensor.shape[1:], "the preprocessed tensor")
@@ -109,7 +124,7 @@ class Model:
         with self.lock:
             weights = fingerprint(self.module)
             tokens, _ = capture(self.vit, view.tensor, budget=budget)
-        return Encoding(self, tokens, view, weights)
+        return Encoding(self, tokens, view, weights, keep=keep)
 
     def target(self, value: Any) -> Target:
         """A checked target: a class gets both its index and its name.
@@ -143,11 +158,19 @@ class Model:
 
         return legrad_widget.explore(image, targets, model=self, **options)
 
-    def aims(self, targets: Sequence[Target]) -> list[Aim]:
-        """Each target's one vector, prompts encoded together."""
+    def aims(self, targets: Sequence[Target], progress: Progress | None = None) -> list[Aim]:
+        """Each target's one vector, prompts encoded together.
+
+        Args:
+            targets: checked ones, see :meth:`target`.
+            progress: called with (step, total) between the example pictures of a concept that is new to this model.
+
+        Raises:
+            TargetError: a concept's picture cannot be read.
+        """
         prompts = [_prompt(target) for target in targets if self._is_prompt(target)]
         vectors = dict(zip(prompts, self.text(prompts), strict=True)) if prompts and self.text else {}
-        return [self._aim(target, vectors) for target in targets]
+        return [self._aim(target, vectors, progress or _silent) for target in targets]
 
     def logit_form(self) -> tuple[float, float]:
         """exp(logit_scale) and logit_bias of a CLIP, read live; (1, 0) where there is none."""
@@ -168,7 +191,7 @@ class Model:
 
     def support(self, target: Target, aim: Aim, features: Tensor) -> Support:
         """Whether the image with these features supports the target, and its probability."""
-        if isinstance(target, Direction) or (isinstance(target, Text) and not target.text.strip()):
+        if isinstance(target, Direction | Concept) or (isinstance(target, Text) and not target.text.strip()):
             return support.UNKNOWN
         if self.is_sigmoid:
             logit = float(Aims([aim], "logit")(features[None])[0])
@@ -189,10 +212,14 @@ class Model:
         """Whether the target becomes a vector through the text tower."""
         return isinstance(target, Text) or (isinstance(target, Class) and self.vit.classes is None)
 
-    def _aim(self, target: Target, vectors: dict[str, Tensor]) -> Aim:
+    def _aim(self, target: Target, vectors: dict[str, Tensor], progress: Progress) -> Aim:
         scale, offset = self.logit_form()
-        if isinstance(target, Direction):
-            vector = torch.tensor(target.vector, device=self.vit.device)
+        if isinstance(target, Direction | Concept):
+            vector = (
+                torch.tensor(target.vector, device=self.vit.device)
+                if isinstance(target, Direction)
+                else self._mean_feature(target, progress)
+            )
             return (
                 Aim(vector, target.label, "cos", scale, offset)
                 if self.kind == "clip"
@@ -203,6 +230,29 @@ class Model:
             index = int(target.index or 0)
             return Aim(weight[index], target.label, "logit", None, 0.0 if bias is None else float(bias[index]))
         return Aim(vectors[_prompt(target)], target.label, "cos", scale, offset)
+
+    def _mean_feature(self, concept: Concept, progress: Progress) -> Tensor:
+        """The mean [E] of the examples' features; held until the weights change."""
+        with self.lock:
+            weights = fingerprint(self.module)
+            read_at, mean = self._concepts.get(concept, (None, None))
+            if mean is None or read_at != weights:
+                features = []
+                for index, image in enumerate(concept.images):
+                    progress(index, len(concept.images))
+                    features.append(self._example_feature(concept, index, image))
+                mean = torch.stack(features).mean(0)
+                self._concepts[concept] = (weights, mean)
+        if not mean.any():
+            raise TargetError(f"the mean feature of {concept.label!r} is zero; choose other example pictures")
+        return mean
+
+    def _example_feature(self, concept: Concept, index: int, image: Any) -> Tensor:
+        try:
+            return self.encode(image, keep="nothing").features
+        except (ImageError, TypeError) as error:
+            kind = TypeError if isinstance(error, TypeError) else TargetError
+            raise kind(f"image {index + 1} of {len(concept.images)} of {concept.label!r}: {error}") from error
 
     def _size(self, size: int | tuple[int, int] | None) -> tuple[int, int]:
         if size is None:
@@ -240,13 +290,30 @@ def _prompt(target: Target) -> str:
     return target.text if isinstance(target, Text) else target.label
 
 
+def _silent(_step: int, _total: int) -> None:
+    """Nobody watches."""
+
+
 class Encoding:
     """One image as one model sees it. Many targets share it; only what a method needs is recomputed from the tokens."""
 
-    def __init__(self, model: Model, tokens: Tokens, view: View, weights: int):
-        self.model, self.tokens, self._view, self._weights = model, tokens, view, weights
+    def __init__(self, model: Model, tokens: Tokens, view: View, weights: int, *, keep: Keep = "tokens"):
+        self.model, self._view, self._weights = model, view, weights
+        self._budget, self._held = tokens.budget, tokens if keep == "tokens" else None
         with plain_arithmetic(model.vit.device):
             self.features: Tensor = model.vit.readout(tokens.after(len(model.vit.blocks)))
+
+    @property
+    def tokens(self) -> Tokens:
+        """The captured tokens; with ``keep="nothing"`` the native forward runs for them, and they are not held.
+
+        Raises:
+            StaleEncoding: the model's weights changed since the image was encoded.
+        """
+        with self.model.lock:
+            if self.stale:
+                raise StaleEncoding("the model's weights changed since this image was encoded; encode it again")
+            return self._held or capture(self.model.vit, self.image, budget=self._budget)[0]
 
     @property
     def image(self) -> Tensor:
@@ -266,12 +333,13 @@ class Encoding:
     @property
     def grid(self) -> tuple[int, int]:
         """Patch rows and columns."""
-        return self.tokens.grid
+        height, width = self.image.shape[-2:]
+        return height // self.model.vit.patch[0], width // self.model.vit.patch[1]
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by the captured tokens and the values that prompts share."""
-        return self.tokens.nbytes
+        """Bytes held by the captured tokens and the values that prompts share; 0 with ``keep="nothing"``."""
+        return 0 if self._held is None else self._held.nbytes
 
     @property
     def stale(self) -> bool:
@@ -325,7 +393,8 @@ class Encoding:
         """Explain one target, or a list of them together.
 
         Args:
-            target: prompt, class name or index, vector [E], lw.Text / lw.Class / lw.Direction; a list gives a list.
+            target: prompt, class name or index, vector [E], lw.Text / lw.Class / lw.Concept / lw.Direction; a list
+                gives a list.
             method: a name from :func:`legrad_widget.list_methods`.
             layers: 1-based blocks to compute (one, several, or a slice, both ends included); None: the method's own.
             progress: called with (step, total) between layers, while the model is locked: do not wait there for another
@@ -345,18 +414,16 @@ class Encoding:
         targets = [self.model.target(t) for t in (target if many else [target])]
         settings = chosen.checked(knobs)
         wanted = chosen_layers(layers, range(1, len(self.model.vit.blocks) + 1))
-        if self.stale:
-            raise StaleEncoding("the model's weights changed since this image was encoded; encode it again")
-        results = [x for part in self._parts(targets) for x in self._explain(part, chosen, wanted, progress, settings)]
+        with self.model.lock:
+            tokens = self.tokens
+            size = max(1, _TOGETHER // (4 * tokens.before(1).numel()))  # so many targets fit into memory together
+            parts = [targets[start : start + size] for start in range(0, len(targets), size)]
+            results = [x for part in parts for x in self._explain(tokens, part, chosen, wanted, progress, settings)]
         return results if many else results[0]
-
-    def _parts(self, targets: list[Target]) -> list[list[Target]]:
-        """The targets in runs that fit into memory together."""
-        size = max(1, _TOGETHER // (self.tokens.count * 4 * self.tokens.before(1).shape[-1]))
-        return [targets[start : start + size] for start in range(0, len(targets), size)]
 
     def _explain(
         self,
+        tokens: Tokens,
         targets: list[Target],
         method: Method,
         layers: tuple[int, ...] | None,
@@ -364,9 +431,9 @@ class Encoding:
         knobs: dict[str, Any],
     ) -> list[Explanation]:
         started = time.perf_counter()
-        with self.model.lock, plain_arithmetic(self.model.vit.device):
-            aims = self.model.aims(targets)
-            maps = method.run(self.tokens, aims, layers, progress or (lambda step, total: None), **knobs)
+        with plain_arithmetic(self.model.vit.device):
+            aims = self.model.aims(targets, progress)
+            maps = method.run(tokens, aims, layers, progress or _silent, **knobs)
             scores = Aims(aims)(self.features.expand(len(aims), -1)).tolist()
             supports = [self.model.support(*pair, self.features) for pair in zip(targets, aims, strict=True)]
         if not torch.isfinite(maps.tokens).all():

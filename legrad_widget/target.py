@@ -1,4 +1,4 @@
-"""What a map is about: a prompt, a class, or a direction, and the one vector that it becomes.
+"""What a map is about: a prompt, a class, a concept, or a direction, and the one vector that it becomes.
 
 A resolved target is an :class:`Aim`. With f the image's features [E] and t its vector, every score has the form
 ``s = gain * cos(f, t) + slope * <f, t> + offset``; the score's name picks the three numbers.
@@ -92,7 +92,36 @@ class Direction:
         object.__setattr__(self, "vector", array)
 
 
-Target = Text | Class | Direction
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Concept:
+    """What example pictures have in common: the mean of their features, each encoded squashed by the same model.
+
+    The score is the dot product with the mean, as in CDAM; on a CLIP it is the cosine. The pictures are of any kind
+    that ``encode`` reads. They are read when a model is first asked about the concept, and again
+    when its weights changed. The CDAM paper takes thirty of them.
+
+    Source: Brocki et al., CDAM (arXiv:2310.02970), concept score; its code offers the dot product, cosine and distance.
+    """
+
+    images: Sequence[Any]
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.images, list | tuple):
+            raise TypeError(
+                "a concept is made of a list of pictures: lw.Concept(images=['a.jpg', 'b.jpg'], label='striped'); "
+                f"images is {type(self.images).__name__}"
+            )
+        if not isinstance(self.label, str):
+            raise TypeError(f"a concept's label is a string; this is {type(self.label).__name__}")
+        count = len(self.images)
+        if not count:
+            raise TargetError("a concept needs at least one example picture; its list of images is empty")
+        object.__setattr__(self, "images", tuple(self.images))
+        object.__setattr__(self, "label", self.label.strip() or f"concept of {count} image{'s' if count > 1 else ''}")
+
+
+Target = Text | Class | Concept | Direction
 
 
 def as_target(value: Any, *, classifier: bool) -> Target:
@@ -102,7 +131,7 @@ def as_target(value: Any, *, classifier: bool) -> Target:
         TypeError: nothing that can be a target; the message shows what can.
         TargetError: blank or overlong prompt, bad vector.
     """
-    if isinstance(value, Text | Class | Direction):
+    if isinstance(value, Text | Class | Concept | Direction):
         return value
     if isinstance(value, str):
         return Class(name=value) if classifier and value.strip() else Text(value)
@@ -113,8 +142,8 @@ def as_target(value: Any, *, classifier: bool) -> Target:
     if isinstance(value, Tensor | np.ndarray):
         return Direction(value)
     raise TypeError(
-        "a target is a prompt (str), a class index (int), a vector np.array([E]), lw.Text, lw.Class or lw.Direction; "
-        f"this is {type(value).__name__}"
+        "a target is a prompt (str), a class index (int), a vector np.array([E]), lw.Text, lw.Class, lw.Concept or "
+        f"lw.Direction; this is {type(value).__name__}"
     )
 
 

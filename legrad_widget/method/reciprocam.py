@@ -87,10 +87,10 @@ def reciprocam(
         rest, numbers = _block_rest(tokens, weights, site, residual), 3 * _row_numbers(tokens) * tokens.count
     scored, device = _score(vit, aims, score), weights.device
     batch = max(1, _CHUNK.get(device.type, _CHUNK["cpu"]) // numbers)
-    values = []
-    for start in range(0, len(which), batch):
-        tick(start, len(which))
-        values.append(scored(rest(which[start : start + batch])))
+    batches, values = which.split(batch), []
+    for step, part in enumerate(batches):
+        tick(step, len(batches))
+        values.append(scored(rest(part)))
     maps = torch.zeros(len(aims), tokens.count, dtype=weights.dtype, device=device)
     maps[:, vit.prefix :] = torch.cat(values).T
     return Maps(maps[:, None, None], label, None, has_heads=False, signed=False)

@@ -112,7 +112,7 @@ class _Removal:
     def __init__(self, tokens: Tokens, aims: Aims, tick: Tick):
         self.tokens, self.aims, self._tick = tokens, aims, tick
         self._whole: Tensor | None = None
-        self._done, self._expected = 0, 0
+        self._done, self._expected = 0, 0  # batches, removals
         numbers = tokens.block(1).attention.heads * tokens.count**2 + 8 * tokens.before(1).numel()
         self._batch = max(1, _CHUNK.get(tokens.before(1).device.type, _CHUNK["cpu"]) // numbers)
 
@@ -126,21 +126,23 @@ class _Removal:
         keep = torch.cat([keep.new_ones(len(keep), self.tokens.vit.prefix), keep], 1)
         if self._whole is None:  # replayed like the others, so that equal roundings cancel
             keep = torch.cat([torch.ones_like(keep[:1]), keep])
-        total = self._done + len(keep) + self._expected
-        scores = torch.cat([self._scores(part, total) for part in keep.split(self._batch)])
+        batches = keep.split(self._batch)
+        total = self._done + len(batches) - (-self._expected // self._batch)
+        scores = torch.cat([self._scores(batch, total) for batch in batches])
         self._expected = 0
         if self._whole is None:
             self._whole, scores = scores[0], scores[1:]
         return self._whole - scores
 
     def _scores(self, keep: Tensor, total: int) -> Tensor:
-        """[M, P] float64 for the key masks [M, N]."""
+        """[M, P] float64 for the key masks [M, N] of one batch, of ``total``."""
         depth = self.tokens.depth
         z = self.tokens.before(1)  # all masks share the first block's queries, keys and values
         for layer in range(1, depth):
-            self._tick(self._done * depth + (layer - 1) * len(keep), total * depth)
+            self._tick(self._done * depth + layer - 1, total * depth)
             z = self.tokens.block(layer)(z, keep=keep)
-        self._done += len(keep)
+        self._tick((self._done + 1) * depth - 1, total * depth)
+        self._done += 1
         return self.aims(self._read(z, keep).double()[:, None])
 
     def _read(self, z: Tensor, keep: Tensor) -> Tensor:

@@ -193,7 +193,7 @@ def test_progress_rises_to_its_end_and_can_be_stopped(knobs, monkeypatch):
     fractions = [step / total for step, total in seen]
     assert fractions == sorted(fractions)
     assert fractions[-1] > 0.9
-    assert len(seen) >= (17 if not knobs else 5) * 2  # every mask, every block but the last
+    assert len(seen) >= (17 if not knobs else 5) * specimens.DEPTH  # every mask, every block
 
     class Stop(Exception):
         pass
