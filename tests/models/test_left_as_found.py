@@ -117,7 +117,7 @@ def test_everything_is_as_found_after_a_cancel(module):
         pass
 
     def cancel(step, total):
-        if step == min(1, total - 1):  # a method of one step is cancelled at that one
+        if step >= 1 or total == 1:  # well inside, where there are steps
             raise Cancelled
 
     model = lw.wrap(module)
