@@ -16,15 +16,15 @@ from . import native
 
 @dataclass
 class Scored:
-    """``before[l]`` [1, N, D] or [N, 1, D] is what enters block l (0-based); the last one leaves the last block."""
+    """``last`` [1, N, D] or [N, 1, D]: what leaves the last block."""
 
     made: native.Recording
-    before: list[Tensor]
+    last: Tensor
     score: Tensor
 
     @property
     def depth(self) -> int:
-        return len(self.before) - 1
+        return len(self.made.before)
 
     def gradient(self, of: Tensor) -> Tensor:
         """ds/d``of``; zeros where the score does not depend on it."""
@@ -33,25 +33,24 @@ class Scored:
 
     def tokens(self, layer: int) -> tuple[Tensor, Tensor]:
         """Z^l [N, D] and ds/dZ^l [N, D]; layer 0 is what enters the first block."""
-        z = self.before[layer]
-        axis = 1 if z.shape[1] == 1 and z.shape[0] > 1 else 0
-        return z.detach().select(axis, 0), self.gradient(z).select(axis, 0)
+        if layer < self.depth:
+            return self.made.before[layer].detach(), self.gradient(self.made.before[layer])
+        width = self.last.shape[-1]
+        return self.last.detach().reshape(-1, width), self.gradient(self.last).reshape(-1, width)
 
 
 def score(model: nn.Module, image: Tensor, target: Tensor | int, kind: str, scale: float = 1.0) -> Scored:
     """``kind`` "dot" or "cos" with a direction [E] (times ``scale``), or "logit": the output's number ``target``."""
-    kept: list[Tensor] = []
-    blocks = native.blocks_of(model)
-    handles = [block.register_forward_pre_hook(lambda _module, args: kept.append(args[0])) for block in blocks]
-    handles.append(blocks[-1].register_forward_hook(lambda _module, _args, output: kept.append(output)))
+    last: list[Tensor] = []
+    blocks = native.blocks_of(getattr(model, "visual", model))
+    handle = blocks[-1].register_forward_hook(lambda _module, _args, output: last.append(output))
     try:
         made = native.record(model, image)
     finally:
-        for handle in handles:
-            handle.remove()
+        handle.remove()
     if isinstance(target, int):
         assert kind == "logit"
-        return Scored(made, kept, made.output[target])
+        return Scored(made, last[0], made.output[target])
     f, t = made.output.flatten(), target.double()  # an open_clip pooler in parallel leaves its one query as an axis
     s = f @ t if kind == "dot" else F.cosine_similarity(f, t, dim=0)
-    return Scored(made, kept, scale * s)
+    return Scored(made, last[0], scale * s)
