@@ -135,8 +135,43 @@ BLOCKS: dict[str, Callable[[], nn.Module]] = {
     "dinov2-giant": lambda: timm_vit("vit_giant_patch14_reg4_dinov2", patch_size=16, num_classes=0),
     "aimv2": lambda: timm_vit("aimv2_large_patch14_224", patch_size=16),
 }
+# timm's Eva: rotary positions as an argument of every block.
+EVA: dict[str, Callable[[], nn.Module]] = {
+    "eva": lambda: timm_vit("eva_giant_patch14_224", patch_size=16),
+    "eva02": lambda: timm_vit("eva02_base_patch14_224", patch_size=16),
+    "eva02-dynamic": lambda: timm_vit("eva02_base_patch14_224", patch_size=16, dynamic_img_size=True),
+    "eva02-swiglu-packed": lambda: timm_vit("eva02_tiny_patch14_224", patch_size=16, num_heads=2),
+    "eva02-clip": lambda: timm_vit("eva02_base_patch16_clip_224", global_pool="token"),
+    "eva-post-norm": lambda: timm_vit("eva02_tiny_patch14_224", patch_size=16, use_post_norm=True, init_values=None),
+    "dinov3": lambda: timm_vit("vit_small_patch16_dinov3", num_classes=0),
+    "dinov3-gap": lambda: timm_vit("vit_base_patch16_dinov3", global_pool="avg"),
+    "perception": lambda: timm_vit("vit_pe_core_base_patch16_224"),
+    "perception-spatial": lambda: timm_vit("vit_pe_spatial_base_patch16_512", dynamic_img_size=True, global_pool="avg"),
+    "rope-mixed": lambda: timm_vit("vit_small_patch16_rope_mixed_224"),
+    "rope-sections": lambda: timm_vit(
+        "vit_small_patch16_dinov3", rope_type="mrope", dynamic_img_size=False, num_heads=1, rope_mrope_section=(4, 6, 6)
+    ),
+    "rope-axial-absolute": lambda: timm_vit("vit_small_patch16_rope_ape_224"),
+    "eva-grouped": lambda: timm_vit(
+        "vit_small_patch16_dinov3", attn_type="rope", num_kv_heads=2, qkv_fused=False, qk_norm=True
+    ),
+    "eva-rope-fused-inner": lambda: timm_vit(
+        "vit_small_patch16_dinov3", attn_type="rope", qkv_fused=True, scale_attn_inner=True, rope_rotate_half=False
+    ),
+}
+# Relative positions as a bias of the attention.
+BIASED: dict[str, Callable[[], nn.Module]] = {
+    "beit": lambda: timm_vit("beit_base_patch16_224", init_values=0.3),
+    "beit-shared": lambda: timm_vit("beit_base_patch16_224", use_rel_pos_bias=False, use_shared_rel_pos_bias=True),
+    "beit-both-token": lambda: timm_vit("beitv2_base_patch16_224", use_shared_rel_pos_bias=True, global_pool="token"),
+    "beit-absolute": lambda: timm_vit("beit_base_patch16_224", use_rel_pos_bias=False, use_abs_pos_emb=True),
+    "relpos-bias": lambda: timm_vit("vit_relpos_base_patch16_224"),
+    "relpos-cls-mlp": lambda: timm_vit("vit_relpos_base_patch16_clsgap_224"),
+    "relpos-shared": lambda: timm_vit("vit_srelpos_small_patch16_224"),
+    "relpos-post-norm": lambda: timm_vit("vit_relpos_medium_patch16_rpn_224"),
+}
 ALL = CLIPS | CLASSIFIERS
-EVERY = ALL | POOLED | BLOCKS
+EVERY = ALL | POOLED | BLOCKS | EVA | BIASED
 
 
 def picture(height: int = 60, width: int = 80, seed: int = 0) -> np.ndarray:

@@ -59,8 +59,9 @@ def family_of(module: nn.Module) -> ModuleType:
     elif any(isinstance(m, nn.BatchNorm2d) for m in module.modules()):
         reason = "it is convolutional, so there is no attention map over patches"
     raise UnsupportedModel(
-        f"{kind} cannot be explained: {reason}. Supported are open_clip's CLIP with its own "
-        "VisionTransformer, and timm's VisionTransformer (class token or average pooling)"
+        f"{kind} cannot be explained: {reason}. Supported are open_clip's CLIP, CoCa and SigLIP with a vision "
+        "transformer, and timm's VisionTransformer, Eva (EVA-02, DINOv3, Perception Encoder), Beit and "
+        "VisionTransformerRelPos"
     )
 
 

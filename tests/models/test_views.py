@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 
 import numpy as np
@@ -15,19 +16,26 @@ from torch import nn
 import legrad_widget as lw
 from legrad_widget.models.capture import capture
 from tests import specimens
+from tests.models.test_left_as_found import fingerprint, same
 
 
 @pytest.mark.parametrize("name", specimens.EVERY)
 @pytest.mark.parametrize("grid", [None, (2, 5)])
 def test_every_block_and_the_readout_match_the_native_forward(name, grid):
-    vit = lw.wrap(specimens.EVERY[name]()).vit
+    model = lw.wrap(specimens.EVERY[name]())
+    vit = model.vit
     rows, columns = grid or vit.grid
+    if vit.fixed_grid and grid is not None:
+        with pytest.raises(lw.ImageError, match=re.escape(vit.fixed_grid)):
+            model.encode(specimens.picture(), size=(rows * vit.patch[0], columns * vit.patch[1]))
+        return
     image = torch.randn(3, rows * vit.patch[0], columns * vit.patch[1])
     tokens, output = capture(vit, image)
     assert tokens.grid == (rows, columns)
     assert tokens.count == vit.prefix + rows * columns
     with torch.no_grad():
-        for layer, block in enumerate(vit.blocks, start=1):
+        for layer in range(1, tokens.depth + 1):
+            block = tokens.block(layer)
             middle = block.middle(tokens.before(layer))
             torch.testing.assert_close(middle, tokens.middle(layer), rtol=1e-5, atol=1e-5)
             torch.testing.assert_close(
@@ -39,6 +47,42 @@ def test_every_block_and_the_readout_match_the_native_forward(name, grid):
             features = features @ weight.T + (0 if bias is None else bias)
         assert vit.features == vit.readout(tokens.after(1)).shape[0]
     torch.testing.assert_close(features, output, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("vit_tiny_patch16_224", {"reg_tokens": 2}),
+        ("deit3_small_patch16_224", {}),
+        ("eva02_base_patch14_224", {"patch_size": 16}),
+        ("vit_pe_core_base_patch16_224", {}),
+        ("vit_small_patch16_rope_mixed_224", {}),
+        ("vit_small_patch16_rope_ape_224", {}),
+        ("vit_small_patch16_dinov3", {}),
+    ],
+)
+def test_another_grid_is_seen_as_by_the_model_that_timm_makes_for_any(name, options):
+    fixed = specimens.timm_vit(name, dynamic_img_size=False, **options)
+    dynamic = specimens.timm_vit(name, dynamic_img_size=True, **options)
+    dynamic.load_state_dict(fixed.state_dict())
+    image = torch.randn(3, 32, 80)
+    _, output = capture(lw.wrap(fixed).vit, image)
+    with torch.no_grad():
+        torch.testing.assert_close(output, dynamic(image[None])[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["timm-map", "timm-parallel", "eva02", "rope-mixed", "perception", "beit", "relpos-bias"]
+)
+def test_the_model_is_left_as_found(name):
+    module = specimens.EVERY[name]()
+    image = torch.randn(3, specimens.SIDE, specimens.SIDE)
+    before = fingerprint(module, image)
+    model = lw.wrap(module)
+    for size in (None,) if model.vit.fixed_grid else (None, (32, 80)):
+        model.encode(specimens.picture(), size=size)
+    after = fingerprint(module, image)
+    assert [part for part in before if not same(before[part], after[part])] == []
 
 
 class TwiceAsSharp(nn.Module):
@@ -93,6 +137,66 @@ def test_a_mutated_block_is_refused_by_name(mutate, named):
     module = specimens.timm_vit()
     mutate(module)
     with pytest.raises(lw.UnsupportedModel, match=named):
+        lw.wrap(module)
+
+
+def other_attention(block):
+    attend = block.attn.forward
+    block.attn.forward = lambda *args, **kwargs: mixed(attend(*args, **kwargs))
+
+
+def other_mlp(block):
+    forward = block.mlp.forward
+    block.mlp.forward = lambda x: mixed(forward(x))
+
+
+def mixed(x):
+    """A small change that a following norm does not undo."""
+    return x + 0.05 * x.flip(-1)
+
+
+def unturned(block):
+    attend = block.attn.forward
+    block.attn.forward = lambda x, rope=None, **kwargs: attend(x, rope=None, **kwargs)
+
+
+def unbiased(block):
+    twin = copy.deepcopy(block.attn)
+    nn.init.zeros_(twin.relative_position_bias_table)
+    block.attn.forward = twin.forward
+
+
+@pytest.mark.parametrize(
+    ("name", "mutate", "named"),
+    [
+        ("timm-post-norm", other_mlp, r"MLP of blocks\.1"),
+        ("timm-post-norm", other_attention, r"attention of blocks\.1"),
+        ("timm-swiglu", other_mlp, r"MLP of blocks\.1"),
+        ("timm-gated-attention", other_attention, r"attention of blocks\.1"),
+        ("timm-map", other_attention, r"attention of blocks\.1"),
+        ("eva02", unturned, r"attention of blocks\.1"),
+        ("dinov3", unturned, r"attention of blocks\.1"),
+        ("rope-mixed", unturned, r"attention of blocks\.1"),
+        ("eva-post-norm", other_mlp, r"MLP of blocks\.1"),
+        ("beit", unbiased, r"attention of blocks\.1"),
+        ("relpos-bias", other_attention, r"attention of blocks\.1"),
+    ],
+)
+def test_a_mutated_block_of_any_family_is_refused_by_name(name, mutate, named):
+    module = specimens.EVERY[name]()
+    mutate(module.blocks[1])
+    with pytest.raises(lw.UnsupportedModel, match=named):
+        lw.wrap(module)
+
+
+def test_a_mutated_parallel_block_or_pooler_is_refused_by_name():
+    module = specimens.EVERY["timm-parallel"]()
+    module.blocks[1].register_forward_hook(lambda _module, _args, output: output * 1.05)
+    with pytest.raises(lw.UnsupportedModel, match=r"MLP of blocks\.1"):
+        lw.wrap(module)
+    module = specimens.EVERY["timm-map"]()
+    module.attn_pool.register_forward_hook(lambda _module, _args, output: output * 1.05)
+    with pytest.raises(lw.UnsupportedModel, match="readout"):
         lw.wrap(module)
 
 
