@@ -23,7 +23,7 @@ class Last:
     def __init__(self, model: nn.Module, image: Tensor, score: Score, *, pooler: bool):
         tower = getattr(model, "visual", model)
         tower = getattr(tower, "trunk", tower)
-        module = _pooler(tower) if pooler else native.blocks_of(tower)[-1].attn
+        module = pooler_module(tower) if pooler else native.blocks_of(tower)[-1].attn
         seen: list[Tensor] = []
         handle = module.register_forward_pre_hook(_leaf(seen), with_kwargs=True)
         made = native.record(model, image)
@@ -49,7 +49,8 @@ class Last:
         return torch.cat([values.new_zeros(*values.shape[:-1], self.count - values.shape[-1]), values], -1)
 
 
-def _pooler(tower: Any) -> nn.Module:
+def pooler_module(tower: Any) -> nn.Module:
+    """The module that takes the pooled tokens, normed, as its keys."""
     if getattr(tower, "attn_pool_contrastive", None) is not None:
         return tower.attn_pool_contrastive.attn
     pooler = tower.attn_pool

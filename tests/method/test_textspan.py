@@ -1,0 +1,159 @@
+"""TextSpan: equal to the decomposition written out term by term, and complete: all terms add up to the score."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from legrad_widget.method import KnobError, MethodError, find
+from tests import specimens
+from tests.method.running import DTYPES, Ran, assert_close
+from tests.oracles import native
+from tests.oracles.textspan import textspan
+
+ROWS = {
+    name: specimens.EVERY[name]
+    for name in (
+        "clip", "clip-layerscale", "clip-tok-norm-after", "clip-avg-norm-before", "clip-avg-norm-after", "clip-wide",
+        "timm", "timm-registers", "timm-layerscale-qknorm", "timm-token-fc-norm", "timm-gap-norm-before",
+        "timm-gap-norm-after", "timm-gap-prefix", "timm-gap-no-cls", "timm-no-qkv-bias", "deit-distilled",
+        "timm-post-norm", "timm-parallel", "timm-swiglu-packed", "aimv2",
+    )
+} | {"clip-norm-after-attention": lambda: specimens.clip(scale_attn=True, scale_fc=True)}  # fmt: skip
+POOLERS = specimens.POOLED | specimens.COCA
+FAMILIES = ROWS | POOLERS
+MIXED = {name: specimens.EVERY[name] for name in ("timm-gated-attention", "timm-inner-norms")} | {
+    name: specimens.CUSTOM[name] for name in ("clip-custom-norms", "clip-custom-all")
+}
+
+
+def has_centred_end(ran):
+    readout = ran.vit.readout
+    return any(
+        isinstance(norm, nn.LayerNorm) for norm in (readout.norm, readout.post_norm)[readout.kind == "attention" :]
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_equals_the_terms_written_out_and_is_complete(name, dtype):
+    ran = Ran(FAMILIES[name](), dtype)
+    for centering in ("shared", "own") if has_centred_end(ran) else ("shared",):
+        maps = ran("textspan", ran.targets, centering=centering)
+        assert maps.signed
+        assert maps.scores is None
+        for index, target in enumerate(ran.targets):
+            split = textspan(ran.module, ran.image, target, centering)
+            terms = split.terms.transpose(1, 2)  # [L, H, N or N']
+            left = ran.tokens.count - terms.shape[-1]
+            terms = torch.cat([terms.new_zeros(*terms.shape[:2], left), terms], -1)
+            assert_close(maps.tokens[index] / terms.shape[1], terms, dtype)
+            ours = maps.tokens[index].mean(1).sum()
+            scale = torch.cat([terms.sum((1, 2)), split.others])
+            assert_close(ours + split.others.sum().to(dtype), split.total, dtype, summands=scale)
+
+
+def test_on_another_grid_that_is_not_square():
+    ran = Ran(specimens.ALL["timm-dynamic-size"](), size=(32, 80))
+    split = textspan(ran.module, ran.image, 3)
+    assert_close(ran("textspan", [3]).tokens[0].mean(1), split.terms.mean(2) * specimens.HEADS)
+
+
+def test_the_merged_map_is_the_papers_sum_over_layers():
+    ran = Ran(specimens.ALL["clip"]())
+    x = ran.encoding.explain(ran.directions[0], "textspan")
+    total = (
+        textspan(ran.module, ran.image, ran.directions[0]).terms.sum((0, 2))[ran.vit.prefix :].reshape(ran.tokens.grid)
+    )
+    np.testing.assert_allclose(x.raw() * specimens.DEPTH, total, atol=1e-6 * float(total.abs().max()))
+
+
+def test_one_linear_block_gives_attention_times_its_gradient():
+    """No norms, no MLP, no biases: the score is linear in the attention, so each term is A dA."""
+    module = specimens.clip(layers=1)
+    visual = module.visual
+    visual.ln_post = nn.Identity()
+    block = visual.transformer.resblocks[0]
+    block.ln_1, block.ln_2 = nn.Identity(), nn.Identity()
+    with torch.no_grad():
+        for parameter in (*block.mlp.parameters(), block.attn.in_proj_bias, block.attn.out_proj.bias):
+            parameter.zero_()
+    visual.ln_post.normalized_shape = (specimens.WIDTH,)
+    ran = Ran(module)
+    made = native.record(ran.module, ran.image)
+    t = ran.directions[0].double()
+    length = made.output.detach().norm() * t.norm()  # held fixed
+    (gradient,) = torch.autograd.grad(made.output @ t / length, made.attention[0])
+    ours = ran("textspan").tokens[0, 0]
+    assert_close(ours / len(ours), (made.attention[0] * gradient)[:, 0].detach())
+
+
+def test_is_linear_in_a_class_and_in_a_prompt_s_unit_vector():
+    ran = Ran(specimens.ALL["timm-token-fc-norm"]())
+    a, b = ((256 * d).round() / 256 for d in ran.directions)  # so short that float32 holds their sum exactly
+    one, two, both, longer = ran("textspan", [a, b, a + b, 4 * a]).tokens
+    assert_close(both, one + two)
+    assert_close(longer, 4 * one)
+    ran = Ran(specimens.ALL["clip"]())
+    one, longer, against = ran("textspan", [a := ran.directions[0], 4 * a, -a]).tokens
+    assert_close(longer, one)
+    assert_close(against, -one)
+
+
+@pytest.mark.parametrize("name", ["clip", "timm-gap-norm-before", "coca"])
+def test_targets_together_are_each_alone_and_contrast_is_what_sets_one_apart(name):
+    ran = Ran(FAMILIES[name](), targets=3)
+    targets = [2, 3, 5] if ran.model.kind == "classifier" else ran.directions
+    together = ran("textspan", targets)
+    for index, target in enumerate(targets):
+        torch.testing.assert_close(ran("textspan", [target]).tokens[0], together.tokens[index], rtol=1e-12, atol=1e-15)
+    contrasted = ran("textspan", targets, contrast="mean_over_prompts").tokens
+    a, b, c = together.tokens
+    assert_close(contrasted[0], a - (b + c) / 2)
+    assert_close(contrasted.sum(0) + 1, torch.ones_like(a))
+    pair = ran("textspan", targets[:2], contrast="mean_over_prompts").tokens
+    assert_close(pair[0], a - b)
+
+
+def test_the_two_centerings_differ_a_little():
+    ran = Ran(specimens.ALL["clip"]())
+    shared, own = (ran("textspan", centering=c).tokens[0].mean(1)[:, 1:] for c in ("shared", "own"))
+    assert 1e-4 < float((shared - own).std() / shared.std()) < 0.5
+
+
+def test_layers_can_be_chosen():
+    ran = Ran(specimens.ALL["clip"]())
+    some = ran("textspan", layers=(1, 3))
+    assert some.layers == (1, 3)
+    torch.testing.assert_close(some.tokens, ran("textspan").tokens[:, [0, 2]], rtol=0, atol=0)
+
+
+def test_refusals_are_sentences():
+    ran = Ran(specimens.ALL["clip"]())
+    with pytest.raises(KnobError, match="only one was asked; ask for several together in a list"):
+        ran("textspan", ran.directions[:1], contrast="mean_over_prompts")
+    pooled = Ran(specimens.POOLED["timm-map-headless"]())
+    with pytest.raises(MethodError, match="gives one map, labelled layer 3"):
+        pooled("textspan", layers=(1,))
+    with pytest.raises(KnobError, match="centering plays no part"):
+        pooled("textspan", centering="own")
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_refuses_where_heads_are_mixed_before_the_output_projection(name):
+    ran = Ran(MIXED[name](), torch.float32)
+    assert "between its heads and its output projection" in find("textspan").refuses(ran.vit)
+    with pytest.raises(MethodError, match="Use 'legrad' instead"):
+        ran.encoding.explain(ran.targets[0], "textspan")
+
+
+def test_refuses_an_mlp_after_pooling_but_takes_linear_maps_in_a_row():
+    mlp, linear = (
+        Ran(specimens.TOWERS[name](), torch.float32) for name in ("timm-tower-mlp", "timm-tower-head-linear")
+    )
+    assert "passes an MLP after pooling" in find("textspan").refuses(mlp.vit)
+    assert find("textspan").refuses(linear.vit) is None
+    x = linear.encoding.explain(linear.directions[0], "textspan")
+    assert np.isfinite(x.maps).all()
