@@ -82,13 +82,15 @@ def mean(x: Tensor, r: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules in which the two sets differ."""
+    """The rules in which the two sets differ. ``pause`` is called before every linear map; it raises to cancel."""
 
     linear: Callable[[Tensor, Tensor, Tensor], Tensor]
     add: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    pause: Callable[[], None] = lambda: None
 
     def through(self, affine: Affine, x: Tensor, r: Tensor) -> Tensor:
         """R of the input ``x`` of a linear map; its bias gets none."""
+        self.pause()
         return self.linear(x, affine.weight.to(x.dtype), r)
 
     def through_mlp(self, mlp: Mlp | Gated, x: Tensor, r: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ to the values, the attention taken as constant ("drop").
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -26,6 +26,7 @@ from ..models.capture import Tokens
 from ..models.live import Affine, apply
 from ..models.readout import Pooler, Readout
 from ..models.view import ViT
+from ._method import Tick
 from ._relevance import Rules, mean, product
 
 EVERY = slice(0, None)
@@ -165,14 +166,20 @@ def _through_pooler(readout: Readout, pooler: Pooler, x: Tensor, r: Tensor, rule
     return Top(readout.rows, below, r_a[:, 0])
 
 
-def descend(tokens: Tokens, start: Top, rules: Rules, path: Path, down_to: int = 1) -> Iterator[Passage]:
+def descend(
+    tokens: Tokens, start: Top, rules: Rules, path: Path, down_to: int = 1, tick: Tick = lambda step, total: None
+) -> Iterator[Passage]:
     """Blocks L, L-1, ..., ``down_to``, each with the relevance that reaches its output.
 
-    A passage holds its block in float64: take what you need and let it go before the next.
+    A passage holds its block in float64: take what you need and let it go before the next. ``tick`` is called between
+    blocks, and before every linear map that is passed.
     """
     rows, after = start.rows, start.after
-    for layer in range(tokens.depth, down_to - 1, -1):
-        passage = Passage(layer, tokens.block(layer), tokens.before(layer).double(), rows, after, rules, path)
+    total = tokens.depth - down_to + 1
+    for step, layer in enumerate(range(tokens.depth, down_to - 1, -1)):
+        tick(step, total)
+        pausing = replace(rules, pause=partial(tick, step, total))
+        passage = Passage(layer, tokens.block(layer), tokens.before(layer).double(), rows, after, pausing, path)
         yield passage
         if layer > down_to:
             rows, after = EVERY, passage.before
