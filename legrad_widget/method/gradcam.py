@@ -60,7 +60,7 @@ def gradcam(
         _check_norm(tokens, layers)
     start = final_score(tokens, Aims(aims, score))
     walk = _outputs if site == "output" else _norms
-    steps = tokens.depth - min(layers) + 2
+    steps = tokens.depth - min(layers) + (1 if site == "output" else 2)  # blocks, and the weighing
     maps: dict[int, Tensor] = {}
     for at, x, gradient in walk(tokens, start, min(layers), lambda step, _total: tick(step, steps)):
         if at in layers:

@@ -159,3 +159,12 @@ def test_uniform_attention_makes_the_last_block_legrad():
     assert torch.allclose(attention, torch.full_like(attention, 1 / count))
     ours = ran("chefercam", [2], blocks="last").tokens[0, 0]
     assert_close(ours, ran("legrad", [2]).tokens[0, -1])
+
+
+@pytest.mark.parametrize("name", ["clip", "timm-registers", "timm-post-norm", "timm-gated-attention"])
+def test_the_last_block_is_raw_attention_times_legrad(name):
+    """Under a class token all three read row 0 of the last block, with the same G: relu(A dA) = A relu(dA)."""
+    ran = Ran(ROWS[name]())
+    last = ran("chefercam", ran.targets, blocks="last").tokens[:, 0]
+    legrad = ran("legrad", ran.targets, score="logit").tokens[:, -1] * ran.tokens.count
+    assert_close(last, ran("raw_attention", ran.targets).tokens[:, -1] * legrad)
