@@ -2,6 +2,7 @@
 //
 //   host.ts    the anywidget model, the only file that knows it
 //   wire.ts    what crosses to and from the kernel, checked
+//   signals.ts values that others follow
 //   store/     traits, the conversation with the kernel, what is shown: all logic, no page
 //   heat/      merging, scaling, resampling, colouring, describing maps: mathematics alone
 //   ui/        one factory for each control: draws signals of the store, calls its actions

@@ -1,5 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { iouTop, rankCorrelation, ranks, topPatches } from "../src/heat/agreement";
+import { correlation, overlap, ranks, topPatches } from "../src/heat/agreement";
+
+type Values = ArrayLike<number>;
+const rankCorrelation = (a: Values, b: Values) => correlation(ranks(a), ranks(b));
+const iouTop = (a: Values, b: Values, share: number) => overlap(topPatches(a, share), topPatches(b, share));
 
 /** Numbers of few values, so that ties are common; the same ones for the same seed. */
 function values(seed: number, count: number, different: number): number[] {

@@ -336,7 +336,7 @@ describe("knobs of every kind", () => {
     control.value = value;
     control.dispatchEvent(new Event("change"));
     vi.advanceTimersByTime(400);
-    return { control, before, get, knobs: lastAsk(model)?.knobs };
+    return { control, before, get, all, model, knobs: lastAsk(model)?.knobs };
   }
   it("a number has its bounds and a step that fits them, and is empty for None", () => {
     const { control, knobs } = turn({ kind: "number", default: 0.8, low: 0, high: 1 }, "0.5");
@@ -349,6 +349,15 @@ describe("knobs of every kind", () => {
   });
   it("a number without None goes back to its default when emptied", () => {
     expect(turn({ kind: "number", default: 2 }, "", { k: 5 }).knobs).toEqual({});
+    const { control, knobs } = turn({ kind: "number", default: 2 }, "");
+    expect([control.value, knobs]).toEqual(["2", undefined]);
+  });
+  it("are asked for once, though browsers tell of a change again when the focus leaves", () => {
+    const { control, model, all } = turn({ kind: "number", default: 2 }, "3");
+    control.dispatchEvent(new Event("change"));
+    vi.advanceTimersByTime(400);
+    expect(model.sent.filter(({ kind }) => kind === "ask")).toHaveLength(1);
+    expect(all("[data-knob=k]")[0], "it stays under the fingers").toBe(control);
   });
   it("words are trimmed, and None when empty", () => {
     expect(turn({ kind: "text", optional: true }, " grass ").knobs).toEqual({ k: "grass" });

@@ -79,6 +79,7 @@ class Explorer:
 
     def expect_painted(self) -> None:
         """Wait for the first map, or for any map after a reload."""
+        self.root.wait_for(timeout=ANSWER_MS)
         self.page.wait_for_function("root => root.dataset.painted", arg=self.root.element_handle(), timeout=ANSWER_MS)
 
     def expect_repainted(self, act: Callable[[], object], timeout: float = SETTLE_MS) -> str:
@@ -145,6 +146,30 @@ class Explorer:
     def choose_method(self, name: str) -> None:
         """Click one method of the toggle."""
         self.get(f"method-{name}").check()
+
+    def compare(self, what: str) -> None:
+        """Put "methods" or "prompts" side by side, or "off", and wait until every pane is finished."""
+        self.get(f"compare-{what}").check()
+        if what != "off":
+            self.expect_compared()
+
+    def expect_compared(self, timeout: float = ANSWER_MS) -> None:
+        """Wait until there are panes and each has its map, or the sentence that stands for it."""
+        unfinished = self.root.locator("[data-testid=pane]:is([data-state=pending], [data-state=missing])")
+        expect(self.get("pane").first).to_be_visible(timeout=timeout)
+        expect(unfinished).to_have_count(0, timeout=timeout)
+        expect(self.get("status")).to_have_attribute("data-kind", "idle", timeout=timeout)
+
+    @property
+    def panes(self) -> list[str]:
+        """The titles of what stands side by side."""
+        return self.get("pane").locator("button").all_inner_texts()
+
+    def pane_pixels(self) -> list[str]:
+        """Every pane's canvas as a data URL, once the next frame is drawn."""
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        canvases = self.get("pane").locator("canvas")
+        return [str(url) for url in canvases.evaluate_all("all => all.map(canvas => canvas.toDataURL())")]
 
     def upload(self, name: str, mime: str, data: bytes) -> None:
         """Choose a file in the picture button's dialog."""

@@ -15,7 +15,6 @@ from tests.e2e.notebook import Notebook
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "js" / "node_modules" / "axe-core" / "axe.min.js"
 PICTURES = ROOT / "notebooks" / "images"
-NARROW = 380
 
 
 @pytest.fixture
@@ -56,15 +55,31 @@ def test_dark(explorer: Explorer, artifacts: Path, dark: None) -> None:
     assert not audit(explorer)
 
 
-def test_narrow(explorer: Explorer, artifacts: Path) -> None:
+@pytest.mark.parametrize("name", ["compare", "compare-dark"])
+def test_methods_side_by_side(explorer: Explorer, artifacts: Path, name: str, request: pytest.FixtureRequest) -> None:
+    if name == "compare-dark":
+        request.getfixturevalue("dark")
     explorer.page.set_viewport_size({"width": 1280, "height": 2000})
-    explorer.root.evaluate("(root, width) => { root.parentElement.style.width = `${width}px`; }", NARROW)
+    explorer.compare("methods")
+    for part in ("compared", "knobs"):
+        explorer.get(part).locator("summary").click()
+    picture(explorer, artifacts, name)
+    assert not audit(explorer)
+
+
+@pytest.mark.parametrize("width", [380, 300])
+def test_narrow(explorer: Explorer, artifacts: Path, width: int) -> None:
+    explorer.page.set_viewport_size({"width": 1280, "height": 2000})
+    explorer.root.evaluate("(root, width) => { root.parentElement.style.width = `${width}px`; }", width)
+    explorer.compare("methods")
+    for part in ("compared", "knobs"):
+        explorer.get(part).locator("summary").click()
     expect(explorer.get("picture")).to_be_visible()
     explorer.page.wait_for_timeout(300)
-    picture(explorer, artifacts, "narrow")
+    picture(explorer, artifacts, f"narrow-{width}")
     too_wide = explorer.root.evaluate(
         """root => [...root.querySelectorAll('*')]
-            .filter(it => it.checkVisibility() && !it.closest('[role=listbox]') && it.clientWidth > 1
+            .filter(it => it.checkVisibility() && !it.closest('[role=listbox], [role=region]') && it.clientWidth > 1
                 && it.getBoundingClientRect().right > root.getBoundingClientRect().right + 1)
             .map(it => it.className || it.tagName)"""
     )

@@ -14,16 +14,17 @@ export function ranks(values: ArrayLike<number>): Float64Array {
   return out;
 }
 
-/** Spearman's rank correlation: Pearson's of the ranks, in [-1, 1]; null where a map has no order. */
-export function rankCorrelation(a: ArrayLike<number>, b: ArrayLike<number>): number | null {
+/** Spearman's rank correlation of two maps, given their ranks: Pearson's of these, in [-1, 1]; null without an order. */
+export function correlation(a: Float64Array, b: Float64Array): number | null {
   const mean = (a.length + 1) / 2;
-  const [x, y] = [ranks(a), ranks(b)].map((all) => all.map((rank) => rank - mean)) as [
-    Float64Array,
-    Float64Array,
-  ];
-  const dot = (p: Float64Array, q: Float64Array) => p.reduce((sum, value, i) => sum + value * q[i]!, 0);
-  const norm = Math.sqrt(dot(x, x) * dot(y, y));
-  return norm > 0 ? dot(x, y) / norm : null;
+  let [ab, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    const [x, y] = [a[i]! - mean, b[i]! - mean];
+    ab += x * y;
+    aa += x * x;
+    bb += y * y;
+  }
+  return aa > 0 && bb > 0 ? ab / Math.sqrt(aa * bb) : null;
 }
 
 /** Indices of the highest `share` of the values, at least one; of equal values the first come first. */
@@ -32,9 +33,8 @@ export function topPatches(values: ArrayLike<number>, share: number): Set<number
   return new Set(order.slice(0, Math.max(1, Math.round(share * values.length))));
 }
 
-/** Intersection over union of the highest `share` of two maps, in [0, 1]. */
-export function iouTop(a: ArrayLike<number>, b: ArrayLike<number>, share: number): number {
-  const [p, q] = [topPatches(a, share), topPatches(b, share)];
-  const both = [...p].filter((i) => q.has(i)).length;
-  return both / (p.size + q.size - both);
+/** Intersection over union of two sets of patches, in [0, 1]. */
+export function overlap(a: ReadonlySet<number>, b: ReadonlySet<number>): number {
+  const both = [...a].filter((i) => b.has(i)).length;
+  return both / (a.size + b.size - both);
 }

@@ -1,6 +1,6 @@
 // What stands side by side: the active target under several methods, or every target under the one method.
 
-import { iouTop, rankCorrelation } from "../heat/agreement";
+import { correlation, overlap, ranks, topPatches } from "../heat/agreement";
 import { nameLayers } from "../heat/describe";
 import {
   chooseLayers,
@@ -46,7 +46,7 @@ export interface Compare {
 }
 
 /** A pane before its map is scaled. */
-interface Draft extends Omit<Pane, "heat" | "layers"> {
+interface Unscaled extends Omit<Pane, "heat" | "layers"> {
   readonly of?: MapsOf;
   readonly stack?: Stack;
 }
@@ -66,14 +66,14 @@ export function comparing(
     return named.length ? named : available.filter(({ slow }) => !slow).map(({ name }) => name);
   });
 
-  const absent = (key: string, title: string, pending: boolean): Draft => ({
+  const absent = (key: string, title: string, pending: boolean): Unscaled => ({
     key,
     title,
     note: pending ? "Computing …" : trait("_static").value ? "Not in this saved page." : "Not computed.",
     state: pending ? "pending" : "missing",
   });
 
-  function methodDrafts(): Draft[] {
+  function ofMethods(): Unscaled[] {
     const given = comparison.value?.imageRev === shown.picture.value?.rev ? comparison.value : null;
     const target = trait("targets").value[shown.active.value];
     const current = given && target && keyOf(given.target) === keyOf(target);
@@ -87,7 +87,7 @@ export function comparing(
     });
   }
 
-  function promptDrafts(): Draft[] {
+  function ofPrompts(): Unscaled[] {
     const given = answer.value?.imageRev === shown.picture.value?.rev ? answer.value : null;
     return trait("targets").value.map((target) => {
       const [key, title] = [keyOf(target), labelOf(target)];
@@ -109,8 +109,8 @@ export function comparing(
 
   const merged = computed(() => {
     const mode = trait("compare").value;
-    const drafts = mode === "off" ? [] : mode === "methods" ? methodDrafts() : promptDrafts();
-    return drafts.map(({ of, stack, ...pane }): Pane => {
+    const unscaled = mode === "off" ? [] : mode === "methods" ? ofMethods() : ofPrompts();
+    return unscaled.map(({ of, stack, ...pane }): Pane => {
       if (!of || !stack) return { ...pane, heat: null, layers: "" };
       const wanted = shown.layersWanted.value;
       const chosen = chooseLayers(of.layers, wanted, of.default);
@@ -139,15 +139,18 @@ export function comparing(
     });
   });
 
-  const agreement = computed(() =>
-    merged.value.map(({ heat: a }) =>
-      merged.value.map(({ heat: b }) =>
-        a && b && !a.flat && !b.flat
-          ? { rank: rankCorrelation(a.raw, b.raw), iou: iouTop(a.raw, b.raw, TOP_SHARE) }
+  const agreement = computed(() => {
+    const orders = merged.value.map(({ heat }) =>
+      heat && !heat.flat ? { ranks: ranks(heat.raw), top: topPatches(heat.raw, TOP_SHARE) } : null,
+    );
+    return orders.map((a) =>
+      orders.map((b) =>
+        a && b
+          ? { rank: correlation(a.ranks, b.ranks), iou: overlap(a.top, b.top) }
           : { rank: null, iou: null },
       ),
-    ),
-  );
+    );
+  });
 
   return { comparedMethods, panes, agreement };
 }

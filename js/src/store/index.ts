@@ -191,8 +191,10 @@ export function createStore(host: Host, life: AbortSignal): Store {
     },
     setKnob(name, value) {
       const knob = method.peek()?.knobs.find((known) => known.name === name);
-      const { [name]: _, ...others } = turning ?? trait("knobs").peek();
-      turn(value === knob?.default ? others : { ...others, [name]: value }, TURN_MS);
+      const now = turning ?? trait("knobs").peek();
+      const { [name]: was = knob?.default, ...others } = now;
+      // Browsers tell of a change when it is made, and some again when the control loses the focus.
+      if (value !== was) turn(value === knob?.default ? others : { ...others, [name]: value }, TURN_MS);
     },
     resetKnobs: () => turn({}, 0),
 

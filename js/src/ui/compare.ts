@@ -67,29 +67,32 @@ export function compare(
 function methodChoice(store: Store, life: AbortSignal): HTMLElement {
   const summary = el("summary");
   const list = el("div.lg-choice");
+  const boxes = computed(() =>
+    store.trait("_catalogue").value.map(({ name, available }) =>
+      el("input", {
+        type: "checkbox",
+        value: name,
+        testid: `compare-${name}`,
+        disabled: !available,
+        "aria-describedby": available ? null : idOfReason(store, name),
+        onchange: () => store.compareMethods(boxes.peek().flatMap((box) => (box.checked ? box.value : []))),
+      }),
+    ),
+  );
   watch(life, () => {
     const catalogue = store.trait("_catalogue").value;
-    const chosen = store.comparedMethods.value;
-    summary.textContent = `${chosen.length} of ${catalogue.length} methods`;
     list.replaceChildren(
-      ...catalogue.map(({ name, title, available, reason, slow, summary: about }) => {
-        const box = el("input", {
-          type: "checkbox",
-          testid: `compare-${name}`,
-          disabled: !available,
-          "aria-describedby": available ? null : idOfReason(store, name),
-          onchange: () =>
-            store.compareMethods(
-              catalogue
-                .map((method) => method.name)
-                .filter((other) => (other === name ? box.checked : chosen.includes(other))),
-            ),
-        });
-        box.checked = chosen.includes(name);
+      ...boxes.value.map((box, i) => {
+        const { title, available, summary: about, reason, slow } = catalogue[i]!;
         const hint = available ? about : reason;
         return el("label.lg-row", { title: hint }, box, title, slow && el("span.lg-small", {}, "slow"));
       }),
     );
+  });
+  watch(life, () => {
+    const chosen = store.comparedMethods.value;
+    summary.textContent = `${chosen.length} of ${boxes.value.length} methods`;
+    for (const box of boxes.value) box.checked = chosen.includes(box.value);
   });
   return el("details", { testid: "compared" }, summary, list);
 }

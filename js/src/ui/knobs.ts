@@ -1,8 +1,9 @@
 // The knobs of the chosen method, as its entry in the catalogue describes them.
 
+import { computed } from "../signals";
 import type { Store } from "../store";
 import type { Knob, KnobValue } from "../wire";
-import { button, el, focusedIn, set, watch } from "./element";
+import { button, el, set, watch } from "./element";
 
 export function knobs(store: Store, life: AbortSignal): HTMLElement {
   const summary = el("summary");
@@ -16,27 +17,32 @@ export function knobs(store: Store, life: AbortSignal): HTMLElement {
     el("div.lg-stack", {}, rows, fault, el("div", {}, reset)),
   );
 
+  // Built for a method, and then only set: a control that is typed in must not be replaced under the fingers.
+  const controls = computed(() =>
+    (store.method.value?.knobs ?? []).map((knob) => ({
+      knob,
+      ...CONTROLS[knob.kind](knob, (value) => store.setKnob(knob.name, value)),
+    })),
+  );
   watch(life, () => {
-    const offered = store.method.value?.knobs ?? [];
-    const values = store.trait("knobs").value;
-    const changed = Object.keys(values).length;
-    element.hidden = offered.length === 0;
-    summary.textContent = changed ? `Options (${changed} changed)` : "Options";
-    reset.hidden = changed === 0 || store.kernelless.value;
-    const held = focusedIn(rows)?.dataset.knob;
+    element.hidden = controls.value.length === 0;
     rows.replaceChildren(
-      ...offered.map((knob) => {
-        const value = values[knob.name];
-        const input = control(knob, value === undefined ? knob.default : value, (now) =>
-          store.setKnob(knob.name, now),
-        );
-        set(input, "data-knob", knob.name);
+      ...controls.value.map(({ knob: { name, help }, input }) => {
+        set(input, "data-knob", name);
         set(input, "disabled", store.kernelless.value);
-        const help = knob.help && el("span.lg-note", {}, knob.help);
-        return el("label.lg-knob", {}, el("span", {}, knob.name), input, help);
+        return el("label.lg-knob", {}, el("span", {}, name), input, help && el("span.lg-note", {}, help));
       }),
     );
-    if (held) rows.querySelector<HTMLElement>(`[data-knob="${CSS.escape(held)}"]`)?.focus();
+  });
+  watch(life, () => {
+    const values = store.trait("knobs").value;
+    const changed = Object.keys(values).length;
+    summary.textContent = changed ? `Options (${changed} changed)` : "Options";
+    reset.hidden = changed === 0 || store.kernelless.value;
+    for (const { knob, show } of controls.value) {
+      const value = values[knob.name];
+      show(value === undefined ? knob.default : value);
+    }
   });
   watch(life, () => {
     fault.textContent = store.knobFault.value;
@@ -45,40 +51,57 @@ export function knobs(store: Store, life: AbortSignal): HTMLElement {
   return element;
 }
 
-function control(knob: Knob, value: KnobValue, change: (value: KnobValue) => void): HTMLElement {
-  if (knob.kind === "bool") {
-    const input = el("input", { type: "checkbox", onchange: () => change(input.checked) });
-    input.checked = value === true;
-    return input;
-  }
-  return knob.kind === "choice" ? choice(knob, value, change) : field(knob, value, change);
+interface Control {
+  readonly input: HTMLElement;
+  show(value: KnobValue): void;
 }
 
-function choice(knob: Knob, value: KnobValue, change: (value: KnobValue) => void): HTMLElement {
-  const choices = knob.optional && !knob.choices.includes(null) ? [null, ...knob.choices] : knob.choices;
-  const select = el(
+type Build = (knob: Knob, change: (value: KnobValue) => void) => Control;
+
+const box: Build = (_, change) => {
+  const input = el("input", { type: "checkbox", onchange: () => change(input.checked) });
+  return {
+    input,
+    show(value) {
+      input.checked = value === true;
+    },
+  };
+};
+
+const choice: Build = ({ choices: given, optional }, change) => {
+  const choices = optional && !given.includes(null) ? [null, ...given] : given;
+  const input = el(
     "select",
-    { onchange: () => change(choices[Number(select.value)] ?? null) },
+    { onchange: () => change(choices[Number(input.value)] ?? null) },
     ...choices.map((option, i) => el("option", { value: i }, String(option ?? "none"))),
   );
-  select.value = String(choices.indexOf(value));
-  return select;
-}
+  return {
+    input,
+    show(value) {
+      input.value = String(choices.indexOf(value));
+    },
+  };
+};
 
 /** A number or words; left empty it is None where that is allowed, and the default where it is not. */
-function field(knob: Knob, value: KnobValue, change: (value: KnobValue) => void): HTMLElement {
+const field: Build = (knob, change) => {
   const { kind, low, high, integer, optional } = knob;
   const fine = low !== null && high !== null ? (high - low) / 100 : "any";
   const numeric = { type: "number", min: low, max: high, step: integer ? 1 : fine };
+  const show = (value: KnobValue) => {
+    input.value = String(value ?? "");
+  };
   const input = el("input.lg-text", {
     ...(kind === "number" ? numeric : { type: "text" }),
     placeholder: optional ? "none" : null,
     onchange: () => {
       const words = input.value.trim();
       const empty = optional ? null : knob.default;
+      if (words === "") show(empty);
       change(words === "" ? empty : kind === "number" ? Number(words) : words);
     },
   });
-  input.value = String(value ?? "");
-  return input;
-}
+  return { input, show };
+};
+
+const CONTROLS: Readonly<Record<Knob["kind"], Build>> = { bool: box, choice, number: field, text: field };

@@ -21,7 +21,7 @@ export function createPane(store: Store, title: string, choose: () => void): Pan
   const canvas = el("canvas", { role: "img" });
   const patch = el("div.lg-placed.lg-patch", { hidden: true });
   const frame = el("div.lg-frame", {}, canvas, patch);
-  const range = el("span.lg-small");
+  const range = el("span.lg-small", { title: "The raw values of the scale" });
   const value = el("b");
   const note = el("p.lg-note");
   const element = el(
@@ -55,7 +55,6 @@ export function createPane(store: Store, title: string, choose: () => void): Pan
       note.hidden = !note.textContent;
       set(canvas, "label", heat ? describeHeat(heat, title, layers) : `${title}: ${words}`);
       range.textContent = heat ? rangeWords(heat) : "";
-      range.title = "The raw values of the scale";
       showPatch(patch, store);
       const spot = store.spot.value;
       const at =
