@@ -100,7 +100,7 @@ class Concept:
     that ``encode`` reads. They are read when a model is first asked about the concept, and again
     when its weights changed. The CDAM paper takes thirty of them.
 
-    Source: Brocki et al., CDAM (arXiv:2310.02970), concept score; its code offers the dot product, cosine and distance.
+    Source: Brocki et al., CDAM (arXiv:2312.02364), concept score; its code offers the dot product, cosine and distance.
     """
 
     images: Sequence[Any]

@@ -22,7 +22,7 @@ Site = Literal["pooler", "last_block"]
 @method(
     title="CDAM",
     summary="Each token's pull on the score through the last attention: above zero for the target, below against it.",
-    paper="Brocki et al., CDAM (arXiv:2310.02970), eqs. 2 and 4",
+    paper="Brocki et al., CDAM (arXiv:2312.02364), eqs. 2 and 4",
     cost="no forward; about 0.05 forwards, and little more per target",
     signed=True,
     merge="last",

@@ -20,7 +20,7 @@ _REFINED = 4  # coarse to fine: one window in this many is looked at patch by pa
 @method(
     title="TAM",
     summary="How much the score drops when a patch is removed, exactly, one patch after the other.",
-    paper="token ablation map: Brocki et al., CDAM (arXiv:2310.02970), eq. 5",
+    paper="token ablation map: Brocki et al., CDAM (arXiv:2312.02364), eq. 5",
     cost="one forward per patch (or per group of patches), shared by all targets",
     signed=True,
     merge="last",

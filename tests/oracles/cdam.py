@@ -1,4 +1,4 @@
-"""CDAM, literally: eqs. 2 and 4 of arXiv:2310.02970 by autograd on the library's own last attention."""
+"""CDAM, literally: eqs. 2 and 4 of arXiv:2312.02364 by autograd on the library's own last attention."""
 
 from __future__ import annotations
 
