@@ -17,7 +17,7 @@ from tests import specimens
 from tests.method.running import DTYPES, Ran, assert_close
 from tests.oracles import reciprocam as oracle
 
-BUILT = specimens.EVERY | specimens.COCA | specimens.CUSTOM
+BUILT = specimens.EVERY | specimens.COCA | specimens.CUSTOM | specimens.TOWERS
 CLS = (
     "clip-wide",
     "timm-registers",
@@ -28,9 +28,21 @@ CLS = (
     "timm-swiglu-packed",
     "timm-gated-attention",
     "aimv2",
+    "eva02-clip",
+    "dinov3",
+    "beit-both-token",
 )
-MEAN = ("clip-avg-norm-before", "timm-gap-norm-after", "timm-gap-prefix", "timm-gap-no-cls")
-POOLER = ("timm-map", "timm-map-cls-registers", "timm-map-prefix", "timm-map-qknorm", "coca", "coca-parallel")
+MEAN = ("clip-avg-norm-before", "timm-gap-norm-after", "timm-gap-prefix", "timm-gap-no-cls", "eva02", "beit")
+POOLER = (
+    "timm-map",
+    "timm-map-cls-registers",
+    "timm-map-prefix",
+    "timm-map-qknorm",
+    "coca",
+    "coca-parallel",
+    "siglip-linear",
+    "perception",
+)
 
 
 def question(ran):

@@ -65,7 +65,8 @@ def _same(t: Tensor, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _pooler_hook(tower: Any, mask: Tensor) -> list[Any]:
     """What an attention pooler reads: the output of its ln_k (CoCa), or its input (timm)."""
-    pooler = getattr(tower, "attn_pool_contrastive", None) or tower.attn_pool
+    trunk = getattr(tower, "trunk", tower)
+    pooler = getattr(trunk, "attn_pool_contrastive", None) or trunk.attn_pool
     module = pooler.ln_k if hasattr(pooler, "ln_k") else pooler
 
     def before(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
