@@ -31,13 +31,20 @@ Pool = Literal["native", "cls", "mean"]
 def layer_readout(vit: ViT, pool: Pool, *, raw: bool = False) -> Readout:
     """The readout that gives s^l: the model's own, the class token's, or the mean of all tokens with norm after it.
 
-    ``raw`` leaves out every norm (LeGrad eq. 3 read literally).
+    ``raw`` leaves out every final norm (LeGrad eq. 3 read literally); a pooler keeps the norms that are its own.
 
     Raises:
-        MethodError: pool="cls" on a model without a class token.
+        MethodError: pool="cls" on a model without a class token; another pool than its own on one with a pooler.
     """
     own = vit.readout
     norm, post_norm = (nn.Identity(), nn.Identity()) if raw else (own.norm, own.post_norm)
+    if own.pooler is not None:
+        if pool != "native":
+            raise MethodError(
+                f"{vit.name} reads its tokens by an attention pooler, and what follows fits only what that gives; use "
+                f"pool='native' instead of pool={pool!r}"
+            )
+        return replace(own, norm=own.pooler.own_norm if raw else norm, post_norm=post_norm)
     if pool == "mean":
         copies = own.rows.stop - own.rows.start if own.kind == "cls" else 1
         return Readout("mean", slice(0, None), nn.Identity(), _Repeated(norm, post_norm, copies), own.projection)
@@ -89,10 +96,23 @@ def _of_mean(read: Tensor, readout: Readout, aims: Aims) -> tuple[Tensor, Tensor
     return score.detach(), pullback(lambda x: apply(readout.norm, x), read, gradient)
 
 
+def pooler_gradient(k: Tensor, readout: Readout, aims: Aims) -> tuple[Tensor, Tensor]:
+    """s [P] of the normed tokens K [R, D] that an attention pooler reads, and G = ds/dO_pool [P, H, e]."""
+    pooler = readout.pooler
+    assert pooler is not None  # who asks has seen to it
+    o = pooler.attended(k)
+    with torch.enable_grad():
+        leaf = o.expand(len(aims), *o.shape).contiguous().requires_grad_()
+        score = aims(readout.tail(pooler.finish(leaf)))
+        (gradient,) = torch.autograd.grad(score.sum(), leaf)
+    return score.detach(), gradient
+
+
 def output_gradient(tokens: Tokens, layer: int, rows: slice, u: Tensor) -> Tensor:
     """G = ds/dO [P, H, R, e] on ``rows`` from u = ds/dZ [P, R or 1, D]."""
     block = tokens.block(layer)
-    gradient = u if block.parallel else _through_mlp(tokens, layer, rows, u)
+    read = len(range(*rows.indices(tokens.count)))
+    gradient = (u if block.parallel else _through_mlp(tokens, layer, rows, u)).expand(-1, read, -1)
     if block.attention.inner is None and isinstance(block.after1, nn.Identity):
         return block.attention.split(scaled(block.gamma1, gradient) @ block.attention.out.weight)
     t = block.normed(tokens.before(layer))  # a norm or gate on the heads: its derivative needs the heads themselves

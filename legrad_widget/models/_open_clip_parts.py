@@ -47,7 +47,7 @@ def read_block(block: Any, name: str) -> Block:
 
 
 def read_pooler(pooler: Any, name: str) -> Pooler:
-    """An ``AttentionalPooler`` of which the first query is read; its ``ln_k`` belongs to the readout's norm.
+    """An ``AttentionalPooler`` of which the first query is read; its ``ln_k`` is part of the readout's norm.
 
     Raises:
         UnsupportedModel: an attention that does more than queries, keys, values and an output projection.
@@ -63,7 +63,7 @@ def read_pooler(pooler: Any, name: str) -> Pooler:
         return q * q.shape[-1] ** -0.5
 
     identity = nn.Identity()
-    return Pooler(heads, first_query, key, value, Affine(attention.out_proj), identity, identity)
+    return Pooler(heads, first_query, key, value, Affine(attention.out_proj), identity, identity, own_norm=pooler.ln_k)
 
 
 def _attention(attention: Any, name: str) -> Attention:

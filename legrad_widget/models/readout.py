@@ -6,7 +6,7 @@ Axis letters as in attention.py; E feature width, Q the pooler's one query that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -21,7 +21,8 @@ class Pooler:
     """Attention pooling by one learned query: ``y = W_O concat_h(A_h V_h) + b_O``, then ``y + mlp(norm(y))`` if any.
 
     ``query()`` [H, e] is the query that is read, projected, normed and scaled, live. Keys and values are made from the
-    normed tokens K [N', D] that the readout hands over.
+    normed tokens K [N', D] that the readout hands over; ``own_norm`` is the part of the readout's norm that belongs to
+    the pooler itself. With one query no key and no value has to be formed: what multiplies them is projected instead.
     """
 
     heads: int
@@ -32,6 +33,7 @@ class Pooler:
     key_norm: nn.Module
     norm: nn.Module
     mlp: Mlp | None = None
+    own_norm: nn.Module = field(default_factory=nn.Identity)
 
     def split(self, x: Tensor) -> Tensor:
         """[..., N', H*e] -> [..., H, N', e]."""
@@ -43,20 +45,36 @@ class Pooler:
 
     def rows(self, k: Tensor, *, keep: Tensor | None = None) -> Tensor:
         """A_pool [..., H, N']: how much the query attends to each token; sums to 1. ``keep`` [..., N'] bool."""
-        keys = apply(self.key_norm, self.split(self.key(k)))
-        logits = (keys @ self.query().to(k.dtype)[:, :, None])[..., 0]
+        query = self.query().to(k.dtype)
+        if isinstance(self.key_norm, nn.Identity):  # q.b_K is the same for every token: softmax does not see it
+            logits = torch.einsum("he,hed->hd", query, self._heads(self.key.weight, k)) @ k.mT
+        else:
+            logits = (apply(self.key_norm, self.split(self.key(k))) @ query[..., None])[..., 0]
         if keep is not None:
             logits = logits.masked_fill(~keep[..., None, :], float("-inf"))
         return logits.softmax(-1)
 
     def attended(self, k: Tensor, *, keep: Tensor | None = None) -> Tensor:
         """O [..., H, e] = A_pool V."""
-        return (self.rows(k, keep=keep)[..., None, :] @ self.values(k))[..., 0, :]
+        pooled = self.rows(k, keep=keep) @ k  # [..., H, D]
+        o = torch.einsum("...hd,hed->...he", pooled, self._heads(self.value.weight, k))
+        return o if self.value.bias is None else o + self._heads(self.value.bias, k)
+
+    def toward(self, gradient: Tensor, k: Tensor) -> Tensor:
+        """<G_h, V_hj> [..., H, N'] of G [..., H, e] and K [N', D]."""
+        product = torch.einsum("...he,hed->...hd", gradient, self._heads(self.value.weight, k)) @ k.mT
+        if self.value.bias is None:
+            return product
+        return product + (gradient * self._heads(self.value.bias, k)).sum(-1, keepdim=True)
 
     def finish(self, o: Tensor) -> Tensor:
         """The pooled vector [..., D] from O [..., H, e]."""
         y = o.flatten(-2) if self.out is None else self.out(o.flatten(-2))
         return y if self.mlp is None else y + self.mlp(apply(self.norm, y))
+
+    def _heads(self, x: Tensor, k: Tensor) -> Tensor:
+        """[H*e, ...] -> [H, e, ...] in the dtype of ``k``."""
+        return x.unflatten(0, (self.heads, -1)).to(k.dtype)
 
 
 @dataclass(frozen=True, slots=True)
