@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -103,7 +103,7 @@ class Concept:
     Source: Brocki et al., CDAM (arXiv:2312.02364), concept score; its code offers the dot product, cosine and distance.
     """
 
-    images: Sequence[Any]
+    images: Sequence[Any] = field(repr=False)
     label: str = ""
 
     def __post_init__(self) -> None:

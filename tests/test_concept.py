@@ -120,6 +120,7 @@ def test_the_label_and_the_pictures_are_kept_as_given():
     assert concept.label == "striped"
     assert len(concept.images) == 3
     assert lw.Concept(images=tuple(PICTURES)) != concept
+    assert repr(concept) == "Concept(label='striped')"
 
 
 @pytest.mark.parametrize(

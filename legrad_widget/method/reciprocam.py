@@ -79,12 +79,13 @@ def reciprocam(
     label = only_layer(layers, depth, "ViT-ReciproCAM")
     _check(vit, cls, site, residual)
     weights, which = _masks(tokens, kernel, cls)
+    masked = residual == "masked" or site == "block"
     if site == "pooler":
         rest, numbers = _pooler_rest(tokens, weights), 4 * _row_numbers(tokens)
     elif vit.readout.kind == "cls":
-        rest, numbers = _row_rest(tokens, weights, which, site, residual), 4 * _row_numbers(tokens)
+        rest, numbers = _row_rest(tokens, weights, which, site, masked), 4 * _row_numbers(tokens)
     else:
-        rest, numbers = _block_rest(tokens, weights, site, residual), 3 * _row_numbers(tokens) * tokens.count
+        rest, numbers = _block_rest(tokens, weights, site, masked), 3 * _row_numbers(tokens) * tokens.count
     scored, device = _score(vit, aims, score), weights.device
     batch = max(1, _CHUNK.get(device.type, _CHUNK["cpu"]) // numbers)
     batches, values = which.split(batch), []
@@ -93,7 +94,8 @@ def reciprocam(
         values.append(scored(rest(part)))
     maps = torch.zeros(len(aims), tokens.count, dtype=weights.dtype, device=device)
     maps[:, vit.prefix :] = torch.cat(values).T
-    return Maps(maps[:, None, None], label, None, has_heads=False, signed=False)
+    ran = {} if site == "pooler" else {"residual": "masked" if masked else "kept"}
+    return Maps(maps[:, None, None], label, None, has_heads=False, signed=False, ran=ran)
 
 
 def _check(vit: ViT, cls: bool, site: Site, residual: Residual) -> None:
@@ -152,10 +154,9 @@ def _finished(tokens: Tokens, added: Tensor, weight: Tensor | None) -> Tensor:
     return readout.tail(readout.pool(apply(readout.norm, read)))
 
 
-def _block_rest(tokens: Tokens, weights: Tensor, site: Site, residual: Residual) -> Rest:
+def _block_rest(tokens: Tokens, weights: Tensor, site: Site, masked: bool) -> Rest:
     """The last block once per mask."""
     block, rows = tokens.block(tokens.depth), tokens.vit.readout.rows
-    masked = residual == "masked" or site == "block"
 
     def rest(which: Tensor) -> Tensor:
         weight = weights[which]
@@ -165,11 +166,10 @@ def _block_rest(tokens: Tokens, weights: Tensor, site: Site, residual: Residual)
     return rest
 
 
-def _row_rest(tokens: Tokens, weights: Tensor, which: Tensor, site: Site, residual: Residual) -> Rest:
+def _row_rest(tokens: Tokens, weights: Tensor, which: Tensor, site: Site, masked: bool) -> Rest:
     """The same where class tokens are read: prefix tokens have one weight in all masks, so their queries are shared."""
     block, rows = tokens.block(tokens.depth), tokens.vit.readout.rows
     attention, own = block.attention, weights[which[0]]
-    masked = residual == "masked" or site == "block"
     t, read = _read_by(tokens, site, own), _read_by(tokens, site, weights[:, None])
     logits = attention.queries(t, rows) @ attention.keys(read).transpose(-2, -1)
     if attention.place.bias is not None:

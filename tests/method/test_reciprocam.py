@@ -187,6 +187,8 @@ def test_the_explanation_says_what_it_is_and_can_be_stopped():
     assert not x.signed
     assert x.layers == (specimens.DEPTH,)
     assert x.maps.shape == (1, 3, 3)
+    assert x.knobs["residual"] == "kept"
+    assert encoding.explain(3, "reciprocam", site="block").knobs["residual"] == "masked"
     with pytest.raises(lw.MethodError, match="leave out layers"):
         encoding.explain(3, "reciprocam", layers=1)
 
