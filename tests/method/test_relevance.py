@@ -8,20 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legrad_widget.method._relevance import RULES, mean, product
-from legrad_widget.method._relevance_walk import descend, top, without_rules
+from legrad_widget.method._relevance_walk import descend, path_of, top, without_rules
 from legrad_widget.models.capture import plain_arithmetic
 from tests import specimens
 from tests.method.running import Ran
 from tests.oracles import relevance as literal
 
-FAMILIES = ("CLIPS", "CLASSIFIERS", "POOLED", "BLOCKS", "COCA", "CUSTOM", "TOWERS", "EVA", "BEIT")
-MAKERS = {name: make for family in FAMILIES for name, make in getattr(specimens, family, {}).items()}
+MAKERS = specimens.EVERY | specimens.COCA | specimens.CUSTOM | specimens.TOWERS
 # One of each readout and of each kind of block.
 MODELS = (
     "clip-quickgelu", "clip-avg-norm-before", "timm", "timm-wide", "timm-registers", "timm-gap-norm-after",
     "timm-layerscale-qknorm", "deit-distilled", "timm-map", "timm-map-prefix", "coca", "coca-parallel", "siglip-linear",
     "timm-post-norm", "timm-parallel", "timm-swiglu-packed", "timm-swiglu", "timm-glu-gate-last", "timm-inner-norms",
-    "clip-custom-all",
+    "clip-custom-all", "eva02-swiglu-packed", "eva-grouped", "eva-rope-fused-inner", "perception", "beit-both-token",
 )  # fmt: skip
 SETS = ("ours", "orig")
 
@@ -182,3 +181,9 @@ def test_a_model_without_rules_is_refused_with_the_reason():
     assert "gate on the attention's output in blocks.0" in without_rules(gated.vit)
     assert "more than one linear map" in without_rules(headed.vit)
     assert without_rules(Ran(MAKERS["clip-custom-all"]()).vit) is None
+
+
+def test_queries_and_keys_are_dropped_by_default_only_where_positions_rotate_them():
+    for name, default in (("timm", "keep"), ("beit-both-token", "keep"), ("eva", "keep"), ("dinov3", "drop")):
+        tokens = Ran(MAKERS[name]()).tokens
+        assert (path_of(tokens, None), path_of(tokens, "keep")) == (default, "keep")

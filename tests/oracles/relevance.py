@@ -8,10 +8,14 @@ adjoint of the same movement.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
+import timm.layers.attention
+import timm.models.eva
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -101,6 +105,7 @@ class Tape(TorchDispatchMode):
     inputs: list[Tensor] = field(default_factory=list)
     products: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # A and what A V gave
     part: str = ""
+    turning: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -110,7 +115,7 @@ class Tape(TorchDispatchMode):
         flat = [a for arg in args for a in (arg if isinstance(arg, list | tuple) else [arg])]
         outs = list(out) if isinstance(out, list | tuple) else [out]
         self.kept.append((flat, outs))
-        if any(id(a) in self.known for a in flat) and func not in SIZES:
+        if not self.turning and any(id(a) in self.known for a in flat) and func not in SIZES:
             self.known.update(id(o) for o in outs if isinstance(o, Tensor))
             self.calls.append((func, args, kwargs or {}, outs, self.part))
         return out
@@ -119,6 +124,19 @@ class Tape(TorchDispatchMode):
         if not self.inputs:
             self.known.add(id(tokens))
         self.inputs.append(tokens)
+
+    def turned(self, rotate: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """A rotation of queries or keys as one operation, which hands relevance on as it is."""
+
+        def rotation(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            self.turning = True
+            out = rotate(x, *args, **kwargs)
+            self.turning = False
+            self.known.add(id(out))
+            self.calls.append((aten.sigmoid.default, (x,), {}, [out], ""))
+            return out
+
+        return rotation
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
         shape, scale = q.shape[:-1], q.shape[-1] ** 0.5
@@ -164,7 +182,14 @@ def relevance(model: nn.Module, image: Tensor, target: Tensor, *, rules: str, qk
     handles = [b.register_forward_pre_hook(lambda _m, args: tape.start(args[0])) for b in blocks_of(tower)]
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
-    with torch.no_grad(), mock.patch.object(F, "scaled_dot_product_attention", tape.attend), tape:
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(mock.patch.object(F, "scaled_dot_product_attention", tape.attend))
+        for module in (timm.models.eva, timm.layers.attention):
+            for name in ("apply_rot_embed_cat", "apply_rot_embed"):
+                if hasattr(module, name):
+                    stack.enter_context(mock.patch.object(module, name, tape.turned(getattr(module, name))))
+        stack.enter_context(tape)
         f = own_features(tower, image.double()[None])
     torch.backends.mha.set_fastpath_enabled(fast)
     for handle in handles:
@@ -236,9 +261,10 @@ class Backwards:
         first, second = product(args[0], args[1], r)
         if part == "AV":
             self.attention[id(args[0])] = first
-            if self.qk == "drop":
-                first, second = torch.zeros_like(first), 2 * second
-        self.hand(args[0], first)
+        if part == "AV" and self.qk == "drop":  # queries and keys get nothing
+            second = 2 * second
+        else:
+            self.hand(args[0], first)
         self.hand(args[1], second)
 
     def addmm(self, args: Any, r: Tensor) -> None:

@@ -23,11 +23,10 @@ def transformer_attribution(
     if len(parts) > depth:
         pi = torch.zeros(len(pi), dtype=torch.float64)
         pi[reads] = parts[depth][0]
-    identity = torch.eye(len(pi), dtype=torch.float64)
-    maps = []
+    added = []
     for first in range(start, depth + 2):
-        product = identity
+        rest = torch.zeros(len(pi), len(pi), dtype=torch.float64)  # C - I, in which small parts are not lost beside I
         for part in parts[first - 1 : depth]:
-            product = (identity + part) @ product
-        maps.append(pi @ product)
-    return maps[0], torch.stack(maps) - pi
+            rest = rest + part + part @ rest
+        added.append(pi @ rest)
+    return pi + added[0], torch.stack(added)
