@@ -56,6 +56,7 @@ def last_attention(tokens: Tokens, aims: Aims, tick: Tick, *, pooler: bool) -> L
     """The pooler's attention (``pooler``; the readout must have one), or the last block's on the rows that are read."""
     start = final_score(tokens, aims)
     if pooler:
+        tick(0, 1)
         return _of_pooler(tokens, start)
     return _of_block(start, next(descend(tokens, start, tokens.depth, tick)))
 

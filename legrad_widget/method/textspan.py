@@ -116,6 +116,7 @@ def textspan(
     score = _toward_readout(tokens, aims, centering)
     if readout.pooler is not None:
         layers = only_layer(layers, tokens.depth, "TextSpan of an attention pooler")
+        tick(0, 1)
         maps = _pooler_terms(tokens, score)[:, None]
     else:
         layers = layers or tuple(range(1, tokens.depth + 1))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +18,30 @@ from legrad_widget.models.capture import plain_arithmetic
 from tests import specimens
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
-DTYPES = (torch.float64, torch.float32)
+FAMILIES = specimens.EVERY | specimens.COCA | specimens.CUSTOM | specimens.TOWERS
+# Every readout and several block shapes; the others differ in how the tokens are made.
+SHAPES = {
+    name: FAMILIES[name]
+    for name in (
+        "clip", "clip-layerscale", "clip-tok-norm-after", "clip-avg-norm-before", "clip-avg-norm-after", "clip-wide",
+        "timm", "timm-registers", "timm-layerscale-qknorm", "timm-token-fc-norm", "timm-gap-norm-before",
+        "timm-gap-norm-after", "timm-gap-prefix", "timm-gap-no-cls", "timm-no-qkv-bias", "deit-distilled",
+        *specimens.POOLED, *specimens.BLOCKS, *specimens.EVA, "beit", "beit-both-token", "relpos-post-norm",
+        *specimens.COCA, *specimens.CUSTOM, "siglip-linear", "timm-tower-head-linear",
+    )
+}  # fmt: skip
+IN_FLOAT32 = (
+    "clip", "clip-avg-norm-before", "deit-distilled", "timm-gap-norm-after", "timm-map-prefix", "coca", "timm-parallel"
+)  # fmt: skip
+# Something mixes or scales the heads before the output projection.
+MIXED_HEADS = (
+    "clip-custom-norms", "clip-custom-all", "timm-inner-norms", "timm-gated-attention", "eva02-clip",
+    "eva-rope-fused-inner",
+)  # fmt: skip
+CASES = [
+    *(pytest.param(name, torch.float64, id=name) for name in SHAPES),
+    *(pytest.param(name, torch.float32, id=f"{name}-float32") for name in IN_FLOAT32),
+]
 
 
 class Ran:

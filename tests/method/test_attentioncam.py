@@ -10,18 +10,9 @@ import torch
 
 from legrad_widget.method import MethodError
 from tests import specimens
-from tests.method.running import DTYPES, Ran, assert_close
+from tests.method.running import CASES, FAMILIES, Ran, assert_close
 from tests.oracles.attentioncam import attentioncam
 from tests.oracles.last_attention import Last
-
-BLOCKS = {
-    name: specimens.ALL[name]
-    for name in (
-        "clip", "clip-avg-norm-before", "clip-avg-norm-after", "clip-wide", "timm-registers", "timm-layerscale-qknorm",
-        "timm-gap-norm-before", "timm-gap-norm-after", "timm-gap-prefix", "timm-gap-no-cls", "deit-distilled",
-    )
-}  # fmt: skip
-FAMILIES = BLOCKS | specimens.CUSTOM | specimens.POOLED | specimens.COCA
 
 
 def compare(ran, dtype=torch.float64, **knobs):
@@ -37,8 +28,7 @@ def compare(ran, dtype=torch.float64, **knobs):
                 assert_close(maps.tokens[index, 0], heads, dtype)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_equals_autograd_on_the_whole_attention(name, dtype):
     ran = Ran(FAMILIES[name](), dtype)
     compare(ran, dtype, **({"score": "dot"} if ran.model.kind == "backbone" else {}))

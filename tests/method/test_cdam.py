@@ -9,20 +9,11 @@ import torch
 
 from legrad_widget.method import KnobError, MethodError
 from tests import specimens
-from tests.method.running import DTYPES, Ran, assert_close
+from tests.method.running import CASES, FAMILIES, MIXED_HEADS, Ran, assert_close
 from tests.oracles.cdam import cdam
 from tests.oracles.last_attention import Last
 
-BLOCKS = {
-    name: specimens.ALL[name]
-    for name in (
-        "clip", "clip-layerscale", "clip-tok-norm-after", "clip-avg-norm-before", "clip-avg-norm-after", "clip-wide",
-        "timm", "timm-registers", "timm-layerscale-qknorm", "timm-gap-norm-before", "timm-gap-norm-after",
-        "timm-gap-prefix", "timm-gap-no-cls", "deit-distilled",
-    )
-}  # fmt: skip
 POOLERS = specimens.POOLED | specimens.COCA
-FAMILIES = BLOCKS | specimens.CUSTOM | POOLERS
 
 
 def compare(ran, dtype=torch.float64, site=None, **knobs):
@@ -38,14 +29,13 @@ def compare(ran, dtype=torch.float64, site=None, **knobs):
     return maps
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_equals_autograd_on_the_library_s_attention(name, dtype):
     ran = Ran(FAMILIES[name](), dtype)
     maps = compare(ran, dtype)
     assert maps.signed
     assert maps.layers == (specimens.DEPTH,)
-    assert maps.has_heads or name in ("clip-custom-norms", "clip-custom-all")
+    assert maps.has_heads == (name not in MIXED_HEADS)
 
 
 @pytest.mark.parametrize("name", POOLERS)

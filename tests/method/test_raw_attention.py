@@ -7,15 +7,12 @@ import pytest
 import torch
 
 from tests import specimens
-from tests.method.running import DTYPES, Ran, assert_close
+from tests.method.running import CASES, FAMILIES, Ran, assert_close
 from tests.oracles import native
 from tests.oracles.raw_attention import raw_attention
 
-FAMILIES = specimens.CLIPS | specimens.CLASSIFIERS | specimens.POOLED | specimens.COCA | specimens.CUSTOM
 
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_equals_the_library_s_attention(name, dtype):
     ran = Ran(FAMILIES[name](), dtype)
     maps = ran("raw_attention")

@@ -8,14 +8,11 @@ import torch
 
 from legrad_widget.method import KnobError
 from tests import specimens
-from tests.method.running import DTYPES, Ran, assert_close
+from tests.method.running import CASES, FAMILIES, Ran, assert_close
 from tests.oracles.rollout import rollout
 
-FAMILIES = specimens.CLIPS | specimens.CLASSIFIERS | specimens.POOLED | specimens.COCA | specimens.CUSTOM
 
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_equals_the_product_of_matrices(name, dtype):
     ran = Ran(FAMILIES[name](), dtype)
     for start in (1, 2):

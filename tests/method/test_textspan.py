@@ -9,34 +9,18 @@ from torch import nn
 
 from legrad_widget.method import KnobError, MethodError, find
 from tests import specimens
-from tests.method.running import DTYPES, Ran, assert_close
+from tests.method.running import CASES, FAMILIES, MIXED_HEADS, Ran, assert_close
 from tests.oracles.textspan import textspan
-
-ROWS = {
-    name: specimens.EVERY[name]
-    for name in (
-        "clip", "clip-layerscale", "clip-tok-norm-after", "clip-avg-norm-before", "clip-avg-norm-after", "clip-wide",
-        "timm", "timm-registers", "timm-layerscale-qknorm", "timm-token-fc-norm", "timm-gap-norm-before",
-        "timm-gap-norm-after", "timm-gap-prefix", "timm-gap-no-cls", "timm-no-qkv-bias", "deit-distilled",
-        "timm-post-norm", "timm-parallel", "timm-swiglu-packed", "aimv2",
-    )
-} | {"clip-norm-after-attention": lambda: specimens.clip(scale_attn=True, scale_fc=True)}  # fmt: skip
-POOLERS = specimens.POOLED | specimens.COCA
-FAMILIES = ROWS | POOLERS
-MIXED = {name: specimens.EVERY[name] for name in ("timm-gated-attention", "timm-inner-norms")} | {
-    name: specimens.CUSTOM[name] for name in ("clip-custom-norms", "clip-custom-all")
-}
 
 
 def has_centred_end(ran):
+    """Whether a LayerNorm lies between the terms and the score."""
     readout = ran.vit.readout
-    return any(
-        isinstance(norm, nn.LayerNorm) for norm in (readout.norm, readout.post_norm)[readout.kind == "attention" :]
-    )
+    norms = [readout.post_norm] if readout.kind == "attention" else [readout.norm, readout.post_norm]
+    return any(isinstance(norm, nn.LayerNorm) for norm in norms)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("name", "dtype"), [case for case in CASES if case.values[0] not in MIXED_HEADS])
 def test_equals_the_terms_written_out_and_is_complete(name, dtype):
     ran = Ran(FAMILIES[name](), dtype)
     for centering in ("shared", "own") if has_centred_end(ran) else ("shared",):
@@ -120,9 +104,9 @@ def test_refusals_are_sentences():
         pooled("textspan", centering="own")
 
 
-@pytest.mark.parametrize("name", MIXED)
+@pytest.mark.parametrize("name", MIXED_HEADS)
 def test_refuses_where_heads_are_mixed_before_the_output_projection(name):
-    ran = Ran(MIXED[name](), torch.float32)
+    ran = Ran(FAMILIES[name](), torch.float32)
     assert "between its heads and its output projection" in find("textspan").refuses(ran.vit)
     with pytest.raises(MethodError, match="Use 'legrad' instead"):
         ran.encoding.explain(ran.targets[0], "textspan")

@@ -23,11 +23,16 @@ class Last:
     def __init__(self, model: nn.Module, image: Tensor, score: Score, *, pooler: bool):
         tower = getattr(model, "visual", model)
         tower = getattr(tower, "trunk", tower)
-        module = pooler_module(tower) if pooler else native.blocks_of(tower)[-1].attn
+        block = native.blocks_of(tower)[-1]
+        parallel = not pooler and not hasattr(block, "attn")
+        module = pooler_module(tower) if pooler else block.in_proj if parallel else block.attn
         seen: list[Tensor] = []
-        handle = module.register_forward_pre_hook(_leaf(seen), with_kwargs=True)
+        handles = [module.register_forward_pre_hook(_leaf(seen), with_kwargs=True)]
+        if parallel:
+            handles.append(module.register_forward_hook(_without_mlp(block.in_split[0])))
         made = native.record(model, image)
-        handle.remove()
+        for handle in handles:
+            handle.remove()
         depth = len(made.before)
         self.model, self.count = made.model, len(made.before[0])
         which = -1 if pooler else depth - 1
@@ -66,5 +71,14 @@ def _leaf(seen: list[Tensor]) -> Any:
             return seen[-1] if x is t else x
 
         return tuple(map(swapped, args)), {name: swapped(x) for name, x in kwargs.items()}
+
+    return hook
+
+
+def _without_mlp(width: int) -> Any:
+    """A parallel block's one projection also feeds its MLP, which is no part of the attention."""
+
+    def hook(_module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> Tensor:
+        return torch.cat([output[..., :width].detach(), output[..., width:]], -1)
 
     return hook

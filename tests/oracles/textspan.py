@@ -12,6 +12,8 @@ from . import native
 from .last_attention import pooler_module
 from .raw_attention import pooler_rows, read_rows
 
+POST_NORM = ("ResPostBlock", "ResPostRelPosBlock", "EvaBlockPostNorm")
+
 
 @dataclass
 class Split:
@@ -64,34 +66,44 @@ def textspan(model: nn.Module, image: Tensor, target: Any, centering: str = "sha
     with torch.no_grad():
         made = native.record(model, image)
         tower = getattr(made.model, "visual", made.model)
-        z = made.after[-1]
+        trunk, z = getattr(tower, "trunk", tower), made.after[-1]
         pooled = pooler_rows(made, z) is not None
-        terms = _of_pooler(made, tower, z) if pooled else _of_rows(made, tower, z, centering)
-        terms = terms.through(_post_norm(tower), centering)
+        terms = _of_pooler(made, trunk, z) if pooled else _of_rows(made, trunk, z, centering)
+        terms = terms.through(_post_norm(trunk), centering)
         if isinstance(target, int):
-            t, total = _class(tower, target), made.output[target]
-            offset = (tower.head.bias[target] + (tower.head_dist.bias[target] if _distilled(tower) else 0.0)) / (
-                2 if _distilled(tower) else 1
-            )
+            along = torch.zeros_like(made.output)
+            along[target] = 1.0
         else:
-            f, t, offset = made.output.flatten(), target.double(), 0.0
+            f, along = made.output.flatten(), target.double()
             if made.model is not tower:
-                t = t / t.norm() / f.norm()
-            total = f @ t
-            if getattr(tower, "proj", None) is not None:
-                t = tower.proj @ t
-        others = torch.cat([terms.rest @ t, torch.as_tensor([offset], dtype=torch.float64)])
+                along = along / along.norm() / f.norm()
+        total = made.output.flatten() @ along
+        t, offset = _through_head(tower, terms.whole, along)
+        others = torch.cat([terms.rest @ t, offset[None]])
         return Split((terms.own @ t).detach(), others.detach(), total.detach())
+
+
+def _through_head(tower: Any, x: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
+    """What the library's affine head makes of <head(x), along>: <x, t> + offset."""
+
+    def head(x: Tensor) -> Tensor:
+        if _distilled(tower):
+            first, second = x.chunk(2)
+            return (tower.head(first) + tower.head_dist(second)) / 2
+        if getattr(tower, "proj", None) is not None:
+            return x @ tower.proj
+        trunk = getattr(tower, "trunk", tower)
+        x = getattr(trunk, "head", nn.Identity())(x)
+        return x if trunk is tower else tower.head(x[None])[0]
+
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_()
+        (t,) = torch.autograd.grad(head(leaf) @ along, leaf)
+    return t, head(torch.zeros_like(x)) @ along
 
 
 def _distilled(tower: Any) -> bool:
     return hasattr(tower, "dist_token")
-
-
-def _class(tower: Any, c: int) -> Tensor:
-    if not _distilled(tower):
-        return tower.head.weight[c]
-    return torch.cat([tower.head.weight[c], tower.head_dist.weight[c]]) / 2
 
 
 def _norm(tower: Any) -> nn.Module:
@@ -128,13 +140,15 @@ def _attention_terms(block: Any, a: Tensor, v: Tensor) -> Tensor:
     attention = getattr(block, "attn", block)
     out = next(getattr(attention, name) for name in ("out_proj", "proj", "attn_out_proj") if _has(attention, name))
     heads, _, n = a.shape
-    slices = out.weight.unflatten(1, (heads, -1))  # [D, H, e]
+    width = heads * v.shape[-1]  # a fused parallel block's one projection reads the attention first
+    slices = out.weight[:, :width].unflatten(1, (heads, -1))  # [D, H, e]
     c = torch.einsum("hrn,dhe,hne->nhrd", a, slices, v)
     c = c + (0.0 if out.bias is None else out.bias / (n * heads))
-    for name in ("ls_1", "ls1", "ls"):
-        if _has(block, name) and not isinstance(getattr(block, name), nn.Identity):
-            c = c * getattr(block, name).gamma
-    after = block.norm1 if type(block).__name__ == "ResPostBlock" else getattr(block, "ln_attn", nn.Identity())
+    for name in ("ls_1", "ls1", "ls", "gamma_1"):
+        scale = getattr(block, name, None)
+        if scale is not None and not isinstance(scale, nn.Identity):
+            c = c * getattr(scale, "gamma", scale)
+    after = block.norm1 if type(block).__name__ in POST_NORM else getattr(block, "ln_attn", nn.Identity())
     empty = c.new_zeros(0, *c.shape[2:])
     return _Terms(c[None], empty, 1).through(after, "own", alone=True).own[0]
 
