@@ -197,7 +197,8 @@ class Aims:
     def __init__(self, aims: Sequence[Aim], score: Score | None = None):
         self.vectors = torch.stack([aim.vector for aim in aims])
         gain, slope, offset = zip(*(aim.form(score) for aim in aims), strict=True)
-        self._gain, self._slope, self._offset = (self.vectors.new_tensor(x) for x in (gain, slope, offset))
+        device = self.vectors.device
+        self._form = tuple(torch.tensor(x, dtype=torch.float64, device=device) for x in (gain, slope, offset))
         lengths = self.vectors.double().norm(dim=-1, keepdim=True)  # float32 would lose very short and very long ones
         self._units = self.vectors.double() / lengths
 
@@ -206,10 +207,10 @@ class Aims:
 
     def __call__(self, features: Tensor) -> Tensor:
         """Scores [..., P] of the features [..., P, E], one row per target ([..., 1, E]: all share it)."""
-        score = self._offset
-        if self._gain.any():
+        gain, slope, score = (number.to(features.dtype) for number in self._form)
+        if gain.any():
             cos = (features * self._units.to(features.dtype)).sum(-1) / features.norm(dim=-1).clamp_min(1e-12)
-            score = score + self._gain * cos
-        if self._slope.any():
-            score = score + self._slope * (features * self.vectors).sum(-1)
+            score = score + gain * cos
+        if slope.any():
+            score = score + slope * (features * self.vectors).sum(-1)
         return score
