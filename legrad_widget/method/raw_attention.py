@@ -15,7 +15,7 @@ from ._method import Maps, Tick, method
     title="Raw attention",
     summary="How much the class token, the mean patch or the pooler looks at each patch. Knows nothing of the prompt.",
     paper="LeGrad eq. 11; CDAM's AM",
-    cost="no forward; about 0.1 forwards for all layers, whatever the target",
+    cost="no forward; 0.1 to 0.2 forwards for all layers, next to none of a pooler, whatever the target",
     class_discriminative=False,
     default="last",
     readouts=("cls", "mean", "attention"),
