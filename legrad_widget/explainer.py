@@ -16,8 +16,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from . import support
+from .correction import Correction
 from .explanation import Explanation, Layers, chosen_layers
-from .method import Maps, Method, MethodError, catalogue, find
+from .method import KnobError, Maps, Method, MethodError, catalogue, find
 from .models.capture import Tokens, capture, fingerprint, lock_of, plain_arithmetic
 from .models.preprocess import Fit, ImageError, Preprocess, View, Window
 from .models.text import TextEncoder
@@ -176,8 +177,8 @@ class Model:
         """exp(logit_scale) and logit_bias of a CLIP, read live; (1, 0) where there is none."""
         scale, bias = (getattr(self.vit.module, name, None) for name in ("logit_scale", "logit_bias"))
         return (
-            1.0 if scale is None else float(scale.detach().float().exp().mean()),
-            0.0 if bias is None else float(bias.detach().float().mean()),
+            1.0 if scale is None else float(scale.detach().double().exp().mean()),
+            0.0 if bias is None else float(bias.detach().double().mean()),
         )
 
     def class_logits(self, features: Tensor) -> Tensor | None:
@@ -412,14 +413,29 @@ class Encoding:
         if reason := chosen.refuses(self.model.vit):
             raise MethodError(reason)
         targets = [self.model.target(t) for t in (target if many else [target])]
-        settings = chosen.checked(knobs)
+        settings, correction = Correction.taken_from(chosen.checked(knobs))
+        background = [] if correction is None else [self._background(correction)]
         wanted = chosen_layers(layers, range(1, len(self.model.vit.blocks) + 1))
         with self.model.lock:
             tokens = self.tokens
             size = max(1, _TOGETHER // (4 * tokens.before(1).numel()))  # so many targets fit into memory together
+            if chosen.together:  # targets that are compared with each other are never split
+                size = max(size, len(targets))
             parts = [targets[start : start + size] for start in range(0, len(targets), size)]
+            parts += [[empty] for empty in background]
             results = [x for part in parts for x in self._explain(tokens, part, chosen, wanted, progress, settings)]
+        if correction is not None:
+            results = correction(results[:-1], results[-1])
         return results if many else results[0]
+
+    def _background(self, correction: Correction) -> Target:
+        """The correction's prompt as a target; a sentence where it cannot be asked."""
+        if self.model.text is None:
+            raise KnobError(
+                f"correction={correction.prompt!r} is a prompt, and {self.model.name} cannot be asked prompts; leave "
+                "out correction" + (", or wrap the model with its tokenizer" if self.model.kind == "clip" else "")
+            )
+        return self.model.target(Text(correction.prompt))
 
     def _explain(
         self,

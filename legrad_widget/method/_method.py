@@ -167,14 +167,14 @@ def method(
     def wrap(run: Callable[..., Maps]) -> Method:
         return Method(
             run.__name__, title, summary, paper, cost, signed, class_discriminative, merge, default, readouts,
-            _knobs(run), run, slow, undefined, instead,
+            (*_knobs(run), *CORRECTION), run, slow, undefined, instead,
             together,
         )  # fmt: skip
 
     return wrap
 
 
-def _knobs(run: Callable[..., Maps]) -> tuple[Knob, ...]:
+def _knobs(run: Callable[..., Any]) -> tuple[Knob, ...]:
     hints = get_type_hints(run, include_extras=True)
     parameters = inspect.signature(run).parameters.values()
     return tuple(_knob(p.name, hints[p.name], p.default) for p in parameters if p.kind is p.KEYWORD_ONLY)
@@ -196,3 +196,19 @@ def _knob(name: str, hint: Any, default: Any) -> Knob:
         return Knob(name, "choice", default, choices, note, optional)
     kind: dict[Any, Literal["bool", "number", "text"]] = {bool: "bool", int: "number", float: "number", str: "text"}
     return Knob(name, kind[parts[0]], default, (), note, optional, parts[0] is int, low, high)
+
+
+def _correction(
+    *,
+    correction: Annotated[str | None, "background correction: a prompt that names nothing, e.g. 'a photo of'"] = None,
+    correction_threshold: Annotated[
+        float, "patches where the map of that prompt, normalised, is above this are background", (0.0, 1.0)
+    ] = 0.8,
+    correction_order: Annotated[
+        Literal["before_norm", "after_norm"], "background becomes 0 before the map is normalised, or its lowest value"
+    ] = "before_norm",
+) -> None:
+    """What every method takes beside its own knobs; carried out on its maps, not by the method itself."""
+
+
+CORRECTION = _knobs(_correction)
