@@ -83,7 +83,7 @@ def _windows(tokens: Tokens, side: int, knob: str) -> Tensor:
     if side >= max(height, width):
         raise KnobError(
             f"{knob}={side} removes all of the {height} x {width} patches at once, which leaves nothing to look at; "
-            "choose smaller windows, or encode the image at a larger size"
+            "use smaller windows, or encode the image at a larger size"
         )
     device = tokens.before(1).device
     row, column = torch.arange(height, device=device) // side, torch.arange(width, device=device) // side
