@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.block import scaled
-from ..models.capture import Tokens
+from ..models.capture import Tokens, plain_arithmetic
 from ..models.live import Affine, apply, pullback
 from ..models.readout import Readout
 from ..models.view import ViT
@@ -26,7 +26,7 @@ def _undefined(vit: ViT) -> str | None:
     readout = vit.readout
     width = vit.blocks[-1].attention.value.weight.shape[1]
     noise = torch.randn(vit.prefix + 4, width, generator=torch.Generator().manual_seed(0)).to(vit.device)
-    with torch.no_grad():
+    with plain_arithmetic(vit.device):
         pooled = readout.pool(apply(readout.norm, noise[readout.rows]))
         if not _is_affine(readout, pooled):
             return f"the image vector of {vit.name} passes an MLP after pooling, so it is no sum over tokens"

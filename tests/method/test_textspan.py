@@ -120,3 +120,10 @@ def test_refuses_an_mlp_after_pooling_but_takes_linear_maps_in_a_row():
     assert find("textspan").refuses(linear.vit) is None
     x = linear.encoding.explain(linear.directions[0], "textspan")
     assert np.isfinite(x.maps).all()
+
+
+@pytest.mark.parametrize("name", ["clip-avg-norm-after", "coca", "timm-map-cls-registers", "timm-tower-head-linear"])
+def test_whether_it_is_defined_does_not_hang_on_the_caller_s_autocast(name):
+    ran = Ran(FAMILIES[name](), torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert find("textspan").refuses(ran.vit) is None
