@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .batches import SCALES
 
-DEFAULT = "32:1800:192:2.5e-3,64:4000:96:2e-3:keep=0.6:drop=0.4,64:1000:96:2e-3:drop=0.2:decay"
+DEFAULT = "32:1800:192:2.5e-3,64:5700:96:2e-3:keep=0.6:drop=0.4,64:1000:96:1.6e-3:keep=0.8:drop=0.2:decay"
 WARM_UP = 60  # steps to the full rate when the optimisers start from nothing
 
 
