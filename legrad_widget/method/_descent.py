@@ -24,10 +24,9 @@ from torch import Tensor, nn
 from ..models.block import Block, scaled
 from ..models.capture import Tokens
 from ..models.live import apply, pullback
-from ..models.mlp import Mlp
 from ..models.readout import Readout
 from ..target import Aims
-from ._layer_score import layer_score
+from ._layer_score import _through_mlp, layer_score, pooler_gradient
 from ._method import Tick
 
 EVERY = slice(0, None)
@@ -116,9 +115,16 @@ class Passage:
         if not isinstance(self.block.norm1, nn.Identity):
             gradient = pullback(lambda x: apply(self.block.norm1, x), z, gradient)
         gradient = gradient.clone()
-        straight = _through_mlp(self.tokens, self.layer, self.rows, self.after) if self.block.parallel else self.middle
-        gradient[:, self.rows] += straight
+        gradient[:, self.rows] += self._beside_attention
         return gradient
+
+    @property
+    def _beside_attention(self) -> Tensor:
+        """What reaches Z^{l-1} on ``rows`` past the attention; in a parallel block the MLP's part is there too."""
+        if not self.block.parallel:
+            return self.middle
+        z = self.tokens.before(self.layer)[self.rows]
+        return pullback(lambda x: self.block.finish(x, x), z, self.after.expand(-1, len(z), -1))
 
     @property
     def _plain(self) -> bool:
@@ -176,29 +182,11 @@ def descend(tokens: Tokens, start: FinalScore, down_to: int, tick: Tick) -> Iter
 
 def _through_pooler(z: Tensor, readout: Readout, aims: Aims) -> FinalScore:
     """The pooler's keys and values on one graph for all targets; what follows its heads once per target."""
-    pooler = readout.pooler
-    assert pooler is not None  # who asks has seen to it
+    assert readout.pooler is not None  # who asks has seen to it
     with torch.enable_grad():
         leaf = z[readout.rows].detach().requires_grad_()
-        o = pooler.attended(apply(readout.norm, leaf))
-        heads = o.detach().expand(len(aims), *o.shape).contiguous().requires_grad_()
-        scores = aims(readout.tail(pooler.finish(heads)))
-        (gradient,) = torch.autograd.grad(scores.sum(), heads)
-        after = torch.stack([torch.autograd.grad(o, leaf, g, retain_graph=True)[0] for g in gradient])
-    return FinalScore(scores.detach(), readout.rows, after, gradient)
-
-
-def _through_mlp(tokens: Tokens, layer: int, rows: slice, u: Tensor) -> Tensor:
-    """u + J_{MLP o norm2}(x)^T (g2 * u) [P, R, D] at what the MLP's norm reads: Y, or Z^{l-1} in a parallel block."""
-    block = tokens.block(layer)
-    x = (tokens.before(layer) if block.parallel else tokens.middle(layer))[rows]
-    mlp = block.mlp
-    if not isinstance(mlp, Mlp) or not mlp.elementwise or not isinstance(block.after2, nn.Identity):
-        return pullback(lambda y: block.finish(y, y), x, u.expand(-1, len(x), -1))
-
-    def make() -> Tensor:
-        return mlp.slope(apply(block.norm2, x))
-
-    slope = tokens.shared("mlp slope", layer, make) if len(x) == tokens.count else make()
-    hidden = (slope * (scaled(block.gamma2, u) @ mlp.fc2.weight)) @ mlp.fc1.weight
-    return u + pullback(lambda y: apply(block.norm2, y), x, hidden)
+        k = apply(readout.norm, leaf)
+        o = readout.pooler.attended(k)
+    scores, gradient = pooler_gradient(k.detach(), readout, aims)
+    after = torch.stack([torch.autograd.grad(o, leaf, g, retain_graph=True)[0] for g in gradient])
+    return FinalScore(scores, readout.rows, after, gradient)

@@ -8,7 +8,7 @@ import torch
 import legrad_widget as lw
 from legrad_widget.method import chefercam as source
 from tests import specimens
-from tests.method.running import DTYPES, Ran, assert_close
+from tests.method.running import TOLERANCE, Ran, assert_close
 from tests.oracles import chefercam as oracle
 from tests.oracles import final_score, native
 
@@ -49,7 +49,7 @@ def shares(ran: Ran) -> torch.Tensor:
     return pi / pi.sum()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("name", ROWS)
 def test_rows_equal_the_whole_products(name, dtype):
     ran = Ran(ROWS[name](), dtype)
@@ -76,7 +76,7 @@ def test_the_last_block_alone_is_attention_times_gradient_head_by_head(name):
     assert_close(ran("chefercam", ran.targets[:1]).tokens[0, -1], expected)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("name", POOLERS)
 def test_a_pooler_equals_the_bimodal_rule_without_its_skip_term(name, dtype):
     ran = Ran(POOLERS[name](), dtype)

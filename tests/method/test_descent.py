@@ -13,11 +13,9 @@ from legrad_widget.method._descent import descend, final_score
 from legrad_widget.models.capture import plain_arithmetic
 from legrad_widget.target import Aims
 from tests import specimens
-from tests.method.running import TOLERANCE
+from tests.method.running import FAMILIES, TOLERANCE
 from tests.oracles import final_score as oracle
 
-FAMILIES = ("EVERY", "COCA", "CUSTOM", "TOWERS", "EVA", "BEIT")
-MODELS = {name: make for family in FAMILIES for name, make in getattr(specimens, family, {}).items()}
 # What differs nowhere on the way down from one of the others.
 SAME = (
     "clip-patch-dropout",
@@ -28,7 +26,7 @@ SAME = (
     "timm-pre-norm",
 )
 SINGLE = ("clip", "timm-gap-norm-before", "timm-map", "coca", "timm-post-norm", "timm-gated-attention")
-CASES = [(name, torch.float64) for name in MODELS if name not in SAME] + [(name, torch.float32) for name in SINGLE]
+CASES = [(name, torch.float64) for name in FAMILIES if name not in SAME] + [(name, torch.float32) for name in SINGLE]
 
 
 def quiet(step, total):
@@ -50,7 +48,7 @@ def near(ours, expected, tolerance):
 
 @pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_every_gradient_equals_autograd_through_the_native_forward(name, dtype):
-    module, tolerance = MODELS[name]().to(dtype), TOLERANCE[dtype]
+    module, tolerance = FAMILIES[name]().to(dtype), TOLERANCE[dtype]
     model = lw.wrap(module)
     encoding = model.encode(specimens.picture())
     aims, literal = targets_of(model)

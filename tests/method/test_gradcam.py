@@ -7,7 +7,7 @@ import torch
 
 import legrad_widget as lw
 from tests import specimens
-from tests.method.running import DTYPES, Ran, assert_close
+from tests.method.running import TOLERANCE, Ran, assert_close
 from tests.oracles import final_score, native
 from tests.oracles import gradcam as oracle
 
@@ -31,7 +31,7 @@ def scored(ran: Ran, target) -> final_score.Scored:
     return final_score.score(ran.module, ran.image, target, "cos" if ran.model.kind == "clip" else "dot")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_layer_equals_the_literal_formula(name, dtype):
     ran = Ran(MODELS[name](), dtype)
