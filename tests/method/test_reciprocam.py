@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import legrad_widget as lw
 from legrad_widget.method import find
 from tests import specimens
-from tests.method.running import DTYPES, Ran, assert_close
+from tests.method.running import TOLERANCE, Ran, assert_close
 from tests.oracles import reciprocam as oracle
 
 BUILT = specimens.EVERY | specimens.COCA | specimens.CUSTOM | specimens.TOWERS
@@ -70,7 +70,7 @@ def variants(vit):
 
 @pytest.mark.parametrize("name", [*CLS, *MEAN, *POOLER])
 def test_every_variant_equals_one_native_forward_per_mask(name):
-    runs = {dtype: Ran(BUILT[name](), dtype) for dtype in DTYPES}
+    runs = {dtype: Ran(BUILT[name](), dtype) for dtype in TOLERANCE}
     exact = runs[torch.float64]
     prefix = exact.vit.prefix
     target, score = question(exact)
