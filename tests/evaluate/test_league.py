@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -105,3 +108,13 @@ def test_the_table_is_put_between_the_marks_and_nothing_else_changes(tmp_path):
     assert "C is not defined here" in text
     league.put(league.table(figures), page)
     assert page.read_text(encoding="utf-8") == text
+
+
+def test_the_readme_shows_the_recorded_league_of_the_shipped_weights_with_every_method():
+    figures = json.loads(league.RECORD.read_text(encoding="utf-8"))
+    assert figures["weights"] == league.weights_mark()
+    assert figures["source"] == "test"
+    assert figures["scenes"] >= 300
+    assert {method.name for method in lw.list_methods()} <= set(figures["methods"])
+    page = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"{league.BEGIN}\n{league.table(figures)}{league.END}" in page
