@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import legrad_widget as lw
+from legrad_widget.correction import Correction
 from legrad_widget.method import Maps, find
 from legrad_widget.models.capture import plain_arithmetic
 from tests import specimens
@@ -79,9 +80,10 @@ class Ran:
         chosen = find(method)
         assert chosen.refuses(self.vit) is None
         asked = [self.model.target(t) for t in (self.directions if targets is None else targets)]
+        settings, _ = Correction.taken_from(chosen.checked(knobs))
         with plain_arithmetic(self.vit.device):
             aims = self.model.aims(asked)
-            return chosen.run(self.tokens, aims, layers, lambda step, total: None, **chosen.checked(knobs))
+            return chosen.run(self.tokens, aims, layers, lambda step, total: None, **settings)
 
 
 def assert_close(
