@@ -5,9 +5,10 @@ Every block is recomputed in float64 from its captured input when the walk reach
     R(Z^l) -> add: R(Y), MLP -> R(Y) in all -> add: R(Z^{l-1}), attention -> W_O -> R(O) -> R(A), R(V) [-> R(Q), R(K)]
            -> R(T) -> R(Z^{l-1}) in all
 
-A parallel block adds its two branches before the residual, and is passed in that order. Norms, LayerScale and rotations
-hand relevance on as it is; half of what reaches O goes on through A to queries and keys (``path`` "keep"), or all of it
-to the values, the attention taken as constant ("drop").
+A parallel block adds its two branches before the residual, and is passed in that order (an output projection that both
+share is read as the two that it holds). Norms, LayerScale and rotations hand relevance on as it is. Half of what
+reaches O goes on through A to queries and keys (``path`` "keep"), or all of it to the values, the attention taken as
+constant ("drop").
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ def lrp(
 
     Relevance starts at 1 on the target; a prompt's vector is one more linear map on the features, before they are
     normalised (no source says how LRP meets CLIP). With "ours" the map of every layer sums to 1 over all tokens, prefix
-    included (3/4 below an attention pooler whose query takes its share, with qk="keep"). Computed in float64.
+    included (3/4 below an attention pooler whose query takes its share, with qk="keep"). Computed in float64; how a
+    float32 model rounds its own tokens still shows, by up to 1e-3 of the maximum, since sums that nearly cancel divide.
 
     Without ``layers`` there is one map, of layer 1: the tokens that enter the first block. Any other layer says what
     relevance its tokens still had on the way; ``merged`` is then the mean of the chosen layers.
