@@ -422,7 +422,7 @@ describe("the compare view", () => {
     const { all } = beside();
     expect(words(all("[data-testid=pane] button"))).toEqual(["LeGrad", "Rollout"]);
     // The mean of sin(l + i) over three layers is 0.69 sin(i + 1); the second one is minus twice that, three on.
-    expect(words(all("[data-testid=pane] .lg-small"))).toEqual(["-0.67 … 0.63", "± 1.4"]);
+    expect(words(all("[data-testid=pane] .lg-small"))).toEqual(["-0.665 … 0.631", "± 1.37"]);
     const described = all("[data-testid=pane] canvas").map((canvas) => canvas.getAttribute("aria-label"));
     expect(described[1]).toContain("strongest against it at row");
   });

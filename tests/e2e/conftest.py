@@ -108,9 +108,13 @@ def desk(lab_page: Page, lab: Lab) -> Iterator[Notebook]:
 
 @pytest.fixture
 def notebook(desk: Notebook, page: Page) -> Notebook:
-    """The shared notebook in front, without cells."""
+    """The shared notebook in front, without cells and without the widgets of earlier tests.
+
+    A page that is loaded anew asks the kernel for every widget at once, and gives up after some seconds.
+    """
     desk.bring_to_front()
     desk.clear()
+    desk.execute("import ipywidgets; ipywidgets.Widget.close_all()")
     return desk
 
 

@@ -71,14 +71,14 @@ def test_layers_and_scale_are_those_of_all_panes(explorer: Explorer) -> None:
     explorer.expect_repainted(lambda: explorer.choose_layer(2))
     after = explorer.pane_pixels()
     for i, (a, b) in enumerate(zip(before, after, strict=True)):
-        note = explorer.get("pane").nth(i).locator("p")
+        note = explorer.get("pane").nth(i).locator("p").last
         if a == b:
             expect(note).to_contain_text("Has no layer 2")
         else:
             expect(note).to_be_hidden()
     assert sum(a != b for a, b in zip(before, after, strict=True)) >= 3
 
-    ranges = explorer.get("pane").locator("span")
+    ranges = explorer.get("pane").locator("p:first-of-type")
     own = [text for text in ranges.all_inner_texts() if not text.startswith("±")]
     assert len(set(own)) == len(own) >= 2
     explorer.get("scale-shared").check()

@@ -8,7 +8,8 @@ import { button, el, set } from "./element";
 import { showPatch, takePointer } from "./picture";
 import { drawOver } from "./raster";
 
-const PIXELS = 288;
+/** Canvas pixels of the width: beyond it a map of some patches gains nothing. */
+const PIXELS = 224;
 
 export interface PaneView {
   readonly element: HTMLElement;
@@ -20,9 +21,9 @@ export interface PaneView {
 export function createPane(store: Store, title: string, choose: () => void): PaneView {
   const canvas = el("canvas", { role: "img" });
   const patch = el("div.lg-placed.lg-patch", { hidden: true });
-  const frame = el("div.lg-frame", {}, canvas, patch);
-  const range = el("span.lg-small", { title: "The raw values of the scale" });
-  const value = el("b");
+  const value = el("b.lg-value");
+  const frame = el("div.lg-frame", {}, canvas, patch, value);
+  const range = el("p.lg-small", { title: "The raw values of the scale" });
   const note = el("p.lg-note");
   const element = el(
     "figure.lg-pane",
@@ -32,7 +33,7 @@ export function createPane(store: Store, title: string, choose: () => void): Pan
       "figcaption",
       {},
       button(".lg-plain.lg-name", { title: `Show ${title}`, onclick: choose }, title),
-      el("div.lg-row.lg-pair", {}, range, value),
+      range,
       note,
     ),
   );
@@ -66,5 +67,5 @@ export function createPane(store: Store, title: string, choose: () => void): Pan
 
 /** The raw values that the scale spans: "1.7e-4 … 0.0032", or "± 0.0032" to either side of zero. */
 function rangeWords({ range: [low, high], signed }: Heat): string {
-  return signed ? `± ${readable(high, 2)}` : `${readable(low, 2)} … ${readable(high, 2)}`;
+  return signed ? `± ${readable(high)}` : `${readable(low)} … ${readable(high)}`;
 }
