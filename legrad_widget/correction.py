@@ -27,7 +27,8 @@ class Correction:
     order "before_norm": background becomes 0 in the raw maps, which are normalised afterwards, as the reference code
     does. "after_norm": eq. 12 as it is written, on normalised maps, where 0 stands for the lowest value: background
     takes every layer's value at the patch where the target's merged map is lowest. So layers still merge by their mean.
-    When the largest value of all was background, the shown map is stretched to 1 again; the paper's is not.
+    When the largest value of all was background, the shown map is stretched to 1 again; the paper's is not. Signed maps
+    keep their zero when they are normalised: there both orders are one.
 
     Differs from the paper and the reference code: any method and model with prompts, any prompt (the paper writes "a
     photo of", the code "a photo of a"), off unless asked for (the code: always on for SigLIP, and only there).
@@ -46,11 +47,11 @@ class Correction:
             KnobError: a threshold or an order without a prompt.
         """
         own = dict(settings)
-        prompt, threshold, order = (own.pop(knob.name) for knob in CORRECTION)
+        prompt, threshold, order = (own.pop(knob.name, knob.default) for knob in CORRECTION)
         if prompt is not None:
             return own, cls(prompt, threshold, order)
         for knob in CORRECTION:
-            if settings[knob.name] != knob.default:
+            if settings.get(knob.name, knob.default) != knob.default:
                 raise KnobError(
                     f"{knob.name} plays no part without a correction; name its prompt, e.g. correction='a photo of', "
                     f"or leave out {knob.name}"
@@ -74,9 +75,8 @@ class Correction:
     def _corrected(self, x: Explanation, background: NDArray[np.bool_]) -> Explanation:
         maps = self._without(x.maps, background, x)
         heads = None if x.heads is None else self._without(x.heads, background, x)
-        values = (self.prompt, self.threshold, self.order)
-        knobs = {**x.knobs, **{knob.name: value for knob, value in zip(CORRECTION, values, strict=True)}}
-        return replace(x, maps=maps, heads=heads, knobs=knobs)
+        asked = {"correction": self.prompt, "correction_threshold": self.threshold, "correction_order": self.order}
+        return replace(x, maps=maps, heads=heads, knobs={**x.knobs, **asked})
 
     def _without(self, maps: NDArray[np.float32], background: NDArray[np.bool_], x: Explanation) -> Any:
         """``maps`` [..., h, w] with the background's values replaced."""

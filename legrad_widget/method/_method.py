@@ -167,7 +167,7 @@ def method(
     def wrap(run: Callable[..., Maps]) -> Method:
         return Method(
             run.__name__, title, summary, paper, cost, signed, class_discriminative, merge, default, readouts,
-            (*_knobs(run), *CORRECTION), run, slow, undefined, instead,
+            (*_knobs(run), *(CORRECTION[:2] if signed else CORRECTION)), run, slow, undefined, instead,
             together,
         )  # fmt: skip
 
@@ -208,7 +208,10 @@ def _correction(
         Literal["before_norm", "after_norm"], "background becomes 0 before the map is normalised, or its lowest value"
     ] = "before_norm",
 ) -> None:
-    """What every method takes beside its own knobs; carried out on its maps, not by the method itself."""
+    """What every method takes beside its own knobs; carried out on its maps, not by the method itself.
+
+    Signed maps are normalised with zero fixed: there the order makes no difference, and such methods do not have it.
+    """
 
 
 CORRECTION = _knobs(_correction)
