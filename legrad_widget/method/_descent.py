@@ -26,7 +26,7 @@ from ..models.capture import Tokens
 from ..models.live import apply, pullback
 from ..models.readout import Readout
 from ..target import Aims
-from ._layer_score import _through_mlp, layer_score, pooler_gradient
+from ._layer_score import layer_score, pooler_gradient, through_mlp
 from ._method import Tick
 
 EVERY = slice(0, None)
@@ -70,7 +70,7 @@ class Passage:
     @cached_property
     def middle(self) -> Tensor:
         """ds/dY^l [P, R or 1, D] on ``rows``."""
-        return self.after if self.block.parallel else _through_mlp(self.tokens, self.layer, self.rows, self.after)
+        return self.after if self.block.parallel else through_mlp(self.tokens, self.layer, self.rows, self.after)
 
     @cached_property
     def heads(self) -> Tensor:

@@ -112,7 +112,7 @@ def output_gradient(tokens: Tokens, layer: int, rows: slice, u: Tensor) -> Tenso
     """G = ds/dO [P, H, R, e] on ``rows`` from u = ds/dZ [P, R or 1, D]."""
     block = tokens.block(layer)
     read = len(range(*rows.indices(tokens.count)))
-    gradient = (u if block.parallel else _through_mlp(tokens, layer, rows, u)).expand(-1, read, -1)
+    gradient = (u if block.parallel else through_mlp(tokens, layer, rows, u)).expand(-1, read, -1)
     if block.attention.inner is None and isinstance(block.after1, nn.Identity):
         return block.attention.split(scaled(block.gamma1, gradient) @ block.attention.out.weight)
     t = block.normed(tokens.before(layer))  # a norm or gate on the heads: its derivative needs the heads themselves
@@ -120,7 +120,7 @@ def output_gradient(tokens: Tokens, layer: int, rows: slice, u: Tensor) -> Tenso
     return pullback(lambda o: block.rejoin(o, t[rows]), heads, gradient)
 
 
-def _through_mlp(tokens: Tokens, layer: int, rows: slice, u: Tensor) -> Tensor:
+def through_mlp(tokens: Tokens, layer: int, rows: slice, u: Tensor) -> Tensor:
     """ds/dY [P, R, D] = u + J_{MLP o norm2}(Y)^T (g2 * u)."""
     block = tokens.block(layer)
     y = tokens.middle(layer)[rows]

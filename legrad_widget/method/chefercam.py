@@ -121,7 +121,7 @@ def _pooler_relevance(tokens: Tokens, start: FinalScore) -> Tensor:
     assert readout.pooler is not None  # who asks has seen to it
     assert start.pooler is not None
     k = apply(readout.norm, tokens.after(tokens.depth)[readout.rows])
-    gradient = (readout.pooler.values(k) @ start.pooler[..., None])[..., 0]
+    gradient = readout.pooler.toward(start.pooler, k)
     relevance = gradient.new_zeros(len(gradient), tokens.count)
     relevance[:, readout.rows] = (gradient * readout.pooler.rows(k)).clamp_min(0).mean(1)
     return relevance

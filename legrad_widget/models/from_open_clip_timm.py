@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from . import family_of
 from ._timm_parts import mlp
@@ -14,6 +13,7 @@ from .from_open_clip import preprocess as configured
 from .live import Affine
 from .mlp import Mlp
 from .preprocess import Preprocess
+from .readout import Chain
 from .view import UnsupportedModel, ViT
 
 Step = Affine | Mlp
@@ -43,7 +43,7 @@ def build(module: Any, name: str | None = None) -> ViT:
         name=name or f"open_clip {type(module).__name__} on {type(tower.trunk).__name__}",
         module=module,
         blocks=tuple(replace(block, name=f"{outer}.{block.name}") for block in trunk.blocks),
-        readout=replace(trunk.readout, projection=_then(steps)) if steps else trunk.readout,
+        readout=replace(trunk.readout, projection=_projection(steps)) if steps else trunk.readout,
         features=_width(steps[-1]) if steps else trunk.features,
         native=lambda images, grid: tower.head(trunk.native(images, grid)),
         classes=None,
@@ -84,17 +84,8 @@ def _tower_head(head: Any) -> list[Step]:
     raise UnsupportedModel(f"the head of this open_clip tower is {kinds}; a linear map or an MLP is supported")
 
 
-def _then(steps: list[Step]) -> Step | Callable[[Tensor], Tensor]:
-    """One step after another; a single one stays what it is."""
-    if len(steps) == 1:
-        return steps[0]
-
-    def project(x: Tensor) -> Tensor:
-        for step in steps:
-            x = step(x)
-        return x
-
-    return project
+def _projection(steps: list[Step]) -> Step | Chain:
+    return steps[0] if len(steps) == 1 else Chain(tuple(steps))
 
 
 def _width(step: Step) -> int:

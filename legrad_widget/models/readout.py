@@ -78,13 +78,26 @@ class Pooler:
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """Linear maps and MLPs one after another, as a projection."""
+
+    steps: tuple[Affine | Mlp, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[..., D] -> [..., E]."""
+        for step in self.steps:
+            x = step(x)
+        return x
+
+
+@dataclass(frozen=True, slots=True)
 class Readout:
     """``project(post_norm(pool(norm(Z))))``.
 
     kind "cls" reads the tokens ``rows`` and lays them side by side (one class token; two for a distilled model); "mean"
     averages the tokens ``rows``; "attention" pools the tokens ``rows`` with ``pooler``. ``norm`` acts on every token
-    before pooling, ``post_norm`` on the pooled vector. ``projection``: an :class:`Affine` [E, D], another function, or
-    None where the pooled vector is the feature already.
+    before pooling, ``post_norm`` on the pooled vector. ``projection``: an :class:`Affine` [E, D], an :class:`Mlp`, a
+    :class:`Chain` of them, another function, or None where the pooled vector is the feature already.
     """
 
     kind: Literal["cls", "mean", "attention"]
