@@ -47,6 +47,7 @@ function key(target: HTMLElement, name: string, changes: KeyboardEventInit = {})
   target.dispatchEvent(event);
   return event;
 }
+const words = (elements: HTMLElement[]) => elements.map((element) => element.textContent);
 const lastAsk = (model: FakeModel) =>
   model.sent.filter(({ kind }) => kind === "ask").at(-1) as never as {
     targets: unknown[];
@@ -282,6 +283,19 @@ describe("layers", () => {
       /^layer 2, score 0.2, \d+ % of the merged map$/,
     );
   });
+  it("say so too when the first answer comes after the page", () => {
+    const { model, all } = show({ _result: {} });
+    expect(all("[data-layer]")).toEqual([]);
+    model.set("_result", answered()._result);
+    expect(chosen(all)).toBe("1,2,3");
+    expect(words(all("[data-layer] span:last-child"))).toEqual(["0.1", "0.2", ""]);
+  });
+  it("are named anew when a method has another one", () => {
+    const { model, all } = show();
+    const given = answered()._result as Record<string, unknown>;
+    model.set("_result", { ...given, layers: [4, 5, 6] });
+    expect(words(all("[data-layer] b"))).toEqual(["4", "5", "6"]);
+  });
 });
 
 describe("methods and knobs", () => {
@@ -406,7 +420,6 @@ describe("the compare view", () => {
       _comparison: comparison(["legrad", "rollout"]),
       ...changes,
     });
-  const words = (elements: HTMLElement[]) => elements.map((element) => element.textContent);
 
   it("is one row until something is compared", () => {
     const { get } = show();

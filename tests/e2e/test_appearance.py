@@ -35,6 +35,9 @@ def audit(explorer: Explorer) -> list[str]:
 
 def picture(explorer: Explorer, artifacts: Path, name: str) -> None:
     """Save what the widget looks like; with UPDATE_PICTURES=1 also the pictures that the README shows."""
+    whole = {"width": 1280, "height": int(explorer.root.bounding_box()["height"]) + 300}  # nothing lies over it
+    explorer.page.set_viewport_size(whole)
+    expect(explorer.root).not_to_have_attribute("data-outdated", "true")
     explorer.page.mouse.move(0, 0)
     explorer.root.screenshot(path=artifacts / f"{name}.png")
     shown = {"light": "widget", "dark": "widget-dark"}.get(name)

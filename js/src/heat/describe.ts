@@ -63,5 +63,5 @@ export function readable(value: number, digits = 3): string {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size >= 0.001 && size < 10_000) return String(Number(value.toPrecision(digits)));
-  return value.toExponential(1).replace("e+", "e");
+  return value.toExponential(digits - 1).replace("e+", "e");
 }

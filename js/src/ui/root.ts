@@ -41,6 +41,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         colorbar(store, life),
         readout(store, life),
       ),
+      scrubber(store, bitmap, life),
       el(
         "div.lg-stack.lg-side",
         {},
@@ -49,7 +50,6 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         methods(store, life),
         controls(store, life),
       ),
-      scrubber(store, bitmap, life),
       compare(store, bitmap, life),
       status(store, life),
       announcer(store, life),

@@ -35,8 +35,8 @@ export function scrubber(
   const all = button(".lg-button", { testid: "all-layers", onclick: () => store.chooseLayers(null) });
   const play = button(".lg-button.lg-square", { testid: "play", onclick: () => store.togglePlay(still()) });
   const caption = el("p.lg-note");
-  const head = el("div.lg-depth-head", {}, play, all, caption);
-  const element = el("section.lg-depth", { label: "Depth" }, head, strip);
+  const head = el("div.lg-row", {}, play, all, caption);
+  const element = el("section.lg-stack.lg-depth", { label: "Depth" }, head, strip);
 
   watch(life, () => {
     const { layers = [], default: rule, merge } = store.answer.value ?? {};

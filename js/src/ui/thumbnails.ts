@@ -1,7 +1,7 @@
 // One small map for each layer, drawn over the small picture, with the layer's score and share.
 
 import { readable } from "../heat/describe";
-import type { ReadonlySignal } from "../signals";
+import { type ReadonlySignal, signal } from "../signals";
 import type { Store } from "../store";
 import { freshName } from "../wire";
 import { el, fill, onEnd, set, watch } from "./element";
@@ -9,7 +9,7 @@ import { drawOver } from "./raster";
 
 const PIXELS = 128;
 
-/** The thumbnails, in the order of the layers; replaced when the number of layers changes. */
+/** The thumbnails, in the order of the layers; replaced when there are others. */
 export function thumbnails(
   store: Store,
   bitmap: ReadonlySignal<ImageBitmap | null>,
@@ -17,13 +17,20 @@ export function thumbnails(
   life: AbortSignal,
 ): void {
   const id = freshName();
-  let items: Thumbnail[] = [];
+  const items = signal<readonly Thumbnail[]>([]);
 
   watch(life, () => {
     const layers = store.answer.value?.layers ?? [];
-    if (items.length === layers.length) return;
-    items = layers.map((layer) => thumbnail(layer, `${id}-${layer}`));
-    strip.replaceChildren(...items.map(({ element }) => element));
+    if (
+      items
+        .peek()
+        .map(({ layer }) => layer)
+        .join() === layers.join()
+    )
+      return;
+    const made = layers.map((layer) => thumbnail(layer, `${id}-${layer}`));
+    strip.replaceChildren(...made.map(({ element }) => element));
+    items.value = made;
     strip.style.setProperty("--lg-count", String(layers.length));
   });
 
@@ -35,13 +42,17 @@ export function thumbnails(
     if (!picture || !image) return;
     const look = { ...store.look.peek(), opacity: 0.9, threshold: 0 };
     for (const [i, heat] of store.layerHeats.peek().entries()) {
-      drawOver(items[i]!.canvas, image, picture, heat, look, { width: PIXELS, filter: "saturate(0.4)" });
+      drawOver(items.peek()[i]!.canvas, image, picture, heat, look, {
+        width: PIXELS,
+        filter: "saturate(0.4)",
+      });
     }
   };
   watch(life, () => {
     store.layerHeats.value;
     store.trait("colormap").value;
     bitmap.value;
+    items.value;
     request ||= requestAnimationFrame(draw);
   });
   onEnd(life, () => cancelAnimationFrame(request));
@@ -49,7 +60,7 @@ export function thumbnails(
   watch(life, () => {
     const { layers = [], merge } = store.answer.value ?? {};
     const most = Math.max(...store.shares.value, Number.MIN_VALUE);
-    for (const [i, { element, score, share }] of items.entries()) {
+    for (const [i, { element, score, share }] of items.value.entries()) {
       const value = store.entry.value?.layerScores[i] ?? null;
       const flat = store.layerHeats.value[i]?.flat;
       const chosen = store.chosen.value.includes(layers[i]!);
@@ -71,6 +82,7 @@ export function thumbnails(
 }
 
 interface Thumbnail {
+  readonly layer: number;
   readonly element: HTMLElement;
   readonly canvas: HTMLCanvasElement;
   readonly score: HTMLElement;
@@ -89,5 +101,5 @@ function thumbnail(layer: number, id: string): Thumbnail {
     share,
     text,
   );
-  return { element, canvas, score, share };
+  return { layer, element, canvas, score, share };
 }
