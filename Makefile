@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PACKAGE := pyproject.toml hatch_build.py
 FRONT   := $(wildcard js/package.json js/package-lock.json js/build.mjs js/tsconfig.json) $(shell find js/src -type f 2>/dev/null)
 
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types bench sweep clean
 .NOTPARALLEL:
 
 help:  ## list the commands
@@ -42,6 +42,9 @@ js/node_modules/.complete: js/package-lock.json js/package.json | $(VENV)/test.s
 
 bench: $(VENV)/test.stamp  ## measure speed and memory (reported, never asserted in seconds)
 	$(PY) -m pytest tests/bench -m bench --benchmark-enable --benchmark-columns=median,iqr,rounds -s
+
+sweep: $(VENV)/test.stamp  ## check every ViT in timm's list (minutes); python -m tests.models.sweep writes the table
+	$(PY) -m pytest tests/models -m sweep
 
 clean:  ## remove what was built, but not the virtual environment
 	rm -rf legrad_widget/static dist build js/node_modules test-artifacts .pytest_cache .mypy_cache .ruff_cache \

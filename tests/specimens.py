@@ -12,7 +12,7 @@ from torch import nn
 SIDE, PATCH, WIDTH, DEPTH, HEADS, EMBED, CLASSES = 48, 16, 32, 3, 4, 24, 7
 
 
-def _shaken(model: nn.Module, seed: int = 0) -> nn.Module:
+def shaken(model: nn.Module, seed: int = 0) -> nn.Module:
     """Norms, biases and LayerScales away from their trivial initial values, so that leaving one out shows."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -30,7 +30,7 @@ def clip(quick_gelu: bool = False, logit_bias: float | None = None, **vision: An
     torch.manual_seed(0)
     config = dict(image_size=SIDE, patch_size=PATCH, width=WIDTH, layers=DEPTH, head_width=WIDTH // HEADS) | vision
     text = dict(context_length=77, vocab_size=49408, width=32, heads=2, layers=1)
-    return _shaken(
+    return shaken(
         open_clip.CLIP(
             embed_dim=EMBED, vision_cfg=config, text_cfg=text, quick_gelu=quick_gelu, init_logit_bias=logit_bias
         )
@@ -42,7 +42,11 @@ def timm_vit(name: str = "vit_tiny_patch16_224", **options: Any) -> nn.Module:
 
     torch.manual_seed(0)
     config = dict(img_size=SIDE, patch_size=PATCH, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS, num_classes=CLASSES)
-    return _shaken(timm.create_model(name, **(config | options)))
+    return shaken(timm.create_model(name, **(config | options)))
+
+
+def _naflex(name: str, **options: Any) -> nn.Module:
+    return timm_vit(name, pretrained_cfg_overlay={"input_size": (3, SIDE, SIDE)}, **options)
 
 
 def _with_pooler(model: Any, **options: Any) -> nn.Module:
@@ -52,7 +56,7 @@ def _with_pooler(model: Any, **options: Any) -> nn.Module:
     if "out_features" not in options:
         options["norm_layer"] = nn.LayerNorm
     model.attn_pool = AttentionPoolLatent(WIDTH, num_heads=2, **options)
-    return _shaken(model)
+    return shaken(model)
 
 
 CLIPS: dict[str, Callable[[], nn.Module]] = {
@@ -159,6 +163,12 @@ EVA: dict[str, Callable[[], nn.Module]] = {
         "vit_small_patch16_dinov3", attn_type="rope", qkv_fused=True, scale_attn_inner=True, rope_rotate_half=False
     ),
 }
+NAFLEX: dict[str, Callable[[], nn.Module]] = {
+    "naflex-gap": lambda: _naflex("naflexvit_base_patch16_gap"),
+    "naflex-map-factorized": lambda: _naflex("naflexvit_base_patch16_map", pos_embed="factorized", class_token=True),
+    "naflex-rotary": lambda: _naflex("naflexvit_base_patch16_gap", rope_type="axial", attn_type="rope"),
+    "naflex-linear-patches": lambda: _naflex("naflexvit_base_patch16_siglip", embed_proj_type="linear"),
+}
 # Relative positions as a bias of the attention.
 BIASED: dict[str, Callable[[], nn.Module]] = {
     "beit": lambda: timm_vit("beit_base_patch16_224", init_values=0.3),
@@ -171,7 +181,7 @@ BIASED: dict[str, Callable[[], nn.Module]] = {
     "relpos-post-norm": lambda: timm_vit("vit_relpos_medium_patch16_rpn_224"),
 }
 ALL = CLIPS | CLASSIFIERS
-EVERY = ALL | POOLED | BLOCKS | EVA | BIASED
+EVERY = ALL | POOLED | BLOCKS | EVA | BIASED | NAFLEX
 
 
 def picture(height: int = 60, width: int = 80, seed: int = 0) -> np.ndarray:
@@ -196,7 +206,7 @@ def coca(**vision: Any) -> nn.Module:
     embed = EMBED if vision.get("attentional_pool") != "parallel" else WIDTH  # its norm has one width for both sides
     if embed == WIDTH:
         pooler["attn_pooler_heads"] = 2
-    return _shaken(
+    return shaken(
         open_clip.CoCa(embed_dim=embed, vision_cfg=config | pooler | vision, text_cfg=text, multimodal_cfg=decoder)
     )
 
@@ -243,7 +253,7 @@ def timm_tower(trunk: nn.Module, *, kind: str = "CustomTextCLIP", proj: str = "n
     elif proj == "mlp":
         small.head.mlp = type(small.head.mlp)(width, 2 * embed, embed, bias=(True, bias))
     model.visual = small
-    return _shaken(model)
+    return shaken(model)
 
 
 TOWERS: dict[str, Callable[[], nn.Module]] = {

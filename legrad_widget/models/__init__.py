@@ -50,19 +50,36 @@ def family_of(module: nn.Module) -> ModuleType:
     for family in families():
         if family.matches(module):
             return family
-    kind = type(module).__name__
-    reason = "it has no sequence of transformer blocks over patch tokens"
-    if isinstance(getattr(module, "blocks", None) or getattr(module, "visual", None), nn.Module):
-        reason = "this family is not supported yet"
-    elif "swin" in kind.lower():
-        reason = "its attention is windowed, so there is no single attention map over patches"
-    elif any(isinstance(m, nn.BatchNorm2d) for m in module.modules()):
-        reason = "it is convolutional, so there is no attention map over patches"
     raise UnsupportedModel(
-        f"{kind} cannot be explained: {reason}. Supported are open_clip's CLIP, CoCa and SigLIP with a vision "
-        "transformer, and timm's VisionTransformer, Eva (EVA-02, DINOv3, Perception Encoder), Beit and "
-        "VisionTransformerRelPos"
+        f"{type(module).__name__} cannot be explained: {_why_not(module)}. Supported are open_clip's CLIP, CoCa and "
+        "SigLIP with a vision transformer, and timm's VisionTransformer, Eva (EVA-02, DINOv3, Perception Encoder), "
+        "Beit, VisionTransformerRelPos and NaFlexVit"
     )
+
+
+# What a part of this name tells about the models that have it.
+_TELLING = {
+    "window_size": "its attention is windowed, so there is no single attention map over patches",
+    "ws": "its attention is windowed, so there is no single attention map over patches",
+    "proj_l": "its heads mix their attention maps with one another, so that no head has a map of its own",
+    "gating_param": "its attention is blended with a map of positions, and its class token comes later",
+    "local_mp": "it attends across channels, so there is no attention map over patches",
+    "sr_ratio": "its attention has fewer keys than patches, so there is no attention map over patches",
+    "attn_in": "it attends inside every patch as well as across patches",
+    "fusion": "it runs several streams of patches of different sizes side by side",
+}
+
+
+def _why_not(module: nn.Module) -> str:
+    for part, reason in _TELLING.items():
+        if any(getattr(m, part, None) is not None for m in module.modules()):
+            return reason
+    tower = getattr(module, "visual", module)
+    if isinstance(getattr(tower, "blocks", None), nn.Module):
+        return "this family is not supported yet"
+    if any(isinstance(m, nn.BatchNorm2d) for m in module.modules()):
+        return "it is convolutional, so there is no attention map over patches"
+    return "it has no sequence of transformer blocks over patch tokens"
 
 
 def view_of(module: nn.Module, family: ModuleType, name: str | None = None) -> ViT:

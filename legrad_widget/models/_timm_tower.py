@@ -36,7 +36,7 @@ def tower(
     """
     _check_patches(module.patch_embed)
     return ViT(
-        name=name or f"timm {_architecture(module)}",
+        name=name or title(module),
         module=module,
         blocks=tuple(block(b, f"blocks.{i}", locate(getattr(b, "attn", None))) for i, b in enumerate(module.blocks)),
         readout=reading,
@@ -44,9 +44,9 @@ def tower(
         has_cls=module.cls_token is not None,
         grid=tuple(module.patch_embed.grid_size),
         patch=tuple(module.patch_embed.patch_size),
-        features=_features(module, reading),
+        features=features(module, reading),
         native=lambda images, grid: _native(module, images, grid, positions),
-        classes=_classes(module),
+        classes=classes(module),
         fixed_grid=fixed_grid,
     )
 
@@ -87,8 +87,9 @@ def class_names(module: Any) -> tuple[str, ...] | None:
     return tuple(names) if len(names) == module.num_classes else None
 
 
-def _architecture(module: Any) -> str:
-    return (getattr(module, "pretrained_cfg", None) or {}).get("architecture") or type(module).__name__
+def title(module: Any) -> str:
+    """How a timm model is called."""
+    return f"timm {(getattr(module, 'pretrained_cfg', None) or {}).get('architecture') or type(module).__name__}"
 
 
 def _check_patches(patch_embed: Any) -> None:
@@ -104,13 +105,15 @@ def _check_patches(patch_embed: Any) -> None:
         raise UnsupportedModel("this timm model has no input size of its own; create it with img_size=")
 
 
-def _features(module: Any, reading: Readout) -> int:
+def features(module: Any, reading: Readout) -> int:
+    """E: the width of what the head reads."""
     if reading.kind == "attention":
         return int(module.attn_pool.out_features)
     return int(module.embed_dim) * (reading.rows.stop if reading.kind == "cls" else 1)
 
 
-def _classes(module: Any) -> Callable[[], tuple[Tensor, Tensor | None]] | None:
+def classes(module: Any) -> Callable[[], tuple[Tensor, Tensor | None]] | None:
+    """The live weight [C, E] and bias [C] of a linear head; None without one."""
     if not isinstance(module.head, nn.Linear):
         return None
     if not hasattr(module, "head_dist"):

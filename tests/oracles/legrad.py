@@ -73,7 +73,7 @@ def pooled_from(z: Tensor, pool: str) -> Tensor:
 def features(model: nn.Module, z: Tensor) -> Tensor:
     """The library's own image vector [E] of tokens z [N, D]; of a classifier, what its head reads."""
     tower = getattr(model, "visual", model)
-    if hasattr(tower, "_pool") or hasattr(tower, "trunk"):
+    if hasattr(tower, "proj") or hasattr(tower, "trunk"):
         return native.tail(model, z).flatten()  # an open_clip pooler in parallel leaves its one query as an axis
     z = tower.norm(z[None])
     if hasattr(tower, "dist_token"):

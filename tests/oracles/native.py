@@ -115,7 +115,7 @@ def _output(made: Recording, sequence_first: bool) -> Any:
 def tail(model: nn.Module, z: Tensor) -> Tensor:
     """The library's own final norm, pooling and head on the tokens z [N, D] of any block: features or logits."""
     tower = getattr(model, "visual", model)
-    if hasattr(tower, "_pool"):  # open_clip's VisionTransformer
+    if hasattr(tower, "proj"):  # open_clip's VisionTransformer
         pooled = tower._pool(z[None])[0]
         return (pooled if tower.proj is None else pooled @ tower.proj)[0]
     trunk = getattr(tower, "trunk", tower)
