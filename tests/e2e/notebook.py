@@ -144,14 +144,15 @@ class Notebook:
         self.js(READY)
 
     def theme(self, name: str) -> None:
-        """Switch JupyterLab to "Light" or "Dark", and wait for the style sheet: the command ends before it is there."""
+        """Switch JupyterLab to "Light" or "Dark", and wait for the style sheet and the end of the splash screen, which come later."""
         self.js(
             "await guard(app.commands.execute('apputils:change-theme', {theme: arg}), 'theme')",
             f"JupyterLab {name}",
         )
         self.page.wait_for_function(
             """light => document.body.dataset.jpThemeLight === light
-                && getComputedStyle(document.body).getPropertyValue('--jp-layout-color1').trim() !== ''""",
+                && getComputedStyle(document.body).getPropertyValue('--jp-layout-color1').trim() !== ''
+                && !document.getElementById('jupyterlab-splash')""",
             arg="true" if name == "Light" else "false",
         )
 

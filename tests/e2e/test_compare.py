@@ -44,7 +44,9 @@ def test_methods_side_by_side_are_those_that_python_computed(explorer: Explorer,
 
 def test_one_cursor_for_all_panes(explorer: Explorer, notebook: Notebook) -> None:
     explorer.compare("methods")
-    box = explorer.get("pane").nth(1).locator("canvas").bounding_box()
+    canvas = explorer.get("pane").nth(1).locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
     assert box
     explorer.page.mouse.move(box["x"] + box["width"] * 2.5 / 8, box["y"] + box["height"] * 5.5 / 8)
     expect(explorer.get("readout")).to_contain_text("row 6, column 3")
