@@ -422,10 +422,11 @@ class Encoding:
             if chosen.together:  # targets that are compared with each other are never split
                 size = max(size, len(targets))
             parts = [targets[start : start + size] for start in range(0, len(targets), size)]
-            parts += [[empty] for empty in background]
             results = [x for part in parts for x in self._explain(tokens, part, chosen, wanted, progress, settings)]
-        if correction is not None:
-            results = correction(results[:-1], results[-1])
+            if correction is not None:  # where targets are compared, the background's is compared with those asked
+                beside = [*targets, *background] if chosen.together else background
+                empty = self._explain(tokens, beside, chosen, wanted, progress, settings)[-1]
+                results = correction(results, empty)
         return results if many else results[0]
 
     def _background(self, correction: Correction) -> Target:

@@ -139,3 +139,14 @@ def test_a_blank_prompt_and_models_without_prompts():
     clip = lw.wrap(specimens.clip()).encode(specimens.picture())
     with pytest.raises(lw.KnobError, match="or wrap the model with its tokenizer"):
         clip.explain(specimens.directions(specimens.EMBED)[0], correction=EMPTY)
+
+
+def test_where_targets_are_compared_the_background_is_compared_with_them():
+    e, pair = encoding(), [TARGET, "a dog"]
+    knobs = {"contrast": "mean_over_prompts"}
+    plain, empty = e.explain(pair, "textspan", **knobs), e.explain([*pair, EMPTY], "textspan", **knobs)[-1]
+    corrected = e.explain(pair, "textspan", correction=EMPTY, correction_threshold=0.3, **knobs)
+    background = empty.merged() > 0.3
+    assert background.any()
+    for before, after in zip(plain, corrected, strict=True):
+        np.testing.assert_array_equal(after.maps, np.where(background, 0, before.maps))
