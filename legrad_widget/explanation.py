@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from PIL import Image
 Array = NDArray[np.float32]
 FLAT = 1e-6  # a map whose range is below this share of its largest magnitude is flat: maps have no scale of their own
 Layers = int | slice | Iterable[int] | None
+Heads = int | slice | Iterable[int] | Mapping[int, int | slice | Iterable[int] | None] | None
+Weights = Literal["paper", "equal"]
+WEIGHTS: tuple[Weights, ...] = get_args(Weights)
+"""How layers count in a merged map; see :meth:`Explanation.raw`."""
 
 
 def is_flat(values: NDArray[Any]) -> bool:
@@ -42,27 +46,53 @@ def chosen_layers(layers: Layers, available: Sequence[int]) -> tuple[int, ...] |
     Raises:
         ValueError: a layer that is not there, or no layer at all. TypeError: not whole numbers.
     """
-    if layers is None:
+    return None if layers is None else _chosen("layers", layers, available, "None: the method's own choice")
+
+
+def chosen_heads(heads: Heads, layers: Sequence[int], count: int) -> dict[int, tuple[int, ...]] | None:
+    """The wanted heads of every layer that has any, ascending and unique; None stays None.
+
+    Args:
+        heads: one head number (1-based, as layers are), several, or a slice with both ends included: those heads of
+            all ``layers``. A mapping {layer: heads} chooses for every layer alone (None: all heads of that layer)
+            and leaves out the layers that it does not name.
+        layers: the block numbers there are, ascending.
+        count: the number of heads of a layer.
+
+    Raises:
+        ValueError: a layer or head that is not there, or none at all. TypeError: not whole numbers.
+    """
+    every = range(1, count + 1)
+    if heads is None:
         return None
+    if not isinstance(heads, Mapping):
+        return dict.fromkeys(layers, _chosen("heads", heads, every, "None: all of them"))
+    named = _chosen("layers", heads, layers, "heads=None: all heads of all layers")
+    of = {layer: every if heads[layer] is None else heads[layer] for layer in named}
+    return {layer: _chosen("heads", wanted, every, "None: all of them") for layer, wanted in of.items()}
+
+
+def _chosen(what: str, wanted: Any, available: Sequence[int], otherwise: str) -> tuple[int, ...]:
+    """The numbers that are wanted of ``what``, ascending and unique; ``otherwise`` says what else could be given."""
     there = _described(available)
-    if isinstance(layers, slice):
-        step = 1 if layers.step is None else layers.step
-        low = available[0] if layers.start is None else layers.start
-        high = available[-1] if layers.stop is None else layers.stop
+    if isinstance(wanted, slice):
+        step = 1 if wanted.step is None else wanted.step
+        low = available[0] if wanted.start is None else wanted.start
+        high = available[-1] if wanted.stop is None else wanted.stop
         if not all(_is_whole(v) for v in (step, low, high)) or step < 1:
-            raise ValueError(f"a slice of layers goes upwards in whole steps, e.g. slice(2, 4); arrived: {layers}")
+            raise ValueError(f"a slice of {what} goes upwards in whole steps, e.g. slice(2, 4); arrived: {wanted}")
         if low < available[0] or high > available[-1]:
-            raise ValueError(f"layers go {there}; arrived: {low} to {high}")
-        layers = range(low, high + 1, step)
-    wanted = [layers] if isinstance(layers, str) or not isinstance(layers, Iterable) else list(layers)
-    for layer in wanted:
-        if not _is_whole(layer):
-            raise TypeError(f"layers are whole numbers and go {there}; arrived: {layer!r}")
-        if layer not in available:
-            raise ValueError(f"layers go {there}; arrived: {int(layer)}")
-    if not wanted:
-        raise ValueError(f"layers is empty; they go {there} (None: the method's own choice)")
-    return tuple(sorted({int(layer) for layer in wanted}))
+            raise ValueError(f"{what} go {there}; arrived: {low} to {high}")
+        wanted = range(low, high + 1, step)
+    numbers = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
+    for number in numbers:
+        if not _is_whole(number):
+            raise TypeError(f"{what} are whole numbers and go {there}; arrived: {number!r}")
+        if number not in available:
+            raise ValueError(f"{what} go {there}; arrived: {int(number)}")
+    if not numbers:
+        raise ValueError(f"{what} is empty; they go {there} ({otherwise})")
+    return tuple(sorted({int(number) for number in numbers}))
 
 
 def _is_whole(value: Any) -> bool:
@@ -131,36 +161,77 @@ class Explanation:
         """Per layer: True where the map is flat and min-max would amplify nothing but rounding."""
         return tuple(is_flat(layer) for layer in self.maps)
 
-    def raw(self, layers: Layers = None) -> Array:
-        """The chosen layers merged by the method's rule, not normalised: [h, w] float32."""
-        chosen = self._positions(layers)
-        merged = self.maps[chosen[-1]] if self.merge == "last" else self.maps[chosen].mean(0, dtype=np.float64)
-        return np.asarray(merged, dtype=np.float32)
+    def raw(self, layers: Layers = None, heads: Heads = None, weights: Weights = "paper") -> Array:
+        """The chosen layers and heads merged by the method's rule, not normalised: [h, w] float32.
 
-    def merged(self, layers: Layers = None) -> Array:
-        """The chosen layers merged and normalised: [h, w] in [0, 1] (signed: [-1, 1], zero fixed); zeros where flat.
+        A layer counts with the mean over its chosen heads, and the result is the mean over the chosen layers of those
+        means (LeGrad, eq. 8, for all of them): where layers have different numbers of chosen heads, every layer
+        counts once, however many heads it has. Where maps are cumulative (``merge`` "last") the highest chosen layer
+        stands alone.
+
+        Args:
+            layers, heads: as in :meth:`merged`.
+            weights: "paper": the mean of the raw maps, so that a layer counts by the size of its values. "equal":
+                every layer's map is divided by its own peak (the largest magnitude) before it is averaged; flat ones
+                are left out, and where all are flat the result is zero. One map that stands alone is never divided.
+        """
+        _, maps = self._contributions(layers, heads, weights)
+        return np.asarray(maps.mean(0), dtype=np.float32)
+
+    def merged(self, layers: Layers = None, heads: Heads = None, weights: Weights = "paper") -> Array:
+        """The chosen layers and heads merged and normalised: [h, w] in [0, 1] (signed: [-1, 1], zero fixed).
+
+        Zeros where the merged map is flat. :meth:`raw` says what the merged map is.
 
         Args:
             layers: block numbers as in ``x.layers`` (one, several, or a slice over them, both ends included);
                 None for the method's own default.
+            heads: None for all. One head number (1-based, like layers), several, or a slice: those heads of every
+                chosen layer. A mapping {layer: heads} for any set of cells, e.g. {3: 2, 5: [1, 4], 6: None}; it names
+                its layers itself, so ``layers`` is left out.
+            weights: "paper" or "equal"; see :meth:`raw`.
 
         Raises:
-            ValueError: a layer that was not computed. TypeError: not whole numbers.
+            ValueError: a layer or head that was not computed, a method without heads, other weights.
+            TypeError: not whole numbers.
         """
-        return normalised(self.raw(layers), signed=self.signed)
+        return normalised(self.raw(layers, heads, weights), signed=self.signed)
+
+    def shares(self, layers: Layers = None, heads: Heads = None, weights: Weights = "paper") -> Array:
+        """Each layer's share of the mass (sum of magnitudes) that is merged: [L] float32, 0 for those left out.
+
+        The shares sum to 1, or are all 0 where every map is zero. They say where the merged map comes from, not what
+        the score depends on. Arguments and errors as in :meth:`merged`.
+        """
+        positions, maps = self._contributions(layers, heads, weights)
+        mass = np.zeros(len(self.layers))
+        mass[positions] = np.abs(maps).sum((1, 2))
+        return np.asarray(mass / (mass.sum() or 1), dtype=np.float32)
+
+    def floor(self, layers: Layers = None, heads: Heads = None, weights: Weights = "paper") -> float:
+        """The floor of the raw merged map: median over peak of its magnitudes, from 0 to 1; nan where all is zero.
+
+        A map that stands out from nothing has a floor near 0; at 0.5 half of the patches have at least half of the
+        peak, which min-max normalisation hides. Arguments and errors as in :meth:`merged`.
+        """
+        size = np.abs(self.raw(layers, heads, weights).astype(np.float64))
+        return float(np.median(size) / size.max()) if size.any() else float("nan")
 
     def heatmap(
         self,
         size: Literal["input", "image"] | tuple[int, int] = "image",
         layers: Layers = None,
+        heads: Heads = None,
+        weights: Weights = "paper",
     ) -> Array:
         """The merged map, resampled bilinearly (align_corners=False).
 
         Args:
             size: "input": [Hin, Win] as the model saw it. "image": the whole picture. (H, W): the whole picture at
                 that size. Outside the window of a crop the picture was not seen: nan.
+            layers, heads, weights: as in :meth:`merged`.
         """
-        grid = self.merged(layers)
+        grid = self.merged(layers, heads, weights)
         if isinstance(size, str):
             if size == "input":
                 return resample(grid, self.input_size)
@@ -176,6 +247,8 @@ class Explanation:
     def overlay(
         self,
         layers: Layers = None,
+        heads: Heads = None,
+        weights: Weights = "paper",
         *,
         size: tuple[int, int] | None = None,
         opacity: float = 0.65,
@@ -187,7 +260,7 @@ class Explanation:
         Alpha rises with the value, so that the object stays visible. Signed maps are drawn in RdBu_r, zero clear.
 
         Args:
-            layers: as in :meth:`merged`. size: (height, width), None for the picture's own.
+            layers, heads, weights: as in :meth:`merged`. size: (height, width), None for the picture's own.
             opacity: alpha of the largest value. colormap: a matplotlib name. threshold: smaller values are not drawn.
 
         Raises:
@@ -201,7 +274,7 @@ class Explanation:
         if colormap not in colormaps:
             raise ValueError(f"matplotlib has no colour map {colormap!r}; use 'inferno', 'viridis', 'cividis', ...")
         height, width = (self.picture.height, self.picture.width) if size is None else _pair(size)
-        heat = np.nan_to_num(self.heatmap((height, width), layers))
+        heat = np.nan_to_num(self.heatmap((height, width), layers, heads, weights))
         colours = colormaps["RdBu_r" if self.signed else colormap]((heat + 1) / 2 if self.signed else heat)
         ramp = (np.abs(heat) / 0.85).clip(0, 1)
         alpha = opacity * ramp**2 * (3 - 2 * ramp) * (np.abs(heat) >= threshold)
@@ -213,6 +286,49 @@ class Explanation:
         buffer = BytesIO()
         self.overlay().save(buffer, "PNG")
         return buffer.getvalue()
+
+    def _contributions(self, layers: Layers, heads: Heads, weights: Weights) -> tuple[list[int], NDArray[np.float64]]:
+        """The layers that are averaged: their positions, and what each counts with [n, h, w].
+
+        Where no layer counts, one map of zeros with the position of no layer.
+        """
+        if weights not in WEIGHTS:
+            raise ValueError(f"weights is one of {', '.join(WEIGHTS)}; arrived: {weights!r}")
+        cells = self._cells(layers, heads)
+        if self.merge == "last":
+            cells = cells[-1:]
+        maps = np.stack([self._mean_over_heads(at, chosen) for at, chosen in cells])
+        positions = [at for at, _ in cells]
+        if weights == "paper" or self.merge == "last":
+            return positions, maps
+        telling = [not is_flat(layer) for layer in maps]
+        if not any(telling):
+            return [], np.zeros((1, *maps.shape[1:]))
+        maps = maps[telling]
+        counting = [at for at, tells in zip(positions, telling, strict=True) if tells]
+        return counting, maps / np.abs(maps).max((1, 2), keepdims=True)
+
+    def _mean_over_heads(self, at: int, heads: list[int] | None) -> NDArray[np.float64]:
+        if heads is None or self.heads is None:
+            return self.maps[at].astype(np.float64)
+        return np.asarray(self.heads[at, heads].mean(0, dtype=np.float64))
+
+    def _cells(self, layers: Layers, heads: Heads) -> list[tuple[int, list[int] | None]]:
+        """Positions in ``maps``, ascending, each with the positions of its heads in ``heads``; None for all."""
+        if heads is None:
+            return [(at, None) for at in self._positions(layers)]
+        if self.heads is None:
+            raise ValueError(f"{self.method} has no maps of single heads; leave out heads, or take another method")
+        if isinstance(heads, Mapping) and layers is not None:
+            raise ValueError(f"a mapping of heads names its layers itself; leave out layers (arrived: {layers!r})")
+        count = self.heads.shape[1]
+        there = [self.layers[at] for at in self._positions(layers)]
+        chosen = chosen_heads(heads, self.layers if isinstance(heads, Mapping) else there, count) or {}
+        # All heads of a layer are its map: the mean over them, rounded once less.
+        return [
+            (self.layers.index(layer), None if len(wanted) == count else [head - 1 for head in wanted])
+            for layer, wanted in chosen.items()
+        ]
 
     def _positions(self, layers: Layers) -> list[int]:
         """Indices into ``maps``, ascending."""
