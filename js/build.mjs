@@ -1,5 +1,6 @@
-// Bundles src/index.ts (and the CSS it imports) into legrad_widget/static/widget.{js,css}.
-// The bundle is stored with every widget in every saved notebook, so its size is a budget, not a wish.
+// Bundles src/index.ts (and the CSS it imports) into legrad_widget/static/widget.{js,css}, and src/page.ts, the
+// script that runs it in a saved page, into page.js. The widget's bundle is stored with every widget in every
+// saved notebook, so its size is a budget, not a wish.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
@@ -17,20 +18,25 @@ const INTERNAL = `
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const watch = process.argv.includes("--watch");
 
-const options = {
+const common = {
   absWorkingDir: here("."),
-  entryPoints: { widget: "src/index.ts" },
   outdir: here("../legrad_widget/static"),
   bundle: true,
   format: "esm",
   target: "es2022",
   charset: "utf8",
   minify: !watch,
-  mangleProps: new RegExp(`^(${INTERNAL.trim().replace(/\s+/g, "|")})$`),
   sourcemap: watch ? "inline" : false,
   legalComments: "none",
   logLevel: watch ? "info" : "warning",
 };
+const options = {
+  ...common,
+  entryPoints: { widget: "src/index.ts" },
+  mangleProps: new RegExp(`^(${INTERNAL.trim().replace(/\s+/g, "|")})$`),
+};
+/** It speaks to the widget through an anywidget model alone: no name of ours is shared. */
+const page = { ...common, entryPoints: { page: "src/page.ts" } };
 
 /** Class names and custom properties are written out in the sources ("lg-...") and numbered in the bundle. */
 function shortenNames(files) {
@@ -48,9 +54,9 @@ function shortenNames(files) {
 }
 
 if (watch) {
-  await (await esbuild.context(options)).watch();
+  for (const each of [options, page]) await (await esbuild.context(each)).watch();
 } else {
-  await esbuild.build(options);
+  await Promise.all([options, page].map((each) => esbuild.build(each)));
   const files = ["widget.js", "widget.css"].map((name) => `${options.outdir}/${name}`);
   shortenNames(files);
   const bytes = files.map((file) => readFileSync(file).length);

@@ -120,7 +120,6 @@ export function createStore(host: Host, life: AbortSignal): Store {
     const knobs = turning ?? trait("knobs").peek();
     turning = undefined;
     turned.value = false;
-    if (kernelless.peek()) return;
     const question = {
       targets: targets.peek(),
       active: active.peek(),
@@ -128,6 +127,8 @@ export function createStore(host: Host, life: AbortSignal): Store {
       knobs,
       ...changes,
     };
+    // A saved page answers for the methods and targets that are in it.
+    if (kernelless.peek() && (changes.targets || !trait("_saved").peek().includes(question.method))) return;
     conversation.ask(question, compare.comparedMethods.peek());
   }
 

@@ -62,6 +62,9 @@ const QUESTION = ["targets", "active", "method", "knobs"] as const;
 const fraction = (otherwise: number) => (raw: unknown) =>
   typeof raw === "number" && raw >= 0 && raw <= 1 ? raw : otherwise;
 
+/** Of a saved answer only this is read before it is asked for. */
+const methodOf = (raw: unknown) => text((raw as { method?: unknown } | null)?.method);
+
 const DECODE = {
   targets: decodeTargets,
   active: (raw: unknown) => (Number.isInteger(raw) ? Math.max(raw as number, 0) : 0),
@@ -79,6 +82,7 @@ const DECODE = {
   _model: decodeModel,
   _status: decodeStatus,
   _static: (raw: unknown) => raw === true,
+  _saved: listOf(methodOf),
 };
 
 type Decoded = {
@@ -98,6 +102,8 @@ type Decoded = {
   _model: ModelCard;
   _status: Status;
   _static: boolean;
+  /** The methods that a saved page has the answers of. */
+  _saved: readonly string[];
 };
 type Name = keyof Decoded;
 const NAMES = Object.keys(DECODE) as Name[];

@@ -15,13 +15,17 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
   const mark = () => toggle.mark(chosen.value);
 
   watch(life, () => {
-    const kernelless = store.kernelless.value;
+    const offered = store.kernelless.value && store.trait("_saved").value;
     toggle.offer(
       catalogue.value.map(({ name, title, available, reason, summary }) => ({
         value: name,
         title,
-        hint: kernelless ? "Another method needs a running kernel" : available ? summary : reason,
-        disabled: (kernelless || !available) && name !== chosen.peek(),
+        hint: !available
+          ? reason
+          : offered && !offered.includes(name)
+            ? "Not in this saved page: it needs a running kernel"
+            : summary,
+        disabled: !(available && (offered || [name]).includes(name)) && name !== chosen.peek(),
         describedBy: available ? undefined : idOfReason(store, name),
       })),
     );
