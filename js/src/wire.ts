@@ -2,7 +2,7 @@
 // A value that does not fit is refused in a sentence; nothing half-read reaches the screen.
 
 import type { Box } from "./heat/frame";
-import type { Rule } from "./heat/merge";
+import { type Cell, type Rule, sortCells } from "./heat/merge";
 
 export const VERSION = 1;
 export const MAX_TARGETS = 32;
@@ -71,6 +71,8 @@ export interface Entry {
   readonly supported: boolean | null;
   readonly note: string;
   readonly layerScores: readonly (number | null)[];
+  /** [layers, heads, rows, columns] in C order; null where the method has none, or they did not fit. */
+  readonly heads: Float32Array | null;
   readonly error: string;
 }
 
@@ -98,6 +100,8 @@ export interface Answer extends MapsOf {
   readonly grid: readonly [number, number];
   /** [targets, layers, rows, columns] in C order. */
   readonly maps: Float32Array;
+  /** Of each layer; 0 where the method has none. */
+  readonly heads: number;
   readonly targets: readonly Entry[];
   readonly predictions: readonly Prediction[];
   readonly predictionsOf: string;
@@ -240,6 +244,14 @@ export function decodeLayers(raw: unknown): number[] | null {
   return layers.length ? layers.sort((a, b) => a - b) : null;
 }
 
+/** [layer, head] pairs, sorted and unique; null for all heads. */
+export function decodeCells(raw: unknown): readonly Cell[] | null {
+  const isCell = (cell: unknown): cell is Cell =>
+    Array.isArray(cell) && cell.length === 2 && cell.every((part) => Number.isInteger(part) && part > 0);
+  const cells = sortCells(list(raw).filter(isCell));
+  return cells.length ? cells : null;
+}
+
 const isKnobValue = (raw: unknown): raw is KnobValue =>
   raw === null || ["string", "number", "boolean"].includes(typeof raw);
 
@@ -310,7 +322,7 @@ const decodeAnswered: Reader<Target> = (raw) => {
   return target;
 };
 
-const decodeEntry = fields<Entry>({
+const decodeEntry = fields<Omit<Entry, "heads">>({
   target: decodeAnswered,
   label: text,
   score: number,
@@ -341,18 +353,28 @@ const MAPS_OF = {
 export function decodeAnswer(raw: unknown): Answer | null {
   const { targets, predictions, maps } = record(raw);
   if (list(targets).length === 0 && list(predictions).length === 0) return null;
-  const answer = fields<Omit<Answer, "maps">>({
+  const answer = fields<Omit<Answer, "maps" | "targets"> & { targets: Omit<Entry, "heads">[] }>({
     ...MAPS_OF,
     rid: name,
     rev: amount,
     imageRev: amount,
     grid: decodeGrid,
+    heads: amount,
     targets: listOf(decodeEntry),
     predictions: listOf(fields<Prediction>({ index: amount, name: text, probability: amount })),
     predictionsOf: text,
   })(raw);
-  const stated = [answer.targets.length, answer.layers.length, ...answer.grid];
-  return { ...answer, maps: answer.targets.length ? decodeMaps(maps, stated) : new Float32Array() };
+  const [depth, grid] = [answer.layers.length, answer.grid];
+  return {
+    ...answer,
+    maps: answer.targets.length
+      ? decodeMaps(maps, [answer.targets.length, depth, ...grid])
+      : new Float32Array(),
+    targets: answer.targets.map((entry, i) => {
+      const { heads } = record(list(targets)[i]);
+      return { ...entry, heads: heads ? decodeMaps(heads, [depth, answer.heads, ...grid]) : null };
+    }),
+  };
 }
 
 /** The comparison of methods; null where none was asked for. */

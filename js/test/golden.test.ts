@@ -12,6 +12,10 @@ import { answered, IMAGE } from "./samples";
 interface Case {
   target: number;
   layers: number[] | null;
+  heads: [number, number][] | null;
+  weights: "paper" | "equal";
+  shares: number[];
+  floor: number | null;
   merged: number[][];
   min: number;
   max: number;
@@ -23,11 +27,14 @@ const files = readdirSync(FOLDER).filter((name) => name.endsWith(".json"));
 
 function load(name: string) {
   const { result, cases } = JSON.parse(readFileSync(new URL(name, FOLDER), "utf8"));
-  const bytes = Buffer.from(result.maps.data, "base64");
-  // As a host hands them over: a view into a larger buffer, at an odd offset.
-  const larger = new Uint8Array(bytes.length + 3);
-  larger.set(bytes, 3);
-  result.maps.data = new DataView(larger.buffer, 3);
+  const heads = result.targets.flatMap((entry: { heads: object | null }) => entry.heads ?? []);
+  for (const packed of [result.maps, ...heads]) {
+    const bytes = Buffer.from(packed.data, "base64");
+    // As a host hands them over: a view into a larger buffer, at an odd offset.
+    const larger = new Uint8Array(bytes.length + 3);
+    larger.set(bytes, 3);
+    packed.data = new DataView(larger.buffer, 3);
+  }
   return { result, cases: cases as Case[] };
 }
 
@@ -101,9 +108,11 @@ it("there are answers with means, last maps and signs", () => {
 describe.each(files)("%s", (name) => {
   const { result, cases } = load(name);
 
-  it.each(cases.map((one) => [one.target, JSON.stringify(one.layers), one] as const))(
-    "target %i, layers %s",
-    (target, _, { layers, merged, min, max, resampled }) => {
+  it.each(
+    cases.map((one) => [one.target, JSON.stringify([one.layers, one.heads, one.weights]), one] as const),
+  )(
+    "target %i, layers, heads and weights %s",
+    (target, _, { layers, heads, weights, shares, floor, merged, min, max, resampled }) => {
       const end = new AbortController();
       const targets = result.targets.map((entry: { target: unknown }) => entry.target);
       const _image = { ...IMAGE, rev: result.image_rev };
@@ -114,12 +123,17 @@ describe.each(files)("%s", (name) => {
         targets,
         active: target,
         layers,
+        heads,
+        weights,
         _static: true,
       };
-      const { heat } = createStore(new FakeHost(state), end.signal);
+      const store = createStore(new FakeHost(state), end.signal);
       end.abort();
 
-      const map = heat.value!;
+      const map = store.heat.value!;
+      if (result.merge === "mean") expect(distance(store.shares.value, [shares])).toBeLessThan(1e-6);
+      expect(store.floor.value === null).toBe(floor === null);
+      expect(store.floor.value ?? 0).toBeCloseTo(floor ?? 0, 6);
       expect(distance(map.scaled, merged)).toBeLessThan(1e-6);
       expect(map.min).toBeCloseTo(min, 9);
       expect(map.max).toBeCloseTo(max, 9);

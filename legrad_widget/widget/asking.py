@@ -283,6 +283,7 @@ class Asking(SharedState):
             image_rev=question.photo.rev,
             predictions=question.photo.predictions,
             predictions_of=question.photo.predictions_of,
+            first=self.active,
         )
 
     def _fail(self, error: BaseException, rid: str | None, rev: int) -> None:

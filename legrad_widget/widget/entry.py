@@ -36,8 +36,9 @@ def explore(
         model: From :func:`legrad_widget.load` or :func:`legrad_widget.wrap`, or a name that ``load`` knows.
         method: A name from :func:`legrad_widget.list_methods`.
         **knobs: The method's knobs; also ``fit`` and ``size`` (how the model sees the picture; see
-            ``Model.encode``) and the widget's view: ``layers``, ``opacity``, ``colormap``, ``threshold``,
-            ``smooth``, ``active``, ``compare``, ``compared``, ``compare_scale``.
+            ``Model.encode``) and the widget's view: ``layers``, ``heads``, ``weights``, ``opacity``, ``colormap``,
+            ``threshold``, ``smooth``, ``active``, ``compare``, ``compared``, ``compare_scale``. Where the method has
+            a knob of the same name (GradCAM's ``weights``), that is meant.
 
     Raises:
         TypeError: arguments in another order, or an unknown keyword; the message shows what is right.
@@ -49,7 +50,8 @@ def explore(
     model = _model(model)
     if image is None:
         image, targets = _showcase(model, targets)
-    own = {name: knobs.pop(name) for name in ("fit", "size", "active", *VIEW) if name in knobs}
+    turned = {knob.name for knob in chosen.knobs}
+    own = {name: knobs.pop(name) for name in ("fit", "size", "active", *VIEW) if name in knobs and name not in turned}
     suggestions = _suggestions(model, image)
     return LeGradWidget(
         model,

@@ -116,6 +116,8 @@ def read_view(raw: Any, scope: Scope) -> dict[str, Any]:
         raise Refused(f"view is a dict; arrived: {shown(raw)}")
     checks: dict[str, Callable[[Any], Any]] = {
         "layers": lambda value: rules.layers(value, scope.depth),
+        "heads": lambda value: rules.heads(value, scope),
+        "weights": rules.weights,
         "opacity": lambda value: rules.fraction("opacity", value),
         "colormap": rules.colormap,
         "threshold": lambda value: rules.fraction("threshold", value),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..explanation import chosen_layers
+from ..explanation import WEIGHTS, chosen_heads, chosen_layers
 from ..method import Method, find, list_methods
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Scope:
 
     Attributes:
         depth: its number of layers.
+        heads: the largest number of heads of a layer, or of its attention pooler.
         class_names: of its classes, if it has any.
         refusals: by method, why this model cannot have it; a method that it can have is not here.
         usual: the methods that are compared when none are named: those that it can have and that are not slow.
@@ -40,6 +41,7 @@ class Scope:
     class_names: tuple[str, ...] | None = None
     refusals: Mapping[str, str] = field(default_factory=dict)
     usual: tuple[str, ...] = ()
+    heads: int = 1
 
     @classmethod
     def of(cls, model: Model) -> Scope:
@@ -47,7 +49,9 @@ class Scope:
         said = {method.name: method.refuses(model.vit) for method in list_methods()}
         refusals = {name: reason for name, reason in said.items() if reason is not None}
         usual = tuple(method.name for method in list_methods() if not (method.name in refusals or method.slow))
-        return cls(len(model.vit.blocks), model.class_names, refusals, usual)
+        pooler = model.vit.readout.pooler
+        heads = max(model.vit.heads, pooler.heads if pooler is not None else 0)
+        return cls(len(model.vit.blocks), model.class_names, refusals, usual, heads)
 
 
 class Refused(ValueError):
@@ -138,6 +142,32 @@ def layers(value: Any, depth: int) -> list[int] | None:
     except (ValueError, TypeError) as error:
         raise Refused(str(error)) from None
     return None if chosen is None else list(chosen)
+
+
+def heads(value: Any, scope: Scope) -> dict[int, list[int]] | None:
+    """Heads by layer, both 1-based, from what ``Explanation.merged`` takes or from (layer, head) pairs; None: all."""
+    try:
+        chosen = chosen_heads(_by_layer(value), range(1, scope.depth + 1), scope.heads)
+    except (ValueError, TypeError) as error:
+        raise Refused(str(error)) from None
+    return None if chosen is None else {layer: list(numbers) for layer, numbers in chosen.items()}
+
+
+def _by_layer(value: Any) -> Any:
+    """Pairs as a mapping; anything else as it is."""
+    if not isinstance(value, list | tuple) or not any(isinstance(item, list | tuple) for item in value):
+        return value
+    cells: dict[Any, list[Any]] = {}
+    for item in value:
+        if not isinstance(item, list | tuple) or len(item) != 2 or isinstance(item[0], list | tuple | dict):
+            raise Refused(f"a cell is a pair of a layer and a head, e.g. [3, 1]; arrived: {shown(item)}")
+        cells.setdefault(item[0], []).append(item[1])
+    return cells
+
+
+def weights(value: Any) -> str:
+    """How layers count in a merged map."""
+    return choice("weights", value, WEIGHTS)
 
 
 def method(value: Any) -> Method:

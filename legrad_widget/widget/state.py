@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,10 @@ from .wire import Status
 if TYPE_CHECKING:
     from ..explainer import Model
 
-VIEW = ("layers", "opacity", "colormap", "threshold", "smooth", "compare", "compared", "compare_scale")
+VIEW = (
+    *("layers", "heads", "weights", "opacity", "colormap", "threshold", "smooth"),
+    *("compare", "compared", "compare_scale"),
+)
 QUESTION = ("targets", "active", "method", "knobs", "compare", "compared")
 """What decides, with the picture, what is computed."""
 PUBLIC = tuple(dict.fromkeys((*QUESTION, *VIEW)))
@@ -37,6 +40,11 @@ def _read_targets(raw: Any, widget: SharedState) -> Targets:
         return widget._targets_of(read_chips(raw, widget._scope.class_names))
     except Refused as error:
         raise InvalidValue(str(error)) from error
+
+
+def _cells(heads: Mapping[int, list[int]] | None) -> list[list[int]] | None:
+    """Heads by layer as [layer, head] pairs: the keys of an object in JSON would be strings."""
+    return None if heads is None else [[layer, head] for layer, numbers in heads.items() for head in numbers]
 
 
 def read_active(raw: Any, widget: SharedState) -> Any:
@@ -68,6 +76,18 @@ class SharedState(anywidget.AnyWidget):
         None,
         lambda w, v: rules.layers(v, w._scope.depth),
         help="The layers that are merged, 1-based; None: the method's own",
+    ).tag(sync=True, echo_update=False)
+    heads = Checked(
+        None,
+        lambda w, v: rules.heads(v, w._scope),
+        help="The heads that are merged, {layer: [heads]}, both 1-based; None: all. Also taken: a head or several, "
+        "meant for every layer, and (layer, head) pairs. While it is set it names the layers too, and `layers` waits",
+    ).tag(sync=True, echo_update=False, to_json=lambda value, widget: _cells(value))
+    weights = Checked(
+        "paper",
+        lambda w, v: rules.weights(v),
+        help='How layers count in the merged map: "paper", by the size of their values; "equal", each divided by its '
+        "own peak",
     ).tag(sync=True, echo_update=False)
     opacity = Checked(0.65, lambda w, v: rules.fraction("opacity", v), help="Of the map over the picture").tag(
         sync=True, echo_update=False

@@ -26,6 +26,10 @@ SMALL = 256 * 256
 """Pixels up to which a picture travels as PNG, exactly; a larger one is a JPEG of quality 90."""
 
 
+HEADS_MOST = 4 * 2**20
+"""Bytes of heads beyond which targets go without theirs; the active target's always travel."""
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """What the widget is doing: ``state`` "idle", "queued", "running" or "error", and one sentence."""
@@ -101,11 +105,19 @@ def result(
     image_rev: int,
     predictions: Iterable[Prediction] = (),
     predictions_of: str = "",
+    first: int = 0,
 ) -> dict[str, Any]:
-    """``_result``: every map of one question, raw, in one piece. A target that failed has maps of zeros."""
+    """``_result``: every map of one question, raw, in one piece. A target that failed has maps of zeros.
+
+    ``heads`` is the number of heads of a layer, 0 where the method has none; each target carries the maps of its
+    heads [L, H, h, w], or None. They are float32, so that a merge in the browser is Python's: 16 bits, of float16 or
+    of steps between a map's ends, are off by more than 1e-5 of a merged map's peak. Instead there are at most
+    ``HEADS_MOST`` bytes of them: from target ``first`` on, in order and round, those beyond go without.
+    """
     found = [outcome.explanation for outcome in outcomes if outcome.explanation is not None]
-    first = found[0] if found else None
-    layers = list(first.layers) if first else list(range(1, depth + 1))
+    lead = found[0] if found else None
+    layers = list(lead.layers) if lead else list(range(1, depth + 1))
+    heads = _heads(outcomes, first)
     maps = np.zeros((len(chips), len(layers), *grid), dtype=np.float32)
     for row, outcome in zip(maps, outcomes, strict=True):
         if outcome.explanation is not None:
@@ -118,17 +130,33 @@ def result(
         "knobs": dict(knobs),
         "seconds": sum(float(explanation.seconds) for explanation in found),
         "layers": [int(layer) for layer in layers],
-        "signed": bool(first.signed if first else method.signed),
-        "merge": first.merge if first else method.merge,
-        "default": first.default if first else method.default,
+        "signed": bool(lead.signed if lead else method.signed),
+        "merge": lead.merge if lead else method.merge,
+        "default": lead.default if lead else method.default,
         "grid": [int(side) for side in grid],
         "maps": pack(maps),
-        "targets": [_entry(chip, outcome, len(layers)) for chip, outcome in zip(chips, outcomes, strict=True)],
+        "heads": 0 if lead is None or lead.heads is None else int(lead.heads.shape[1]),
+        "targets": [
+            _entry(chip, outcome, len(layers)) | {"heads": packed}
+            for chip, outcome, packed in zip(chips, outcomes, heads, strict=True)
+        ],
         "predictions": [
             {"index": int(p.index), "name": str(p.name), "probability": number(p.probability)} for p in predictions
         ],
         "predictions_of": predictions_of,
     }
+
+
+def _heads(outcomes: Sequence[Outcome], first: int) -> list[dict[str, Any] | None]:
+    """The heads of every target, packed; None where there are none, or no room."""
+    known = {at: x.heads for at, outcome in enumerate(outcomes) if (x := outcome.explanation) and x.heads is not None}
+    packed: list[dict[str, Any] | None] = [None] * len(outcomes)
+    room = HEADS_MOST
+    for at in sorted(known, key=lambda at: (at - first) % len(outcomes)):
+        room -= known[at].nbytes
+        if room >= 0 or at == first:
+            packed[at] = pack(known[at])
+    return packed
 
 
 def comparison(

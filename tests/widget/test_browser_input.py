@@ -61,6 +61,15 @@ BAD = {
     "layer L + 1": (ask(view={"layers": [4]}), "from 1 to 3"),
     "layers is a string": (ask(view={"layers": "12"}), "whole numbers"),
     "layers is an object": (ask(view={"layers": {"a": 1}}), "whole numbers"),
+    "layer 0 of heads": (ask(view={"heads": [[0, 1]]}), "layers go from 1 to 3"),
+    "head H + 1": (ask(view={"heads": [[1, 5]]}), "heads go from 1 to 4"),
+    "a cell of three": (ask(view={"heads": [[1, 2, 3]]}), "a pair of a layer and a head"),
+    "a cell of lists": (ask(view={"heads": [[[1], 2]]}), "a pair of a layer and a head"),
+    "cells and heads mixed": (ask(view={"heads": [[1, 2], 3]}), "a pair of a layer and a head"),
+    "a cell of words": (ask(view={"heads": [["1", "2"]]}), "whole numbers"),
+    "no cell": (ask(view={"heads": []}), "heads is empty"),
+    "heads is a string": (ask(view={"heads": "12"}), "whole numbers"),
+    "weights": (ask(view={"weights": "median"}), "weights is one of paper, equal"),
     "opacity": (ask(view={"opacity": 2}), "from 0 to 1"),
     "colour map": (ask(view={"colormap": "jet"}), "colormap is one of"),
     "smooth": (ask(view={"smooth": "yes"}), "True or False"),
@@ -207,6 +216,8 @@ def test_trait_writes_from_other_hosts_work_like_python(widget, page):
         ({"opacity": 7, "smooth": False}, "from 0 to 1"),
         ({"smooth": False, "opacity": 7}, "from 0 to 1"),
         ({"layers": [9]}, "from 1 to 3"),
+        ({"heads": [[1, 0]], "weights": "equal"}, "heads go from 1 to 4"),
+        ({"weights": 1}, "weights is one of"),
         ({"targets": [{"kind": "text", "text": ""}]}, "1 to 1000 characters"),
         ({"targets": "a cat"}, "targets is a list"),
         ({"method": "nope"}, "there is no method"),
@@ -221,7 +232,10 @@ def test_trait_writes_from_other_hosts_work_like_python(widget, page):
     ],
 )
 def test_a_bad_trait_write_is_refused_and_the_page_is_put_right(widget, page, write, sentence):
-    names = ("opacity", "smooth", "layers", "targets", "method", "knobs", "compare", "compared", "compare_scale")
+    names = (
+        *("opacity", "smooth", "layers", "heads", "weights", "targets", "method", "knobs"),
+        *("compare", "compared", "compare_scale"),
+    )
     before = {name: getattr(widget, name) for name in names}
     page.write(**write)
     assert {name: getattr(widget, name) for name in before} == before

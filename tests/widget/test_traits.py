@@ -11,7 +11,8 @@ import legrad_widget as lw
 from legrad_widget.widget.rules import COLORMAPS
 
 KEYS = {
-    *("targets", "active", "method", "knobs", "layers", "opacity", "colormap", "threshold", "smooth"),
+    *("targets", "active", "method", "knobs", "layers", "heads", "weights", "opacity", "colormap", "threshold"),
+    "smooth",
     *("compare", "compared", "compare_scale", "_comparison"),
     *("_catalogue", "_model", "_image", "_result", "_status", "_request", "_esm", "_css"),
 }
@@ -29,6 +30,7 @@ def test_what_a_page_finds_when_it_opens(page):
         True,
     )
     assert (opened["compare"], opened["compared"], opened["compare_scale"]) == ("off", [], "own")
+    assert (opened["heads"], opened["weights"]) == (None, "paper")
     assert opened["_comparison"] == {}
     assert not {"value", "text", "style"} & set(opened)  # taken in marimo
     assert opened["_model"] == {
@@ -69,6 +71,55 @@ def test_a_method_that_this_model_cannot_have_says_why(classifier, photo):
         with pytest.raises(ValueError, match=r".{20,}"):
             widget.wait()
         assert widget.comm.status["message"] == entry["reason"]
+
+
+# ---------------------------------------------------------------- heads and weights
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "wired"),
+    [
+        (None, None, None),
+        ({3: 2, 1: [4, 1]}, {1: [1, 4], 3: [2]}, [[1, 1], [1, 4], [3, 2]]),
+        ([(3, 1), (2, 4), [3, 1]], {2: [4], 3: [1]}, [[2, 4], [3, 1]]),
+        (2, {1: [2], 2: [2], 3: [2]}, [[1, 2], [2, 2], [3, 2]]),
+        ({2: None}, {2: [1, 2, 3, 4]}, [[2, 1], [2, 2], [2, 3], [2, 4]]),
+    ],
+)
+def test_heads_are_kept_by_layer_and_travel_as_pairs(widget, page, given, kept, wired):
+    widget.heads = {1: 1}
+    widget.heads = given
+    assert widget.heads == kept
+    assert page.state["heads"] == wired
+    widget.heads = {1: 1}
+    page.write(heads=wired)
+    assert widget.heads == kept
+    widget.wait()
+    np.testing.assert_array_equal(
+        widget.explanation.merged(heads=widget.heads), widget.explanation.merged(heads=kept and dict(kept))
+    )
+
+
+def test_heads_and_weights_come_with_a_question_or_a_look(widget, page):
+    page.ask("a fox", view={"heads": [[2, 3]], "weights": "equal"})
+    assert (widget.heads, widget.weights) == ({2: [3]}, "equal")
+    page.message({"kind": "view", "v": 1, "client": "p", "n": 1, "view": {"heads": None, "weights": "paper"}})
+    assert (widget.heads, widget.weights) == (None, "paper")
+
+
+@pytest.mark.parametrize("value", [0, 5, [1, 9], {4: 1}, {1: 5}, "1", [], {}, [(1, 2, 3)], 1.5])
+def test_heads_that_are_not_there_are_refused(widget, value):
+    widget.heads = {1: 2}
+    with pytest.raises(traitlets.TraitError, match=r"heads|layers|cell"):
+        widget.heads = value
+    assert widget.heads == {1: [2]}
+
+
+def test_a_knob_called_weights_is_the_methods_own(model, photo):
+    widget = lw.explore(photo, "a cat", model=model, method="gradcam", weights="patches")
+    assert (widget.weights, widget.knobs) == ("paper", {"weights": "patches"})
+    other = lw.explore(photo, "a cat", model=model, weights="equal", heads=2)
+    assert (other.weights, other.heads) == ("equal", {1: [2], 2: [2], 3: [2]})
 
 
 # ---------------------------------------------------------------- targets

@@ -67,6 +67,31 @@ def test_a_whole_result_is_json_and_bytes(page):
         assert json.loads(text) == plain(page.state[name]), name  # no tuples, no numpy numbers
 
 
+# ---------------------------------------------------------------- heads
+
+
+def test_every_head_travels_exactly(widget, page):
+    widget.wait()
+    assert page.state["_result"]["heads"] == 4
+    for entry, x in zip(page.state["_result"]["targets"], widget.explanations, strict=True):
+        assert entry["heads"]["dtype"] == "float32"
+        np.testing.assert_array_equal(wire.unpack(entry["heads"]), x.heads)
+    widget.method = "rollout"
+    widget.wait()
+    assert page.state["_result"]["heads"] == 0
+    assert [entry["heads"] for entry in page.state["_result"]["targets"]] == [None, None]
+
+
+@pytest.mark.parametrize(("room", "sent"), [(3, "111"), (2, "011"), (1, "010"), (0, "010")])
+def test_heads_are_few_enough_and_the_active_targets_come_first(model, photo, monkeypatch, room, sent):
+    widget = lw.explore(photo, ["a cat", "a dog", "a fox"], model=model, active=1)
+    widget.wait()
+    monkeypatch.setattr(wire, "HEADS_MOST", room * widget.explanation.heads.nbytes)
+    result = widget._result_of(widget._answer, None, 1)
+    assert "".join(str(int(entry["heads"] is not None)) for entry in result["targets"]) == sent
+    assert result["heads"] == 4
+
+
 # ---------------------------------------------------------------- pictures
 
 

@@ -1,6 +1,6 @@
 // A map in words, for those who cannot see it and as a check for those who can.
 
-import type { Heat } from "./merge";
+import { type Cell, type Heat, layersOf } from "./merge";
 
 const VERTICAL = ["upper", "middle", "lower"] as const;
 const HORIZONTAL = ["left", "centre", "right"] as const;
@@ -16,6 +16,18 @@ export function regionOf(row: number, col: number, rows: number, cols: number): 
 export function nameLayers(chosen: readonly number[], all: readonly number[]): string {
   if (chosen.length === all.length) return all.length === 1 ? "its one layer" : `all ${all.length} layers`;
   return `layer${chosen.length === 1 ? "" : "s"} ${spans(chosen)} of ${all[all.length - 1]}`;
+}
+
+/** Chosen heads after their layers: "layer 3 of 6, head 2", "layers 2-4 of 6, heads 1, 3", "layers 2, 4 of 6, 5 heads". */
+export function nameCells(cells: readonly Cell[], all: readonly number[], count: number): string {
+  const layers = layersOf(cells);
+  const [first, ...others] = layers.map((layer) =>
+    cells.filter((cell) => cell[0] === layer).map(([, head]) => head),
+  );
+  const alike = others.every((heads) => `${heads}` === `${first}`);
+  const some = alike ? spans(first!) : "";
+  if (alike && first!.length === count) return nameLayers(layers, all);
+  return `${nameLayers(layers, all)}, ${alike ? `head${first!.length > 1 ? "s" : ""} ${some}` : `${cells.length} heads`}`;
 }
 
 /** Sorted numbers as runs: [1, 2, 3, 6] is "1-3, 6". */

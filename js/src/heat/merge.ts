@@ -3,7 +3,7 @@
 
 /** Raw maps of one target: `maps` is [layers, rows, cols] in C order; `layers` are 1-based labels. */
 export interface Stack {
-  readonly maps: Float32Array;
+  readonly maps: Float32Array | Float64Array;
   readonly layers: readonly number[];
   readonly rows: number;
   readonly cols: number;
@@ -11,6 +11,12 @@ export interface Stack {
 
 /** "mean": the mean of the chosen raw maps. "last": maps are cumulative, so the highest chosen layer stands. */
 export type Rule = "mean" | "last";
+
+/** "paper": layers count by the size of their values. "equal": each is divided by its own peak; flat ones are out. */
+export type Weights = "paper" | "equal";
+
+/** One head, [layer, head], both 1-based. */
+export type Cell = readonly [layer: number, head: number];
 
 /** [lowest, highest]. */
 export type Range = readonly [number, number];
@@ -57,21 +63,77 @@ export function chooseLayers(
 }
 
 /** The raw map of the layer at position `index` of the stack, without a copy. */
-export function layerMap(stack: Stack, index: number): Float32Array {
+export function layerMap(stack: Stack, index: number): Float32Array | Float64Array {
   const size = stack.rows * stack.cols;
   return stack.maps.subarray(index * size, (index + 1) * size);
 }
 
-/** Merge the chosen layers (1-based labels; ones the stack lacks are ignored) into one raw map. */
-export function mergeLayers(stack: Stack, chosen: readonly number[], rule: Rule): Float64Array {
-  const present = stack.layers.flatMap((layer, index) => (chosen.includes(layer) ? [index] : []));
-  const used = rule === "last" ? present.slice(-1) : present;
-  const sum = new Float64Array(stack.rows * stack.cols);
-  for (const index of used) {
-    const map = layerMap(stack, index);
-    for (let i = 0; i < sum.length; i++) sum[i]! += map[i]!;
+/** Cells by layer, then head, each once. */
+export function sortCells(cells: readonly Cell[]): readonly Cell[] {
+  const sorted = [...cells].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  return sorted.filter((cell, i) => `${cell}` !== `${sorted[i - 1]}`);
+}
+
+/** The layers that cells lie in. */
+export const layersOf = (cells: readonly Cell[]): number[] => [...new Set(cells.map(([layer]) => layer))];
+
+/**
+ * The stack in which every layer that has chosen heads holds the mean over these. A layer all of whose heads are
+ * chosen keeps its map: that is their mean, rounded once less. `heads` is [layers, `count` heads, rows, columns].
+ */
+export function headStack(stack: Stack, heads: Float32Array, count: number, cells: readonly Cell[]): Stack {
+  const maps = Float64Array.from(stack.maps);
+  const size = stack.rows * stack.cols;
+  for (const [at, layer] of stack.layers.entries()) {
+    const chosen = cells.filter((cell) => cell[0] === layer);
+    if (chosen.length === 0 || chosen.length === count) continue;
+    for (let i = 0; i < size; i++) {
+      let sum = 0;
+      for (const [, head] of chosen) sum += heads[(at * count + head - 1) * size + i]!;
+      maps[at * size + i] = sum / chosen.length;
+    }
   }
-  return sum.map((value) => Math.fround(value / Math.max(used.length, 1)));
+  return { ...stack, maps };
+}
+
+/** The lowest and the highest value, and whether the map says nothing. */
+function extremes(values: Float32Array | Float64Array) {
+  let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    if (value < min) min = value;
+    if (value > max) max = value;
+  }
+  return { min, max, flat: !(max - min > ROUNDING * Math.max(-min, max)) };
+}
+
+/** What each layer is divided by before it is averaged; 0 where it is left out. */
+function divisors(stack: Stack, chosen: readonly number[], rule: Rule, weights: Weights): number[] {
+  const last = stack.layers.filter((layer) => chosen.includes(layer)).at(-1);
+  return stack.layers.map((layer, index) => {
+    if (rule === "last") return layer === last ? 1 : 0;
+    if (!chosen.includes(layer)) return 0;
+    if (weights === "paper") return 1;
+    const { min, max, flat } = extremes(layerMap(stack, index));
+    return flat ? 0 : Math.max(-min, max);
+  });
+}
+
+/** Merge the chosen layers (1-based labels; ones the stack lacks are ignored) into one raw map. */
+export function mergeLayers(
+  stack: Stack,
+  chosen: readonly number[],
+  rule: Rule,
+  weights: Weights = "paper",
+): Float64Array {
+  const sum = new Float64Array(stack.rows * stack.cols);
+  let used = 0;
+  for (const [index, divisor] of divisors(stack, chosen, rule, weights).entries()) {
+    if (divisor === 0) continue;
+    used++;
+    const map = layerMap(stack, index);
+    for (let i = 0; i < sum.length; i++) sum[i]! += map[i]! / divisor;
+  }
+  return sum.map((value) => Math.fround(value / Math.max(used, 1)));
 }
 
 /**
@@ -86,8 +148,7 @@ export function scaleMap(
   shared?: Range,
 ): Heat {
   const values = Float64Array.from(raw);
-  const [min, max] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
-  const flat = !(max - min > ROUNDING * Math.max(-min, max));
+  const { min, max, flat } = extremes(values);
   const [low, high] = shared ?? rangeOf(min, max, signed);
   const origin = signed ? 0 : low;
   const reach = high - origin;
@@ -108,11 +169,32 @@ export function sharedRange(heats: readonly Heat[]): Range | undefined {
   return [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))];
 }
 
-/** Each layer's share of the mass of the mean over `chosen` layers, in [0, 1]; 0 for layers not chosen. */
-export function layerShares(stack: Stack, chosen: readonly number[]): number[] {
-  const mass = stack.layers.map((layer, index) =>
-    chosen.includes(layer) ? layerMap(stack, index).reduce((sum, value) => sum + Math.abs(value), 0) : 0,
+/** The sum of magnitudes of each map of `size` values. */
+export function masses(maps: Float32Array | Float64Array, size: number): number[] {
+  const mass = new Array<number>(maps.length / size).fill(0);
+  for (let i = 0; i < maps.length; i++) mass[Math.floor(i / size)]! += Math.abs(maps[i]!);
+  return mass;
+}
+
+/** Each layer's share of the mass that is merged, in [0, 1]; 0 for layers that are left out. */
+export function layerShares(
+  stack: Stack,
+  chosen: readonly number[],
+  rule: Rule = "mean",
+  weights: Weights = "paper",
+): number[] {
+  const divided = divisors(stack, chosen, rule, weights);
+  const mass = masses(stack.maps, stack.rows * stack.cols).map((sum, i) =>
+    divided[i] ? sum / divided[i] : 0,
   );
   const total = mass.reduce((sum, value) => sum + value, 0);
   return mass.map((value) => (total > 0 ? value / total : 0));
+}
+
+/** The floor of a raw map: median over peak of its magnitudes, from 0 to 1; null where all is zero. */
+export function floorOf(raw: Float64Array): number | null {
+  const sizes = raw.map(Math.abs).sort();
+  const middle = sizes.length >> 1;
+  const median = sizes.length % 2 ? sizes[middle]! : (sizes[middle - 1]! + sizes[middle]!) / 2;
+  return sizes.at(-1) ? median / sizes.at(-1)! : null;
 }

@@ -52,6 +52,8 @@ export interface Look {
   /** Magnitudes below it are fully transparent. */
   readonly threshold: number;
   readonly signed: boolean;
+  /** Drawn over nothing: every value has its full colour. */
+  readonly opaque?: boolean;
 }
 
 /**
@@ -69,7 +71,7 @@ export function lookTable(look: Look): Uint32Array {
   const packed = new Uint32Array(256);
   for (let i = 0; i < 256; i++) {
     const value = look.signed ? (i / 255) * 2 - 1 : i / 255;
-    const alpha = Math.round(255 * look.opacity * alphaOf(Math.abs(value)));
+    const alpha = look.opaque ? 255 : Math.round(255 * look.opacity * alphaOf(Math.abs(value)));
     packed[i] = ((alpha << 24) | (rgb[3 * i + 2]! << 16) | (rgb[3 * i + 1]! << 8) | rgb[3 * i]!) >>> 0;
   }
   return packed;

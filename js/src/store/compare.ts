@@ -116,7 +116,7 @@ export function comparing(
       const chosen = chooseLayers(of.layers, wanted, of.default);
       const layers = (of.merge === "last" ? "up to " : "") + nameLayers(chosen, of.layers);
       const lacks = wanted && !wanted.some((layer) => of.layers.includes(layer));
-      const raw = mergeLayers(stack, chosen, of.merge);
+      const raw = mergeLayers(stack, chosen, of.merge, trait("weights").value);
       return {
         ...pane,
         heat: scaleMap(raw, stack.rows, stack.cols, of.signed),

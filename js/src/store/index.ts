@@ -5,6 +5,7 @@
 //   a person       ->  actions  ->  edits of the view, or a question to the kernel
 
 import { clamp, patchSpot, type Spot, spotAt } from "../heat/frame";
+import { type Cell, sortCells } from "../heat/merge";
 import { computed, type ReadonlySignal, type Signal, signal } from "../signals";
 import {
   type Answer,
@@ -54,6 +55,10 @@ export interface Store extends Omit<Shown, "behind">, Compare {
   readonly spot: Signal<Spot | null>;
   readonly byKeys: Signal<boolean>;
   readonly peeking: ReadonlySignal<boolean>;
+  /** The head that is looked at before it is chosen: in the matrix, under the pointer or the keys. */
+  readonly preview: ReadonlySignal<Cell | null>;
+  /** Whether the layer x head matrix is open. */
+  readonly matrix: ReadonlySignal<boolean>;
   readonly painted: Signal<Painted>;
 
   readonly cancel: Conversation["cancel"];
@@ -71,7 +76,17 @@ export interface Store extends Omit<Shown, "behind">, Compare {
   /** Ask again, for what a cancelled question left open. */
   askAgain(): void;
   chooseLayers(layers: readonly number[] | null): void;
+  /** One layer on or back; chosen heads stay chosen, in that layer. */
   stepLayer(by: number): void;
+  /** Merge these heads alone; null and none for all of them. */
+  chooseHeads(cells: readonly Cell[] | null): void;
+  /** Add a head to those that are merged, or take it out. */
+  toggleHead(cell: Cell): void;
+  /** The next head or the one before it, of every chosen layer; false where there are no heads. */
+  stepHead(by: number): boolean;
+  /** Look at one head; null for what is chosen. */
+  previewHead(cell: Cell | null): void;
+  toggleMatrix(): void;
   /** Play through depth, or stop where it is; one step at a time where `still`. */
   togglePlay(still?: boolean): void;
   /** Point at a place in fractions of the model's window; outside of it nothing is pointed at. */
@@ -90,7 +105,9 @@ export function createStore(host: Host, life: AbortSignal): Store {
   const kernelless = trait("_static");
 
   const playing = signal<number | null>(null);
-  const { behind, ...shown } = follow(host, trait, answer, playing, life);
+  const preview = signal<Cell | null>(null);
+  const matrix = signal(false);
+  const { behind, ...shown } = follow(host, trait, answer, playing, preview, life);
   const { active, chosen } = shown;
   const outdated = computed(() => conversation.outdated.value || behind.value);
   const compare = comparing(trait, answer, conversation.comparison, shown, outdated);
@@ -132,6 +149,12 @@ export function createStore(host: Host, life: AbortSignal): Store {
     conversation.ask(question, compare.comparedMethods.peek());
   }
 
+  /** The heads of many prompts do not fit into one answer; those of the active one always do. */
+  function fetchHeads() {
+    const entry = shown.entry.peek();
+    if (matrix.peek() && entry && !entry.heads && !entry.error && answer.peek()!.heads) ask({});
+  }
+
   let ticking: ReturnType<typeof setInterval> | undefined;
   function stop() {
     clearInterval(ticking);
@@ -154,6 +177,8 @@ export function createStore(host: Host, life: AbortSignal): Store {
     spot,
     byKeys,
     peeking,
+    preview,
+    matrix,
     painted: signal({ what: "", ms: 0 }),
     cancel: conversation.cancel,
     upload: conversation.upload,
@@ -165,6 +190,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
       // Methods are compared on one target; the others' maps by the one method are here already.
       if (at !== active.peek() && compare.comparedMethods.peek().length) ask({ active: at });
       traits.edit("active", at);
+      fetchHeads();
     },
     add(target) {
       store.drafts.keep();
@@ -211,16 +237,46 @@ export function createStore(host: Host, life: AbortSignal): Store {
 
     chooseLayers(chosenLayers) {
       stop();
+      traits.edit("heads", null);
       traits.edit("layers", chosenLayers?.length ? [...chosenLayers].sort((a, b) => a - b) : null);
     },
     stepLayer(by) {
       const all = layers();
-      const merged = trait("layers").peek() === null && playing.peek() === null;
+      const now = shown.cells.peek();
+      const merged = !now && trait("layers").peek() === null && playing.peek() === null;
       const from = all.indexOf(chosen.peek().at(by > 0 ? -1 : 0) ?? 0);
       // From all layers merged, the first step goes to the first or the last one.
       const at = merged ? (by > 0 ? 0 : all.length - 1) : from + by;
       const layer = all[clamp(at, 0, all.length - 1)];
-      if (layer !== undefined) store.chooseLayers([layer]);
+      if (layer === undefined) return;
+      if (now) store.chooseHeads(now.map(([, head]) => [layer, head]));
+      else store.chooseLayers([layer]);
+    },
+    chooseHeads(cells) {
+      stop();
+      preview.value = null;
+      traits.edit("heads", cells?.length ? sortCells(cells) : null);
+    },
+    toggleHead(cell) {
+      const now = trait("heads").peek() ?? [];
+      const others = now.filter((other) => `${other}` !== `${cell}`);
+      store.chooseHeads(others.length < now.length ? others : [...now, cell]);
+    },
+    stepHead(by) {
+      const count = answer.peek()?.heads ?? 0;
+      if (!count || !shown.entry.peek()?.heads) return false;
+      const from = shown.cells.peek()?.at(by > 0 ? -1 : 0)?.[1] ?? (by > 0 ? 0 : count + 1);
+      const head = clamp(from + by, 1, count);
+      store.chooseHeads(shown.chosen.peek().map((layer) => [layer, head]));
+      return true;
+    },
+    previewHead(cell) {
+      preview.value = cell;
+    },
+    toggleMatrix() {
+      matrix.value = !matrix.peek();
+      preview.value = null;
+      fetchHeads();
     },
     togglePlay(still = false) {
       const [now, all] = [chosen.peek(), layers()];
@@ -264,7 +320,8 @@ export function createStore(host: Host, life: AbortSignal): Store {
   return store;
 }
 
-/** The layers of a choice as the painted mark and tests read it: "all", "3", "2,3,4". */
-export function markOf(answer: Answer, chosen: readonly number[]): string {
+/** What is merged as the painted mark and tests read it: "all", layers "3", "2,3,4", or heads "3.1,3.2". */
+export function markOf(answer: Answer, chosen: readonly number[], cells: readonly Cell[] | null): string {
+  if (cells) return cells.map((cell) => cell.join(".")).join();
   return chosen.length === answer.layers.length ? "all" : chosen.join(",");
 }

@@ -1,11 +1,15 @@
 // What is on the screen, derived from picture, answer and view: nothing here is set, all of it follows.
 
-import { describeHeat, nameLayers, readable } from "../heat/describe";
+import { describeHeat, nameCells, nameLayers, readable } from "../heat/describe";
 import {
+  type Cell,
   chooseLayers,
+  floorOf,
   type Heat,
+  headStack,
   layerMap,
   layerShares,
+  layersOf,
   mergeLayers,
   type Stack,
   scaleMap,
@@ -31,6 +35,10 @@ export interface Shown {
   readonly layersWanted: ReadonlySignal<readonly number[] | null>;
   /** Layers that are merged, 1-based and sorted. */
   readonly chosen: ReadonlySignal<readonly number[]>;
+  /** Heads that are merged, of those that there are; null for all heads of the chosen layers. */
+  readonly cells: ReadonlySignal<readonly Cell[] | null>;
+  /** The chosen layers, and heads, in words. */
+  readonly naming: ReadonlySignal<string>;
   readonly stack: ReadonlySignal<Stack | null>;
   /** The map on the screen; null where there is none to draw. */
   readonly heat: ReadonlySignal<Heat | null>;
@@ -38,6 +46,9 @@ export interface Shown {
   readonly layerHeats: ReadonlySignal<readonly Heat[]>;
   /** Each layer's share of the merged map; [] where maps are not averaged. */
   readonly shares: ReadonlySignal<readonly number[]>;
+  /** Median over peak of the merged map, and of each layer's own; null where all is zero. */
+  readonly floor: ReadonlySignal<number | null>;
+  readonly floors: ReadonlySignal<readonly (number | null)[]>;
   readonly look: ReadonlySignal<Look>;
   /** How maps with or without signs are drawn; read inside an effect it follows the traits. */
   readonly lookOf: (signed: boolean) => Look;
@@ -50,6 +61,8 @@ export function follow(
   answer: ReadonlySignal<Answer | null>,
   /** Position of the layer that is played, or null. */
   playing: ReadonlySignal<number | null>,
+  /** A head that is looked at before it is chosen, or null. */
+  preview: ReadonlySignal<Cell | null>,
   life: AbortSignal,
 ): Shown {
   const picture = signal<Picture | null>(null);
@@ -84,10 +97,31 @@ export function follow(
   });
   const layersWanted = computed(() => {
     const played = playing.value === null ? undefined : answer.value?.layers[playing.value];
-    return played === undefined ? trait("layers").value : [played];
+    if (played !== undefined) return [played];
+    const heads = trait("heads").value;
+    return heads ? layersOf(heads) : trait("layers").value;
+  });
+  const cells = computed(() => {
+    if (playing.value !== null || !entry.value?.heads) return null;
+    const { layers, heads: count } = answer.value!;
+    const wanted = preview.value ? [preview.value] : (trait("heads").value ?? []);
+    const present = wanted.filter(([layer, head]) => layers.includes(layer) && head <= count);
+    return present.length ? present : null;
   });
   const chosen = computed(() =>
-    chooseLayers(answer.value?.layers ?? [], layersWanted.value, answer.value?.default ?? "all"),
+    cells.value
+      ? layersOf(cells.value)
+      : chooseLayers(answer.value?.layers ?? [], layersWanted.value, answer.value?.default ?? "all"),
+  );
+  const naming = computed(() => {
+    const { layers = [], heads = 0 } = answer.value ?? {};
+    return cells.value ? nameCells(cells.value, layers, heads) : nameLayers(chosen.value, layers);
+  });
+  /** The stack that is merged: that of the chosen heads. */
+  const merging = computed(() =>
+    stack.value && cells.value
+      ? headStack(stack.value, entry.value!.heads!, answer.value!.heads, cells.value)
+      : stack.value,
   );
 
   const drawable = computed(
@@ -95,13 +129,17 @@ export function follow(
   );
   const scale = (raw: ArrayLike<number>) => scaleMap(raw, ...answer.value!.grid, answer.value!.signed);
   const heat = computed(() =>
-    drawable.value ? scale(mergeLayers(stack.value!, chosen.value, answer.value!.merge)) : null,
+    drawable.value
+      ? scale(mergeLayers(merging.value!, chosen.value, answer.value!.merge, trait("weights").value))
+      : null,
   );
   const layerHeats = computed(() =>
     drawable.value ? stack.value!.layers.map((_, i) => scale(layerMap(stack.value!, i))) : [],
   );
   const shares = computed(() =>
-    stack.value && answer.value?.merge === "mean" ? layerShares(stack.value, chosen.value) : [],
+    merging.value && answer.value?.merge === "mean"
+      ? layerShares(merging.value, chosen.value, "mean", trait("weights").value)
+      : [],
   );
   const lookOf = (signed: boolean): Look => ({
     palette: signed ? "RdBu_r" : trait("colormap").value,
@@ -116,7 +154,7 @@ export function follow(
     if (!current) return "No heatmap yet.";
     if (current.error) return `No heatmap for '${current.label}': ${current.error}`;
     if (!heat.value) return "A heatmap of this picture is on its way.";
-    const words = describeHeat(heat.value, current.label, nameLayers(chosen.value, answer.value!.layers));
+    const words = describeHeat(heat.value, current.label, naming.value);
     const score =
       current.score === null ? "" : `; ${current.scoreName || "score"} ${readable(current.score)}`;
     return `${words}${score}${current.supported === false ? "; the model does not see it here" : ""}.`;
@@ -132,10 +170,14 @@ export function follow(
     ),
     layersWanted,
     chosen,
+    cells,
+    naming,
     stack,
     heat,
     layerHeats,
     shares,
+    floor: computed(() => heat.value && floorOf(heat.value.raw)),
+    floors: computed(() => layerHeats.value.map(({ raw }) => floorOf(raw))),
     look: computed(() => lookOf(answer.value?.signed ?? false)),
     lookOf,
     description,

@@ -3,10 +3,12 @@
 // Echo guard: what comes back from the model is adopted only when it differs, and not while it could undo an
 // edit that is still on its way: for SETTLE_MS after a local edit, and while a question of ours is open.
 
+import type { Cell, Weights } from "../heat/merge";
 import { type Palette, SEQUENTIAL } from "../heat/palette";
 import { type ReadonlySignal, type Signal, signal } from "../signals";
 import {
   decodeCatalogue,
+  decodeCells,
   decodeKnobs,
   decodeLayers,
   decodeModel,
@@ -39,6 +41,9 @@ export interface Host {
 export interface View {
   readonly active: number;
   readonly layers: readonly number[] | null;
+  /** While these are set they name the layers too, and `layers` waits. */
+  readonly heads: readonly Cell[] | null;
+  readonly weights: Weights;
   readonly opacity: number;
   readonly colormap: Palette;
   readonly threshold: number;
@@ -54,7 +59,7 @@ export const COMMIT_MS = 150;
 export const SETTLE_MS = 400;
 
 const LOOK = [
-  ...(["layers", "opacity", "colormap", "threshold", "smooth"] as const),
+  ...(["layers", "heads", "weights", "opacity", "colormap", "threshold", "smooth"] as const),
   ...(["compare", "compared", "compare_scale"] as const),
 ];
 const QUESTION = ["targets", "active", "method", "knobs"] as const;
@@ -71,6 +76,8 @@ const DECODE = {
   method: (raw: unknown) => (typeof raw === "string" ? raw : "legrad"),
   knobs: decodeKnobs,
   layers: decodeLayers,
+  heads: decodeCells,
+  weights: oneOf<Weights>("paper", "equal"),
   opacity: fraction(0.65),
   colormap: (raw: unknown): Palette => SEQUENTIAL.find((name) => name === raw) ?? "inferno",
   threshold: fraction(0),
@@ -91,6 +98,8 @@ type Decoded = {
   method: string;
   knobs: Knobs;
   layers: readonly number[] | null;
+  heads: readonly Cell[] | null;
+  weights: Weights;
   opacity: number;
   colormap: Palette;
   threshold: number;

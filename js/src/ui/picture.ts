@@ -67,7 +67,7 @@ export function picture(
       if (width === 0) return;
       drawHeat(heat, map, store.look.peek(), width, height);
     }
-    const layers = markOf(answer, store.chosen.peek());
+    const layers = markOf(answer, store.chosen.peek(), store.cells.peek());
     store.painted.value = {
       what: `${answer.rid ?? ""}:${layers}:${answer.rev}`,
       ms: performance.now() - started,
