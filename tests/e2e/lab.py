@@ -1,4 +1,4 @@
-"""A JupyterLab server of our own: free loopback port, temporary folders, nothing in the user's home."""
+"""Servers of our own, JupyterLab first: free loopback port, temporary folders, nothing in the user's home."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import nbformat
 
@@ -26,34 +29,26 @@ SETTINGS = {
 }
 
 
-class Lab:
-    """The running server. `url` is its address, `root` the folder that it shows."""
+class Server:
+    """A running server. `url` is its address, `root` the folder that it works in."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, command: Callable[[int, Path], list[str]], alive: str) -> None:
+        """Start ``command(port, root)`` and wait until the path ``alive`` answers."""
         self.root = base / "work"
-        self.root.mkdir()
+        self.root.mkdir(exist_ok=True)
         self.url = f"http://127.0.0.1:{(port := free_port())}"
-        self._log_file = base / "lab.log"
+        self._alive = alive
+        self._log_file = base / "server.log"
         self._log = self._log_file.open("wb")
         self._server = subprocess.Popen(
             command(port, self.root),
             env=environment(base),
+            cwd=self.root,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         self._wait_until_ready()
-
-    def write_notebook(self, name: str) -> str:
-        """Put an empty notebook for the native kernel into the server's folder."""
-        notebook = nbformat.v4.new_notebook()
-        notebook.metadata["kernelspec"] = {
-            "name": "python3",
-            "display_name": "Python 3",
-            "language": "python",
-        }
-        nbformat.write(notebook, self.root / name)
-        return name
 
     def close(self) -> None:
         """Stop the server, which stops its kernels."""
@@ -69,22 +64,41 @@ class Lab:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._server.poll() is not None:
-                raise RuntimeError(f"JupyterLab ended at its start:\n{self._log_file.read_text()[-3000:]}")
+                raise RuntimeError(f"the server ended at its start:\n{self._log_file.read_text()[-3000:]}")
             try:
-                with urllib.request.urlopen(f"{self.url}/api/status", timeout=2):
+                with urllib.request.urlopen(f"{self.url}/{self._alive}", timeout=2):
                     return
             except (urllib.error.URLError, TimeoutError):
                 time.sleep(0.1)
         self.close()
-        raise RuntimeError(f"JupyterLab did not answer within {START_SECONDS} s")
+        raise RuntimeError(f"the server did not answer within {START_SECONDS} s")
 
 
-def command(port: int, root: Path) -> list[str]:
-    """JupyterLab without token or password: it listens on loopback, for the length of the tests."""
+class Lab(Server):
+    """JupyterLab, or Notebook 7 (``application="notebook"``), which shows the same front end one notebook a page."""
+
+    def __init__(self, base: Path, application: Literal["lab", "notebook"] = "lab") -> None:
+        super().__init__(base, partial(jupyter, application), "api/status")
+
+    def write_notebook(self, name: str, *sources: str) -> str:
+        """Put a notebook for the native kernel into the server's folder, with one code cell for each source."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+        notebook.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
+        nbformat.write(notebook, self.root / name)
+        return name
+
+
+def jupyter(application: str, port: int, root: Path) -> list[str]:
+    """Jupyter without token or password: it listens on loopback, for the length of the tests."""
+    module, app = {"lab": ("jupyterlab", "LabApp"), "notebook": ("notebook", "JupyterNotebookApp")}[application]
     return [
         sys.executable,
         "-m",
-        "jupyterlab",
+        module,
         "--no-browser",
         "--allow-root",
         "--ip=127.0.0.1",
@@ -95,7 +109,7 @@ def command(port: int, root: Path) -> list[str]:
         "--ServerApp.password=",
         "--ServerApp.disable_check_xsrf=True",
         "--ServerApp.terminals_enabled=False",
-        "--LabApp.expose_app_in_browser=True",
+        f"--{app}.expose_app_in_browser=True",
     ]
 
 

@@ -144,7 +144,7 @@ class Notebook:
         self.js(READY)
 
     def theme(self, name: str) -> None:
-        """Switch JupyterLab to "Light" or "Dark", and wait for the style sheet and the end of the splash screen, which come later."""
+        """Switch JupyterLab to "Light" or "Dark"; the style sheet and the end of the splash screen come later."""
         self.js(
             "await guard(app.commands.execute('apputils:change-theme', {theme: arg}), 'theme')",
             f"JupyterLab {name}",
