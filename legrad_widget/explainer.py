@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from . import support
+from . import heads, intervention, support
 from .correction import Correction
 from .explanation import Explanation, Layers, chosen_layers
 from .method import KnobError, Maps, Method, MethodError, catalogue, find
@@ -312,8 +312,7 @@ class Encoding:
             StaleEncoding: the model's weights changed since the image was encoded.
         """
         with self.model.lock:
-            if self.stale:
-                raise StaleEncoding("the model's weights changed since this image was encoded; encode it again")
+            self.check_fresh()
             return self._held or capture(self.model.vit, self.image, budget=self._budget)[0]
 
     @property
@@ -346,6 +345,16 @@ class Encoding:
     def stale(self) -> bool:
         """Whether the model's weights changed after this image was encoded."""
         return fingerprint(self.model.module) != self._weights
+
+    def check_fresh(self) -> None:
+        """Raise a StaleEncoding if the model's weights changed after this image was encoded."""
+        if self.stale:
+            raise StaleEncoding("the model's weights changed since this image was encoded; encode it again")
+
+    without = intervention.without
+    head_effects = heads.head_effects
+    ablate = heads.ablate
+    verify_heads = heads.verify_heads
 
     @property
     def predictions_of(self) -> str:

@@ -38,7 +38,6 @@ from PIL import Image
 from torch import Tensor
 
 from ..erasure import Fill, background
-from ..explainer import StaleEncoding
 from ..explanation import Explanation, resample
 from ..models.capture import plain_arithmetic
 from ..models.forward import batch_size, features_of_pictures, features_of_tokens
@@ -395,8 +394,7 @@ def _features(encoding: Encoding, schedule: Schedule, steps: range, progress: Pr
     """Features [M, E] of the picture at some steps."""
     vit = encoding.model.vit
     with encoding.model.lock:
-        if encoding.stale:
-            raise StaleEncoding("the model's weights changed since this image was encoded; encode it again")
+        encoding.check_fresh()
         if schedule.mode == "pixels":
             return features_of_pictures(vit, torch.stack([schedule.input(step) for step in steps]))
         patches = torch.from_numpy(np.stack([~schedule.erased(step) for step in steps])).to(vit.device)

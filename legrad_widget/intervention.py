@@ -1,0 +1,259 @@
+"""Take patches away and ask again: what the model says of the whole image without them.
+
+Axis letters: M variants of the image, h and w patch rows and columns, E feature width.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from torch import Tensor
+
+from .erasure import background
+from .models.capture import plain_arithmetic
+from .models.forward import batch_size, features_of_pictures, features_of_tokens
+from .target import Aims
+
+if TYPE_CHECKING:
+    from .explainer import Encoding
+
+How = Literal["drop", "blur", "mean", "fill"]
+Progress = Callable[[int, int], None]
+Mask = NDArray[np.bool_]
+INTERVAL = (0.05, 0.95)  # quantiles over the random masks
+
+
+class InterventionError(ValueError):
+    """The change cannot be made; the message says what was expected, what arrived and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One target or class before and after.
+
+    Attributes:
+        label: what it is called; ``index`` of a class, else None.
+        before, after: its probability, over ``probability_of``; None where it has none (a direction, a concept).
+        score_before, score_after: of the kind ``score_name``.
+        control: its probability (its score where it has none) without each of the k random sets of patches.
+    """
+
+    label: str
+    index: int | None
+    before: float | None
+    after: float | None
+    probability_of: str
+    score_before: float
+    score_after: float
+    score_name: str
+    control: tuple[float, ...] = ()
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """5 % and 95 % quantile of ``control``: what equally many random patches do. None without a control."""
+        if not self.control:
+            return None
+        low, high = np.quantile(self.control, INTERVAL)
+        return float(low), float(high)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """What the model says of the image without some patches.
+
+    Attributes:
+        removed: [h, w] bool. ``how`` they were removed.
+        targets: those that were asked for, in order.
+        classes: the likeliest classes before and after, by their probability before; () where the model has none.
+        picture: what the model saw, at the size of its input; removed tokens are shown black.
+    """
+
+    removed: Mask = field(repr=False)
+    how: How
+    targets: tuple[Moved, ...]
+    classes: tuple[Moved, ...]
+    picture: Image.Image = field(repr=False)
+
+
+def without(
+    encoding: Encoding,
+    patches: ArrayLike | Sequence[tuple[int, int]],
+    how: How = "drop",
+    *,
+    targets: Any = (),
+    top: int = 5,
+    control: int = 0,
+    seed: int = 0,
+    colour: Sequence[float] = (0.0, 0.0, 0.0),
+    progress: Progress | None = None,
+) -> Change:
+    """The image without ``patches``: probabilities old and new, beside what equally many random patches do.
+
+    Args:
+        encoding: the image.
+        patches: bool [h, w], True where a patch is removed; or a list of (row, column).
+        how: "drop": the tokens really leave, before block 1 (their keys are masked in every block, which is the same).
+            They leave after the position embedding, so all others keep their places; an average or an attention pooler
+            goes over the patches that stay; class token and registers always stay. "blur", "mean", "fill": the pixels
+            of the patches become a blur of the picture (11 x 11 pixels, sigma 5), its mean colour, or ``colour``, and
+            the model's own forward runs on the changed picture.
+        targets: one target or a list, as in ``explain``.
+        top: how many likeliest classes are followed, those before and those after together.
+        control: k random sets of equally many patches, removed the same way.
+        seed: of the random sets.
+        colour: (red, green, blue) in [0, 1] of "fill".
+        progress: called with (step, total) between batches; raises to cancel.
+
+    Cost: 2 + k forwards, replayed ("drop") or native.
+
+    Raises:
+        InterventionError: no patch, every patch ("drop"), patches that are not there. TargetError: as ``explain``.
+        StaleEncoding: the model's weights changed.
+    """
+    if how not in get_args(How):
+        raise InterventionError(f"how is one of {', '.join(map(repr, get_args(How)))}; arrived: {how!r}")
+    removed = marked(patches, encoding.grid)
+    if how == "drop" and removed.all():
+        raise InterventionError(
+            f"all {removed.size} patches are marked: without any there is no picture left to ask about. Leave at least "
+            "one, or paint over them: how='blur', 'mean' or 'fill'"
+        )
+    model = encoding.model
+    asked = list(targets) if isinstance(targets, list | tuple) else [targets]
+    checked = [model.target(target) for target in asked]
+    masks = [np.zeros_like(removed), removed, *_random_masks(removed, control, seed)]
+    with model.lock:
+        encoding.check_fresh()
+        behind = background(encoding.image, colour if how == "fill" else _FILLS[how], *_normalisation(encoding))
+        features = torch.cat([*_features(encoding, np.stack(masks), how, behind, progress or _silent)])
+        with plain_arithmetic(model.vit.device):
+            moved = tuple(_of_target(encoding, target, features) for target in checked)
+            classes = _of_classes(encoding, features, top)
+    picture = model.preprocess.tensor_view(_painted(encoding, removed, behind)).picture
+    return Change(removed, how, moved, classes, picture)
+
+
+_FILLS: dict[str, Literal["black", "mean", "blur"]] = {"drop": "black", "mean": "mean", "blur": "blur"}
+
+
+def marked(patches: Any, grid: tuple[int, int]) -> Mask:
+    """Patches as bool [h, w], from such a mask or from a list of (row, column).
+
+    Raises:
+        InterventionError: another shape, a patch that is not there, or none at all.
+    """
+    array = np.asarray(patches)
+    if array.dtype == np.bool_:
+        if array.shape != grid:
+            raise InterventionError(
+                f"a mask of patches is bool [{grid[0]}, {grid[1]}], one value per patch; arrived: {list(array.shape)}"
+            )
+        mask = array.copy()
+    else:
+        mask = np.zeros(grid, np.bool_)
+        for place in patches if isinstance(patches, list | tuple | np.ndarray | set) else [patches]:
+            mask[patch_at(place, grid)] = True
+    if not mask.any():
+        raise InterventionError("no patch is marked; mark at least one: a mask [h, w], or a list of (row, column)")
+    return mask
+
+
+def patch_at(place: Any, grid: tuple[int, int]) -> tuple[int, int]:
+    """(row, column) of one patch, checked.
+
+    Raises:
+        InterventionError: not a pair of whole numbers, or outside the grid.
+    """
+    try:
+        row, column = (operator.index(value) for value in place)
+    except (TypeError, ValueError):
+        raise InterventionError(f"a patch is a pair (row, column) of whole numbers; arrived: {place!r}") from None
+    if not (0 <= row < grid[0] and 0 <= column < grid[1]):
+        raise InterventionError(
+            f"patch rows go from 0 to {grid[0] - 1} and columns from 0 to {grid[1] - 1}; arrived: ({row}, {column})"
+        )
+    return row, column
+
+
+def _random_masks(removed: Mask, count: int, seed: int) -> Iterator[Mask]:
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+        raise InterventionError(f"control is how many random sets of patches are tried, from 0; arrived: {count!r}")
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        mask = np.zeros(removed.size, np.bool_)
+        mask[rng.choice(removed.size, int(removed.sum()), replace=False)] = True
+        yield mask.reshape(removed.shape)
+
+
+def _normalisation(encoding: Encoding) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    return encoding.model.preprocess.mean, encoding.model.preprocess.std
+
+
+def _painted(encoding: Encoding, removed: Mask, behind: Tensor) -> Tensor:
+    """The model input [3, Hin, Win] with the patches ``removed`` painted over."""
+    rows, columns = encoding.model.vit.patch
+    gone = torch.from_numpy(removed.repeat(rows, 0).repeat(columns, 1))
+    return torch.where(gone, behind, encoding.image)
+
+
+def _features(encoding: Encoding, masks: Mask, how: How, behind: Tensor, progress: Progress) -> Iterator[Tensor]:
+    """Features of the image without each of the patch masks [M, h, w], batch by batch."""
+    vit = encoding.model.vit
+    size = batch_size(vit, encoding.grid)
+    for start in range(0, len(masks), size):
+        progress(start, len(masks))
+        part = masks[start : start + size]
+        if how != "drop":
+            yield features_of_pictures(vit, torch.stack([_painted(encoding, mask, behind) for mask in part]))
+            continue
+        stays = torch.from_numpy(~part.reshape(len(part), -1)).to(vit.device)
+        keep = torch.cat([stays.new_ones(len(stays), vit.prefix), stays], 1)
+        yield features_of_tokens(encoding.tokens, keep=keep)
+
+
+def _of_target(encoding: Encoding, target: Any, features: Tensor) -> Moved:
+    """A target before, after and under control, from features [2 + k, E]."""
+    model = encoding.model
+    (aim,) = model.aims([target])
+    scores = Aims([aim])(features[:, None])[:, 0].tolist()
+    said = [model.support(target, aim, one) for one in features]
+    chances = [one.probability for one in said]
+    control = [score if chance is None else chance for score, chance in zip(scores[2:], chances[2:], strict=True)]
+    return Moved(
+        target.label, getattr(target, "index", None), chances[0], chances[1], said[0].probability_of, scores[0],
+        scores[1], {"cos": "cosine"}.get(aim.default, aim.default), tuple(control),
+    )  # fmt: skip
+
+
+def _of_classes(encoding: Encoding, features: Tensor, top: int) -> tuple[Moved, ...]:
+    """The likeliest classes before and after."""
+    model = encoding.model
+    found = [model.class_logits(one) for one in features]
+    if (
+        found[0] is None
+        or model.class_names is None
+        or top < 1
+        or (len(model.class_names) < 2 and not model.is_sigmoid)
+    ):
+        return ()
+    logits = torch.stack([one for one in found if one is not None])
+    chances = logits.sigmoid() if model.is_sigmoid else logits.softmax(-1)
+    indices = {int(i) for row in chances[:2] for i in row.topk(min(top, len(row))).indices}
+    return tuple(
+        Moved(
+            model.class_names[i], i, float(chances[0, i]), float(chances[1, i]), encoding.predictions_of,
+            float(logits[0, i]), float(logits[1, i]), "logit", tuple(chances[2:, i].tolist()),
+        )
+        for i in sorted(indices, key=lambda i: -float(chances[0, i]))
+    )  # fmt: skip
+
+
+def _silent(_step: int, _total: int) -> None:
+    """Nobody watches."""

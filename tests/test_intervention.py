@@ -1,0 +1,193 @@
+"""Patches taken away: against tokens really deleted, pictures painted by hand, and probabilities written out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import legrad_widget as lw
+from legrad_widget.intervention import InterventionError
+from tests import specimens
+from tests.oracles import perturbation as oracle
+from tests.oracles import tam
+
+SPECIMENS = specimens.EVERY | specimens.COCA | specimens.TOWERS
+MASK = np.array([[True, False, False], [False, True, True], [False, False, False]])
+PLACES = [(0, 0), (1, 1), (1, 2)]
+
+
+def made(name):
+    """The model in float64, its encoding, a target, and the target's score of a native output."""
+    module = SPECIMENS[name]().double()
+    model = lw.wrap(module)
+    encoding = model.encode(specimens.picture())
+    if model.kind == "classifier":
+        return module, encoding, 3, lambda output: float(output[3].detach())
+    direction = specimens.directions(model.vit.features, 1)[0]
+    t = torch.tensor(direction).double()
+    return module, encoding, direction, lambda output: float(F.cosine_similarity(output, t, dim=0))
+
+
+@pytest.mark.parametrize(
+    "name", ["clip", "clip-avg-norm-before", "timm", "timm-registers", "timm-gap-norm-after", "timm-map", "coca"]
+)
+def test_dropped_patches_are_tokens_really_deleted(name):
+    module, encoding, target, score = made(name)
+    prefix = encoding.model.vit.prefix
+    gone = [prefix + int(i) for i in np.flatnonzero(MASK)]
+    after, whole = (score(tam.deleted(module, encoding.image, removed)) for removed in (gone, []))
+    change = encoding.without(MASK, targets=[target])
+    (moved,) = change.targets
+    assert moved.score_after == pytest.approx(after, abs=1e-9 * abs(whole))
+    assert moved.score_before == pytest.approx(whole, abs=1e-9 * abs(whole))
+    assert abs(after - whole) > 1e-5 * abs(whole)
+    assert encoding.without(PLACES, targets=target).targets[0].score_after == moved.score_after
+
+
+@pytest.mark.parametrize("name", ["eva02", "beit", "timm-dynamic-size"])
+def test_where_every_token_needs_its_place_keys_are_masked_natively(name):
+    module, encoding, target, score = made(name)
+    prefix = encoding.model.vit.prefix
+    after = score(tam.masked(module, encoding.image, [prefix + int(i) for i in np.flatnonzero(MASK)]))
+    assert encoding.without(MASK, targets=[target]).targets[0].score_after == pytest.approx(after, rel=1e-9)
+
+
+@pytest.mark.parametrize("how", ["blur", "mean", "fill"])
+@pytest.mark.parametrize("name", ["clip", "timm", "timm-map"])
+def test_painted_patches_are_pictures_painted_by_hand(name, how):
+    module, encoding, target, score = made(name)
+    preprocess = encoding.model.preprocess
+    x = encoding.image.double().permute(1, 2, 0).numpy() * np.array(preprocess.std) + np.array(preprocess.mean)
+    colour = (0.1, 0.8, 0.3)
+    behind = {"blur": oracle.blurred(x), "mean": x.mean((0, 1)) + 0 * x, "fill": np.array(colour) + 0 * x}[how]
+    for row, column in PLACES:
+        patch = slice(16 * row, 16 * row + 16), slice(16 * column, 16 * column + 16)
+        x[patch] = behind[patch]
+    after = score(oracle.output(module, oracle.normalised(x, preprocess.mean, preprocess.std).float()))
+    change = encoding.without(MASK, how, targets=[target], colour=colour)
+    assert change.targets[0].score_after == pytest.approx(after, rel=1e-5)  # the model input is float32
+    assert np.abs(np.asarray(change.picture) / 255 - x.clip(0, 1)).max() < 0.5 / 255 + 1e-5
+
+
+def test_probabilities_are_the_models_own():
+    module = specimens.timm_vit().double()
+    encoding = lw.wrap(module, class_names=list("abcdefg")).encode(specimens.picture())
+    gone = [1 + int(i) for i in np.flatnonzero(MASK)]
+    before, after = (tam.deleted(module, encoding.image, removed).softmax(0).numpy() for removed in ([], gone))
+    change = encoding.without(MASK, targets=["c", 5], top=2)
+    for moved, index in zip(change.targets, (2, 5), strict=True):
+        assert (moved.label, moved.index) == ("abcdefg"[index], index)
+        assert (moved.before, moved.after) == pytest.approx((before[index], after[index]), rel=1e-9)
+        assert moved.probability_of == "softmax over 7 classes"
+        assert moved.interval is None
+    wanted = {*np.argsort(-before)[:2].tolist(), *np.argsort(-after)[:2].tolist()}
+    assert {moved.index for moved in change.classes} == wanted
+    for moved in change.classes:
+        assert (moved.before, moved.after) == pytest.approx((before[moved.index], after[moved.index]), rel=1e-9)
+    assert [moved.before for moved in change.classes] == sorted((m.before for m in change.classes), reverse=True)
+    assert encoding.without(MASK, top=0).classes == ()
+
+
+def test_the_control_is_equally_many_random_patches():
+    module = specimens.timm_vit().double()
+    encoding = lw.wrap(module).encode(specimens.picture())
+    (moved,) = encoding.without(MASK, targets=[3], control=6, seed=4).targets
+    rng = np.random.default_rng(4)
+    literal = []
+    for _ in range(6):
+        gone = rng.choice(9, 3, replace=False)
+        literal.append(float(tam.deleted(module, encoding.image, [1 + int(i) for i in gone]).softmax(0)[3]))
+    np.testing.assert_allclose(moved.control, literal, rtol=1e-9)
+    np.testing.assert_allclose(moved.interval, np.quantile(literal, (0.05, 0.95)))
+    again = encoding.without(MASK, targets=[3], control=6, seed=4).targets[0]
+    assert again.control == moved.control
+    classes = encoding.without(MASK, control=6, seed=4, top=7).classes
+    assert {one.index: one.control for one in classes}[3] == moved.control
+
+
+def test_a_direction_has_a_score_and_no_probability():
+    encoding = lw.wrap(specimens.clip()).encode(specimens.picture())
+    change = encoding.without(MASK, targets=specimens.directions(24, 1)[0], control=3)
+    (moved,) = change.targets
+    assert moved.before is moved.after is None
+    assert moved.score_name == "cosine"
+    assert len(moved.control) == 3
+    assert all(-1 <= value <= 1 for value in moved.control)
+    assert change.classes == ()
+
+
+def test_without_the_object_a_prompt_is_less_likely_than_without_as_much_elsewhere():
+    model = lw.load("builtin")
+    scene = lw.scene(["cat", "car"], seed=3)
+    encoding = model.encode(scene.image)
+    covered = np.asarray(encoding.explain("cat", "legrad").merged() > 0.5)
+    (moved,) = encoding.without(covered, targets=["a photo of a cat"], control=20).targets
+    assert moved.after < moved.before
+    assert moved.after < moved.interval[0]
+
+
+def test_all_patches_can_be_painted_but_not_dropped():
+    encoding = lw.wrap(specimens.timm_vit()).encode(specimens.picture())
+    every = np.ones((3, 3), bool)
+    with pytest.raises(InterventionError, match="all 9 patches are marked"):
+        encoding.without(every)
+    blank = encoding.without(every, "fill", targets=[2], colour=(1, 1, 1))
+    assert np.asarray(blank.picture).min() == 255
+
+
+@pytest.mark.parametrize(
+    ("patches", "options", "said"),
+    [
+        (np.zeros((3, 3), bool), {}, "no patch is marked"),
+        ([], {}, "no patch is marked"),
+        (np.ones((2, 3), bool), {}, r"bool \[3, 3\], one value per patch; arrived: \[2, 3\]"),
+        ([(3, 0)], {}, "rows go from 0 to 2"),
+        ([(-1, 0)], {}, "rows go from 0 to 2"),
+        ([(0.5, 1)], {}, r"a pair \(row, column\)"),
+        ([4], {}, r"a pair \(row, column\)"),
+        (MASK, dict(how="erase"), "how is one of 'drop', 'blur', 'mean', 'fill'"),
+        (MASK, dict(control=-1), "control is how many"),
+        (MASK, dict(how="fill", colour=(0, 0, 300)), "three numbers in"),
+    ],
+)
+def test_refusals_are_sentences(patches, options, said):
+    encoding = lw.wrap(specimens.timm_vit()).encode(specimens.picture())
+    with pytest.raises(ValueError, match=said):
+        encoding.without(patches, **options)
+
+
+def test_progress_counts_and_cancels_and_stale_encodings_are_refused():
+    module = specimens.timm_vit()
+    encoding = lw.wrap(module).encode(specimens.picture())
+    seen = []
+    encoding.without(MASK, control=3, progress=lambda *at: seen.append(at))
+    assert seen[0] == (0, 5)
+
+    class Enough(Exception):
+        pass
+
+    def stop(step, total):
+        raise Enough
+
+    for how in ("drop", "blur"):
+        with pytest.raises(Enough):
+            encoding.without(MASK, how, progress=stop)
+    assert not any(block._forward_hooks for block in module.blocks)
+    with torch.no_grad():
+        module.head.bias.add_(1)
+    for how in ("drop", "blur"):
+        with pytest.raises(lw.StaleEncoding):
+            encoding.without(MASK, how)
+
+
+def test_the_model_comes_back_as_it_was():
+    module = specimens.timm_vit().train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    encoding = lw.wrap(module).encode(specimens.picture())
+    for how in ("drop", "blur", "mean", "fill"):
+        encoding.without(MASK, how, targets=[1], control=2)
+    assert module.training
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert all(p.grad is None for p in module.parameters())
