@@ -18,7 +18,7 @@ from torch import Tensor
 from ..explainer import Model
 from ..method import list_methods
 from ..models.preprocess import Fit, picture
-from . import wire
+from . import page, wire
 from .listening import Listening
 from .question import Photo
 from .rules import Refused, shown
@@ -148,6 +148,49 @@ class LeGradWidget(Listening):
             if known is None or known.questions != self._beside(self._question()):
                 return {}
             return known.explanations
+
+    def to_html(self, *, history: bool = False) -> str:
+        """The live widget as one HTML page that needs no kernel and no network; see :meth:`save_html`."""
+        self._come_to_rest()
+        return page.to_html(self, history=history)
+
+    def save_html(self, path: str | os.PathLike[str], *, history: bool = False, overwrite: bool = False) -> Path:
+        """Write the live widget as one HTML file: it opens from disk, without kernel, network or Jupyter.
+
+        In it are the picture, every target's maps by the method that is shown, and by every other method that was
+        asked about them; layers, colours, prompts, comparing and reading out work, what needs a kernel is off.
+        A question under way is waited for.
+
+        Args:
+            path: of the file; it is there as a whole or not at all. An earlier page of ours is replaced.
+            history: also every other prompt that was asked about this picture and is remembered, half-typed ones too.
+            overwrite: replace a file that is no page of ours, too.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: there is no picture yet. FileExistsError: the file is not ours. OSError: it cannot be written.
+        """
+        self._come_to_rest()
+        return page.save_html(self, path, history=history, overwrite=overwrite)
+
+    def static(self, *, height: int = 860, history: bool = False) -> page.StaticPage:
+        """The page of :meth:`save_html` as an ordinary output of a cell: it stays when the kernel is gone, in
+        nbconvert and in nbviewer, interactive.
+
+        Args:
+            height: of the frame in pixels; its lower edge can be dragged.
+            history: as in :meth:`save_html`.
+        """
+        self._come_to_rest()
+        return page.StaticPage(page.to_html(self, history=history), page.title(self), height)
+
+    def _come_to_rest(self) -> None:
+        """Wait for the question under way, whatever becomes of it; not on the thread that answers it."""
+        if not self._seat.is_mine:
+            with self._settled:
+                self._settled.wait_for(lambda: self._open is None)
 
     def close(self) -> None:
         """End the widget: stop computing, let go of the picture's encoding, close the views."""

@@ -41,6 +41,12 @@ class Memory:
             while len(self._known) > 1 and self._nbytes > self._limit:
                 self._forget(next(iter(self._known)))
 
+    @property
+    def known(self) -> tuple[tuple[Question, Explanation], ...]:
+        """Everything that is remembered, the latest used last."""
+        with self._guard:
+            return tuple(self._known.items())
+
     def keep(self, photo: Photo | None) -> None:
         """Forget everything about another picture; None forgets all."""
         with self._guard:

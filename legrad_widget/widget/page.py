@@ -1,0 +1,240 @@
+"""One HTML file with the live widget and no kernel: no network, under the strictest policy that runs a script.
+
+The page holds the built front end, the traits, the picture and every answer that is to be had without computing:
+the one on the screen, and for its targets what the widget remembers of other methods. ``js/src/saved.ts`` is its
+kernel.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+
+from .. import atomic_file
+from ..method import find
+from . import wire
+from .rules import Refused
+from .wire import Outcome, Status
+
+if TYPE_CHECKING:
+    from ..explanation import Explanation
+    from .answer import Answer
+    from .chips import Chip
+    from .explorer import LeGradWidget
+    from .question import Photo, Question
+
+POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data: blob:"
+GENERATOR = "legrad_widget"
+_STATIC = Path(__file__).parent.parent / "static"
+_ELSEWHERE = {"_request", "_result", "_comparison", "_status"}
+"""Traits of a conversation with a kernel; the page has its own."""
+_STYLE = """
+:root { color-scheme: light dark; background: light-dark(#fff, #111315); color: light-dark(#1d2227, #e4e7ea); }
+body { margin: 0; padding: clamp(8px, 3vw, 28px); font: 13px/1.5 system-ui, sans-serif; }
+main, footer, noscript { display: block; max-width: 1080px; margin: 0 auto; }
+footer { padding-top: 10px; color: light-dark(#5d6670, #9ba4ad); font-size: 12px; overflow-wrap: anywhere; }
+noscript img { display: block; max-width: 100%; height: auto; margin-top: 10px; }
+"""
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="generator" content="{generator}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main id="root"></main>
+<noscript><p>{title}. This page is interactive where scripts may run; without them it is this picture.</p>
+<img alt="{alt}" src="{picture}"></noscript>
+<footer>{footer}</footer>
+<script type="application/json" id="state">{state}</script>
+<script type="application/json" id="widget">{widget}</script>
+<script type="module">{script}</script>
+</body>
+</html>
+"""
+
+
+@dataclass(frozen=True, repr=False)
+class StaticPage:
+    """A saved page as the output of a cell: an inline frame that needs neither kernel nor network nor extension."""
+
+    html: str = field(repr=False)
+    title: str
+    height: int
+
+    def _repr_html_(self) -> str:
+        style = f"width: 100%; height: {self.height}px; border: 0; resize: vertical; color-scheme: normal"
+        # Only scripts are let in: the frame has an origin of its own, and reaches nothing of the notebook.
+        return (
+            f'<iframe title="{_text(self.title)}" sandbox="allow-scripts" loading="lazy" style="{style}" '
+            f'srcdoc="{html.escape(self.html)}"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        return f"<StaticPage {self.title!r}: {len(self.html) / 1000:.0f} kB, {self.height} px high>"
+
+
+def to_html(widget: LeGradWidget, *, history: bool = False) -> str:
+    """The page, in ASCII; see :meth:`LeGradWidget.save_html`.
+
+    Raises:
+        ValueError: there is no picture yet. FileNotFoundError: the front end is not built.
+    """
+    with widget._settled:
+        photo = widget._shown
+        if photo is None:
+            raise Refused("there is no picture to save yet: set w.image, or choose one in the widget")
+        state = _state(widget, photo, history=history)
+        seen = widget.explanation
+    picture = seen.overlay() if seen is not None else photo.picture
+    assert picture is not None  # it is shown
+    return _PAGE.format(
+        policy=html.escape(POLICY, quote=False),
+        generator=f"{GENERATOR} {_version()}",
+        title=_text(title(widget)),
+        style=_STYLE + _front_end("widget.css").replace("</", "<\\/"),
+        alt=_text(f"The picture with the heat map of {title(widget)}"),
+        picture=_data_url(picture),
+        footer=_text(f"Saved from legrad_widget {_version()} without a kernel. Model: {widget.model.name}."),
+        state=_json(state),
+        widget=_json(_front_end("widget.js")),
+        script=_front_end("page.js"),
+    )
+
+
+def save_html(widget: LeGradWidget, path: str | os.PathLike[str], *, history: bool, overwrite: bool) -> Path:
+    """Write the page; see :meth:`LeGradWidget.save_html`."""
+    file = Path(path).expanduser()
+    if file.is_file() and not overwrite and not _is_page(file):
+        raise FileExistsError(f"{file} is there and is no page of legrad_widget; overwrite=True replaces it")
+    return atomic_file.write(file, to_html(widget, history=history).encode("ascii"))
+
+
+def title(widget: LeGradWidget) -> str:
+    """What the page is about, in words."""
+    about = widget.model.target(widget.targets[widget.active]).label if widget.targets else "a picture"
+    return f"{about}, by {find(widget.method).title}"
+
+
+def _state(widget: LeGradWidget, photo: Photo, *, history: bool) -> dict[str, Any]:
+    """The traits of the page, with bytes in them."""
+    own = set(type(widget).class_traits(sync=True)) - set(anywidget.AnyWidget.class_traits(sync=True))
+    state: dict[str, Any] = widget.get_state(sorted(own - _ELSEWHERE))
+    state |= {"_static": True, "_saved": [], "_status": Status().wire}
+    given = widget._answer
+    if given is None or given.question.photo is not photo:
+        return state
+    chips, answers = _answers(widget, given, history=history)
+    saved = [answer["method"] for answer in answers]
+    return state | {
+        "targets": [chip.wire for chip in chips],
+        "method": given.question.method.name,
+        "knobs": dict(given.question.knobs),
+        "compared": widget.compared or [entry["name"] for entry in widget._catalogue if entry["name"] in saved],
+        "_saved": answers,
+    }
+
+
+def _answers(widget: LeGradWidget, given: Answer, *, history: bool) -> tuple[list[Chip], list[dict[str, Any]]]:
+    """The targets, and one answer about all of them for each method; the one on the screen comes first."""
+    question, photo = given.question, given.question.photo
+    known: dict[Question, Explanation] = {}
+    if not photo.stale:
+        known = {past: x for past, x in widget._memory.known if past.photo is photo and _holds(past, question)}
+    chips = list(question.chips)
+    if history:
+        chips += [chip for chip in dict.fromkeys(past.chips[0] for past in known) if chip not in chips]
+    by_method = {question.method.name: question}
+    for past in sorted(known, key=lambda past: bool(past.knobs)):  # of several settings the defaults are kept
+        by_method.setdefault(past.method.name, past)
+    answers: list[dict[str, Any]] = []
+    for by in by_method.values():
+        outcomes = [_outcome(chip, by, known) for chip in chips]
+        if by is question:
+            outcomes[: len(given.outcomes)] = given.outcomes
+        elif all(outcome.explanation is None for outcome in outcomes):
+            continue
+        answers.append(
+            wire.result(
+                chips,
+                outcomes,
+                method=by.method,
+                knobs=dict(by.knobs),
+                depth=widget._scope.depth,
+                grid=given.grid,
+                rid=None,
+                rev=len(answers) + 1,
+                image_rev=photo.rev,
+                predictions=photo.predictions,
+                predictions_of=photo.predictions_of,
+            )
+        )
+    return chips, answers
+
+
+def _holds(past: Question, question: Question) -> bool:
+    """Whether an answer from memory still holds beside the targets of today."""
+    return not past.method.together or set(past.chips) == set(question.chips)
+
+
+def _outcome(chip: Chip, by: Question, known: dict[Question, Explanation]) -> Outcome:
+    for past, explanation in known.items():
+        if past.chips[0] == chip and (past.method.name, past.knobs) == (by.method.name, by.knobs):
+            return Outcome(explanation)
+    return Outcome(error=f"Not in this saved page: {by.method.title} was not asked about it.")
+
+
+def _json(value: Any) -> str:
+    """JSON in ASCII that can stand in a script element: no "<" in it ends one, or opens a comment."""
+    return json.dumps(value, default=_bytes, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _bytes(value: Any) -> dict[str, str]:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return {"$bytes": base64.b64encode(value).decode("ascii")}
+    raise TypeError(f"{type(value).__name__} has no place in a saved page")
+
+
+def _text(words: str) -> str:
+    """Words as HTML in ASCII; half of a character that is written as two becomes the replacement character."""
+    return html.escape(words).encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+def _data_url(picture: Any) -> str:
+    buffer = BytesIO()
+    picture.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _front_end(name: str) -> str:
+    file = _STATIC / name
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"the front end of legrad_widget is not built ({name} is missing); in the project's folder run: "
+            "cd js && npm ci && npm run build"
+        )
+    return file.read_text(encoding="utf-8")
+
+
+def _is_page(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return f'<meta name="generator" content="{GENERATOR} '.encode() in opened.read(2000)
+
+
+def _version() -> str:
+    import legrad_widget
+
+    return legrad_widget.__version__
