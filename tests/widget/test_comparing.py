@@ -458,6 +458,7 @@ def test_a_page_that_reloads_finds_the_comparison(widget, page):
         *(("_comparison", "panes", place, "maps", "data") for place in range(3)),
         ("_image", "data"),
         ("_result", "maps", "data"),
+        ("_result", "targets", 0, "heads", "data"),
     ]
 
 
