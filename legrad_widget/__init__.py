@@ -12,7 +12,8 @@ _HOMES = {
     "load": "loading", "ModelNotAvailable": "loading",
     "wrap": "wrapping", "Model": "explainer", "Encoding": "explainer",
     "Explanation": "explanation", "StaleEncoding": "explainer",
-    "Text": "target", "Class": "target", "Concept": "target", "Direction": "target", "TargetError": "target",
+    "Text": "target", "Class": "target", "Concept": "target", "Contrast": "target", "Direction": "target",
+    "TargetError": "target",
     "UnsupportedModel": "models.view", "ImageError": "models.preprocess",
     "KnobError": "method", "MethodError": "method",
     "list_methods": "method",
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from .method import KnobError, MethodError, list_methods
     from .models.preprocess import ImageError
     from .models.view import UnsupportedModel
-    from .target import Class, Concept, Direction, TargetError, Text
+    from .target import Class, Concept, Contrast, Direction, TargetError, Text
     from .widget import LeGradWidget, explore
     from .wrapping import wrap
 

@@ -17,14 +17,27 @@ from torch import Tensor, nn
 
 from . import heads, intervention, support
 from .correction import Correction
-from .explanation import Explanation, Layers, chosen_layers
+from .explanation import Explanation, Layers, chosen_layers, is_flat
 from .method import KnobError, Maps, Method, MethodError, catalogue, find
 from .models.capture import Tokens, capture, fingerprint, lock_of, plain_arithmetic
 from .models.preprocess import Fit, ImageError, Preprocess, View, Window
 from .models.text import TextEncoder
 from .models.view import UnsupportedModel, ViT
 from .support import Prediction, Support
-from .target import Aim, Aims, Class, Concept, Direction, Target, TargetError, Text, as_target, find_class
+from .target import (
+    Aim,
+    Aims,
+    Class,
+    Concept,
+    Contrast,
+    Direction,
+    Target,
+    TargetError,
+    Text,
+    as_target,
+    difference,
+    find_class,
+)
 
 Progress = Callable[[int, int], None]
 Keep = Literal["tokens", "nothing"]
@@ -128,13 +141,16 @@ class Model:
         return Encoding(self, tokens, view, weights, keep=keep)
 
     def target(self, value: Any) -> Target:
-        """A checked target: a class gets both its index and its name.
+        """A checked target: a class gets both its index and its name, and so do the sides of a contrast.
 
         Raises:
-            TargetError: unknown class, blank prompt, a prompt without a text tower, a vector of another length.
+            TargetError: unknown class, blank prompt, a prompt without a text tower, a vector of another length, a
+                contrast of two names for one class.
             TypeError: nothing that can be a target.
         """
         target = as_target(value, classifier=self.kind == "classifier")
+        if isinstance(target, Contrast):
+            return Contrast(self.target(target.a), self.target(target.b))
         if isinstance(target, Direction) and len(target.vector) != self.vit.features:
             raise TargetError(
                 f"a direction for {self.name} has {self.vit.features} numbers; this one has {len(target.vector)}"
@@ -167,10 +183,12 @@ class Model:
             progress: called with (step, total) between the example pictures of a concept that is new to this model.
 
         Raises:
-            TargetError: a concept's picture cannot be read.
+            TargetError: a concept's picture cannot be read; a contrast's sides have different kinds of scores, or do
+                not differ.
         """
-        prompts = [_prompt(target) for target in targets if self._is_prompt(target)]
-        vectors = dict(zip(prompts, self.text(prompts), strict=True)) if prompts and self.text else {}
+        sides = [side for target in targets for side in _sides(target)]
+        prompts = list(dict.fromkeys(_prompts(side) for side in sides if self._is_prompt(side)))
+        vectors = dict(zip(prompts, self.text.averages(prompts), strict=True)) if prompts and self.text else {}
         return [self._aim(target, vectors, progress or _silent) for target in targets]
 
     def logit_form(self) -> tuple[float, float]:
@@ -192,17 +210,18 @@ class Model:
 
     def support(self, target: Target, aim: Aim, features: Tensor) -> Support:
         """Whether the image with these features supports the target, and its probability."""
-        if isinstance(target, Direction | Concept) or (isinstance(target, Text) and not target.text.strip()):
+        if not all(_may_be_seen(side) for side in _sides(target)):
             return support.UNKNOWN
-        if self.is_sigmoid:
-            logit = float(Aims([aim], "logit")(features[None])[0])
-            return support.by_sigmoid(logit, self.support_threshold)
-        if isinstance(target, Class):
+        if isinstance(target, Class) and not self.is_sigmoid:
             logits = self.class_logits(features)
             return support.UNKNOWN if logits is None else support.by_softmax(logits, int(target.index or 0))
-        everyday = [prompt for prompt in support.EVERYDAY if prompt != target.text]
-        logits = self._logits_of([*everyday, target.text], features)
-        return support.by_everyday_prompts(float(logits[-1]), logits[:-1])
+        logit = float(Aims([aim], "logit")(features[None])[0])
+        if isinstance(target, Contrast):
+            return support.of_two(logit, *(side.label for side in _sides(target)))
+        if self.is_sigmoid:
+            return support.by_sigmoid(logit, self.support_threshold)
+        everyday = [prompt for prompt in support.EVERYDAY if prompt not in _prompts(target)]
+        return support.by_everyday_prompts(logit, self._logits_of(everyday, features))
 
     def _logits_of(self, prompts: Sequence[str], features: Tensor) -> Tensor:
         assert self.text is not None  # who asks has seen to it
@@ -213,7 +232,10 @@ class Model:
         """Whether the target becomes a vector through the text tower."""
         return isinstance(target, Text) or (isinstance(target, Class) and self.vit.classes is None)
 
-    def _aim(self, target: Target, vectors: dict[str, Tensor], progress: Progress) -> Aim:
+    def _aim(self, target: Target, vectors: dict[tuple[str, ...], Tensor], progress: Progress) -> Aim:
+        if isinstance(target, Contrast):
+            a, b = (self._aim(side, vectors, progress) for side in _sides(target))
+            return difference(a, b, target.label)
         scale, offset = self.logit_form()
         if isinstance(target, Direction | Concept):
             vector = (
@@ -230,7 +252,7 @@ class Model:
             weight, bias = self.vit.classes()
             index = int(target.index or 0)
             return Aim(weight[index], target.label, "logit", None, 0.0 if bias is None else float(bias[index]))
-        return Aim(vectors[_prompt(target)], target.label, "cos", scale, offset)
+        return Aim(vectors[_prompts(target)], target.label, "cos", scale, offset)
 
     def _mean_feature(self, concept: Concept, progress: Progress) -> Tensor:
         """The mean [E] of the examples' features; held until the weights change."""
@@ -287,8 +309,25 @@ class Model:
         )
 
 
-def _prompt(target: Target) -> str:
-    return target.text if isinstance(target, Text) else target.label
+def _sides(target: Target) -> tuple[Target, ...]:
+    """The two sides of a contrast; of any other target itself."""
+    return (target.a, target.b) if isinstance(target, Contrast) else (target,)
+
+
+def _prompts(target: Target) -> tuple[str, ...]:
+    return target.prompts if isinstance(target, Text) else (target.label,)
+
+
+def _may_be_seen(target: Target) -> bool:
+    """Whether a picture can show the target or not: a class, or a prompt that says something."""
+    return isinstance(target, Class) or (isinstance(target, Text) and bool(target.text.strip()))
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's r of two maps of one shape; nan where one is flat."""
+    if is_flat(a) or is_flat(b):
+        return float("nan")
+    return float(np.corrcoef(a.astype(np.float64).ravel(), b.astype(np.float64).ravel())[0, 1])
 
 
 def _silent(_step: int, _total: int) -> None:
@@ -403,7 +442,7 @@ class Encoding:
         """Explain one target, or a list of them together.
 
         Args:
-            target: prompt, class name or index, vector [E], lw.Text / lw.Class / lw.Concept / lw.Direction; a list
+            target: prompt, class name or index, vector [E], lw.Text / Class / Concept / Direction / Contrast; a list
                 gives a list.
             method: a name from :func:`legrad_widget.list_methods`.
             layers: 1-based blocks to compute (one, several, or a slice, both ends included); None: the method's own.
@@ -437,6 +476,34 @@ class Encoding:
                 empty = self._explain(tokens, beside, chosen, wanted, progress, settings)[-1]
                 results = correction(results, empty)
         return results if many else results[0]
+
+    def specificity(self, target: Any, method: str = "legrad", control: Any = "", **knobs: Any) -> float:
+        """1 - r: how much the map of ``target`` differs from that of a control which names something else, or nothing.
+
+        r is Pearson's correlation of the two merged raw maps over the patches (sign kept, not normalised), both by the
+        same method, layers and knobs. 0: the method shows the same picture whatever it is asked; 1: the two maps have
+        nothing in common; up to 2: one is the negative of the other. nan: a map is flat.
+
+        Args:
+            target, method: as in :meth:`explain`, one target.
+            control: "" for the empty prompt; a prompt of nonsense; or any other target, e.g. another class.
+            **knobs: ``layers`` and the method's knobs.
+
+        Raises:
+            TargetError: the empty prompt on a model without a text tower. Others as :meth:`explain`.
+        """
+        if isinstance(target, list | tuple):
+            raise TypeError("specificity is of one target; ask for one after the other")
+        if isinstance(control, str) and not control.strip():
+            if not self.model.takes_text:
+                raise TargetError(
+                    f"{self.model.name} cannot be asked the empty prompt; name another control, e.g. a class that is "
+                    "not in the picture: specificity(281, control=3)"
+                )
+            control = Text(control, control=True)
+        together = [[target], [control]] if find(method).together else [[target, control]]
+        ours, other = (x for part in together for x in self.explain(part, method, **knobs))
+        return 1 - _correlation(ours.raw(), other.raw())
 
     def _background(self, correction: Correction) -> Target:
         """The correction's prompt as a target; a sentence where it cannot be asked."""
@@ -482,16 +549,20 @@ class Encoding:
         ]
 
     def _verdict(self, target: Target, said: Support) -> dict[str, Any]:
-        note = ""
-        if isinstance(target, Text) and self.model.vocabulary is not None:
-            note = self.model.vocabulary.about(target.text) or ""
-        supported = False if note else said.supported  # a word that the model never saw is never supported
+        note = " ".join(filter(None, map(self._about, _sides(target))))
+        # A word that the model never saw is never supported; of a contrast nothing is said.
+        supported = False if note and not isinstance(target, Contrast) else said.supported
         return {
             "probability": said.probability,
             "probability_of": said.probability_of,
             "supported": supported,
             "note": note,
         }
+
+    def _about(self, target: Target) -> str:
+        """A sentence about words of a prompt that the model does not know, or ""."""
+        known = self.model.vocabulary
+        return (known.about(target.text) or "") if isinstance(target, Text) and known is not None else ""
 
     def _arrays(self, maps: Maps, index: int) -> dict[str, Any]:
         """Target ``index``'s share of the method's answer, prefix tokens apart and patches on the grid."""

@@ -64,6 +64,11 @@ def by_softmax(logits: Tensor, index: int) -> Support:
     return Support(probability, f"softmax over {len(logits)} classes", probability >= 1 / len(logits))
 
 
+def of_two(margin: float, a: str, b: str) -> Support:
+    """One of two things rather than the other: the softmax over both, from the difference of their logits."""
+    return Support(by_sigmoid(margin, None).probability, f"{a} or {b}", None)
+
+
 def top_classes(logits: Tensor, names: tuple[str, ...], k: int, *, sigmoid: bool) -> tuple[Prediction, ...]:
     """The ``k`` most likely classes from logits [C]; () where a single class has nothing to be compared with."""
     if len(logits) < 2 and not sigmoid:

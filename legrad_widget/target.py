@@ -1,7 +1,8 @@
-"""What a map is about: a prompt, a class, a concept, or a direction, and the one vector that it becomes.
+"""What a map is about: a prompt, a class, a concept, a direction or a contrast, and the one vector that it becomes.
 
 A resolved target is an :class:`Aim`. With f the image's features [E] and t its vector, every score has the form
-``s = gain * cos(f, t) + slope * <f, t> + offset``; the score's name picks the three numbers.
+``s = gain * cos(f, t) + slope * <f, t> + offset``; the score's name picks the three numbers. So has the difference of
+two scores: what they share is linear in t.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import difflib
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,10 @@ import torch
 from torch import Tensor
 
 MAX_PROMPT = 1000
+MAX_TEMPLATES = 100
 Score = Literal["cos", "dot", "raw", "logit"]
+SCORE_NAMES = {"cos": "cosine", "logit": "logit", "dot": "dot product", "raw": "dot product"}
+_SAME = 1e-6  # of two vectors that differ by no more than float32's rounding
 
 
 class TargetError(ValueError):
@@ -26,10 +30,16 @@ class TargetError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A prompt, used exactly as typed. ``control=True`` allows the empty prompt, as a control for specificity."""
+    """A prompt, used exactly as typed. ``control=True`` allows the empty prompt, as a control for specificity.
+
+    ``templates``: sentences with one ``{}`` each, where the text is put in, e.g. ``("a photo of a {}", "a drawing of a
+    {}")``; the unit vectors of all of them are averaged and the mean is made a unit vector again, as CLIP's zero-shot
+    ensembles do (Radford et al. 2021, arXiv:2103.00020, section 3.1.4). None: the text alone.
+    """
 
     text: str
     control: bool = False
+    templates: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
@@ -41,6 +51,23 @@ class Text:
             )
         if len(self.text) > MAX_PROMPT:
             raise TargetError(f"the prompt has {len(self.text)} characters; at most {MAX_PROMPT} are taken. Shorten it")
+        if not isinstance(self.templates, list | tuple) or not all(isinstance(t, str) for t in self.templates):
+            raise TypeError("templates is a list of sentences: lw.Text('cat', templates=['a photo of a {}'])")
+        object.__setattr__(self, "templates", tuple(self.templates))
+        if len(self.templates) > MAX_TEMPLATES:
+            raise TargetError(f"{len(self.templates)} templates are too many: at most {MAX_TEMPLATES} are averaged")
+        for template in self.templates:
+            if template.count("{}") != 1:
+                raise TargetError(
+                    f"a template has one {{}} where the text goes, e.g. 'a photo of a {{}}'; arrived: {template[:60]!r}"
+                )
+        if longest := max((len(p) for p in self.prompts if len(p) > MAX_PROMPT), default=0):
+            raise TargetError(f"a filled template has {longest} characters; at most {MAX_PROMPT} are taken. Shorten it")
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """What the text tower reads: the filled templates, or the text alone."""
+        return tuple(template.replace("{}", self.text) for template in self.templates) or (self.text,)
 
     @property
     def label(self) -> str:
@@ -121,7 +148,51 @@ class Concept:
         object.__setattr__(self, "label", self.label.strip() or f"concept of {count} image{'s' if count > 1 else ''}")
 
 
-Target = Text | Class | Concept | Direction
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """Evidence for ``a`` rather than ``b``: its score is the difference s_a - s_b of theirs, explained as one score.
+
+    Either side is whatever a target can be (prompt, class, concept, direction), but no contrast again, and both have
+    the same kind of score. The gradient of a difference is the difference of the gradients, so one gradient holds both
+    directions: where a method keeps the positive part (LeGrad's ``relu``), the map shows evidence for ``a`` over ``b``,
+    and ``Contrast(b, a)`` the evidence for ``b``; where it keeps the sign, ``Contrast(b, a)`` is the same map negated.
+    Two maps that were normalised apart cannot be subtracted from each other.
+
+    Raises:
+        TargetError: a contrast of a contrast, or of a target with itself. TypeError: a side that cannot be a target.
+    """
+
+    a: Any
+    b: Any
+
+    def __post_init__(self) -> None:
+        for side in ("a", "b"):
+            value = getattr(self, side)
+            if isinstance(value, Contrast):
+                raise TargetError(
+                    "a contrast has two sides, and neither may be a contrast again: ask for lw.Contrast(a, b) and "
+                    "lw.Contrast(a, c) one beside the other"
+                )
+            target = as_target(value, classifier=False)
+            # Whether a bare string is a prompt or a class is for the model to say.
+            object.__setattr__(self, side, value if isinstance(value, str) else target)
+        if self.a == self.b:
+            raise TargetError(
+                f"nothing sets {_label(self.a)!r} apart from itself; a contrast needs two different targets, e.g. "
+                "lw.Contrast('cat', 'dog')"
+            )
+
+    @property
+    def label(self) -> str:
+        """How the target is called on screen."""
+        return f"{_label(self.a)} over {_label(self.b)}"
+
+
+def _label(side: Any) -> str:
+    return str(side if isinstance(side, str) else side.label)
+
+
+Target = Text | Class | Concept | Direction | Contrast
 
 
 def as_target(value: Any, *, classifier: bool) -> Target:
@@ -131,7 +202,7 @@ def as_target(value: Any, *, classifier: bool) -> Target:
         TypeError: nothing that can be a target; the message shows what can.
         TargetError: blank or overlong prompt, bad vector.
     """
-    if isinstance(value, Text | Class | Concept | Direction):
+    if isinstance(value, Text | Class | Concept | Direction | Contrast):
         return value
     if isinstance(value, str):
         return Class(name=value) if classifier and value.strip() else Text(value)
@@ -142,8 +213,8 @@ def as_target(value: Any, *, classifier: bool) -> Target:
     if isinstance(value, Tensor | np.ndarray):
         return Direction(value)
     raise TypeError(
-        "a target is a prompt (str), a class index (int), a vector np.array([E]), lw.Text, lw.Class, lw.Concept or "
-        f"lw.Direction; this is {type(value).__name__}"
+        "a target is a prompt (str), a class index (int), a vector np.array([E]), lw.Text, lw.Class, lw.Concept, "
+        f"lw.Direction or lw.Contrast; this is {type(value).__name__}"
     )
 
 
@@ -173,37 +244,89 @@ def find_class(target: Class, names: Sequence[str]) -> Class:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aim:
-    """A resolved target: its vector [E], and its logit ``scale * cos + offset`` (``<f, t> + offset`` without scale)."""
+    """A resolved target: its vector [E], and its logit ``scale * cos + offset`` (``<f, t> + offset`` without scale).
+
+    A contrast has ``sides`` a and b, and looks along the difference d of theirs. With u = t / |t|,
+
+    - cosine: ``cos(f, t_a) - cos(f, t_b) = <f / |f|, u_a - u_b> = |d| cos(f, d)`` with d = u_a - u_b, so gain = |d|;
+    - logit of a CLIP: ``scale`` times that, and the offset cancels;
+    - inner product, and a classifier's logit: ``<f, d> + offset_a - offset_b`` with d = t_a - t_b.
+
+    ``vector`` is the d of the default score; the two differ where the sides are no unit vectors.
+    """
 
     vector: Tensor
     label: str
     default: Score
     scale: float | None = None
     offset: float = 0.0
+    sides: tuple[Aim, Aim] | None = None
 
     def form(self, score: Score | None) -> tuple[float, float, float]:
         """gain, slope and offset of ``s = gain * cos + slope * dot + offset``."""
         name = score or self.default
         if name == "cos":
-            return 1.0, 0.0, 0.0
+            return self._length, 0.0, 0.0
         if name == "logit":
-            return (0.0, 1.0, self.offset) if self.scale is None else (self.scale, 0.0, self.offset)
+            return (0.0, 1.0, self.offset) if self.scale is None else (self.scale * self._length, 0.0, self.offset)
         return 0.0, 1.0, 0.0
+
+    @property
+    def unit(self) -> Tensor:
+        """[E] float64: what the cosine is taken with, of length 1 (0 where two sides have the same direction)."""
+        turned = self._turned
+        return turned / turned.norm().clamp_min(torch.finfo(turned.dtype).tiny)
+
+    @property
+    def plain(self) -> Tensor:
+        """[E] float64: what the inner product is taken with."""
+        return self.vector.double() if self.sides is None else self.sides[0].plain - self.sides[1].plain
+
+    @property
+    def _turned(self) -> Tensor:
+        """The unit vector, or the difference of two; float32 would lose very short and very long vectors."""
+        if self.sides is not None:
+            return self.sides[0].unit - self.sides[1].unit
+        return self.vector.double() / self.vector.double().norm()
+
+    @property
+    def _length(self) -> float:
+        return 1.0 if self.sides is None else float(self._turned.norm())
+
+
+def difference(a: Aim, b: Aim, label: str) -> Aim:
+    """The aim whose every score is a's minus b's.
+
+    Raises:
+        TargetError: the two have different kinds of scores, or to this model they are the same.
+    """
+    if (a.default, a.scale) != (b.default, b.scale):
+        raise TargetError(
+            f"{a.label!r} is scored by its {SCORE_NAMES[a.default]} and {b.label!r} by its {SCORE_NAMES[b.default]}; "
+            "a contrast needs two of a kind, e.g. two classes or two directions"
+        )
+    made = Aim(a.vector, label, a.default, a.scale, a.offset - b.offset, (a, b))
+    vector, of = (made._turned, 1.0) if a.default == "cos" else (made.plain, float(a.plain.norm() + b.plain.norm()))
+    if not float(vector.norm()) > _SAME * of:
+        raise TargetError(
+            f"to this model {a.label!r} and {b.label!r} are the same: their scores never differ, and there is nothing "
+            "to explain; choose another target"
+        )
+    return replace(made, vector=vector)
 
 
 class Aims:
     """P resolved targets scored together."""
 
     def __init__(self, aims: Sequence[Aim], score: Score | None = None):
-        self.vectors = torch.stack([aim.vector for aim in aims])
         gain, slope, offset = zip(*(aim.form(score) for aim in aims), strict=True)
-        device = self.vectors.device
+        device = aims[0].vector.device
         self._form = tuple(torch.tensor(x, dtype=torch.float64, device=device) for x in (gain, slope, offset))
-        lengths = self.vectors.double().norm(dim=-1, keepdim=True)  # float32 would lose very short and very long ones
-        self._units = self.vectors.double() / lengths
+        self._plain = torch.stack([aim.plain for aim in aims])
+        self._units = torch.stack([aim.unit for aim in aims])
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return len(self._plain)
 
     def __call__(self, features: Tensor) -> Tensor:
         """Scores [..., P] of the features [..., P, E], one row per target ([..., 1, E]: all share it)."""
@@ -212,5 +335,5 @@ class Aims:
             cos = (features * self._units.to(features.dtype)).sum(-1) / features.norm(dim=-1).clamp_min(1e-12)
             score = score + gain * cos
         if slope.any():
-            score = score + slope * (features * self.vectors).sum(-1)
+            score = score + slope * (features * self._plain.to(features.dtype)).sum(-1)
         return score

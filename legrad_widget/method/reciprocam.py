@@ -57,7 +57,8 @@ def reciprocam(
     tokens are zeros, not gone: their keys and values are biases, and they take their part of the softmax.
 
     The score is the softmax probability among a classifier's classes; a prompt's is its cosine, since a softmax over a
-    single prompt is always 1, and one over the prompts that happen to be asked together would change with them.
+    single prompt is always 1, and one over the prompts that happen to be asked together would change with them. Of a
+    contrast of classes it is the difference of their logits.
 
     ``site`` "block" masks the block's whole input, residual included. "pooler" masks the normed tokens that an
     attention pooler reads. Where a class token is read, its query is the same for all masks, so every mask is one row
@@ -217,7 +218,7 @@ def _attended(logits: Tensor, values: Tensor, which: Tensor) -> Tensor:
 
 def _score(vit: ViT, aims: list[Aim], score: str | None) -> Callable[[Tensor], Tensor]:
     """Features [m, E] -> [m, P]."""
-    of_class = [vit.classes is not None and aim.default == "logit" for aim in aims]
+    of_class = [vit.classes is not None and aim.default == "logit" and aim.sides is None for aim in aims]
     if score == "prob" and not all(of_class):
         label = next(aim.label for aim, known in zip(aims, of_class, strict=True) if not known)
         raise KnobError(

@@ -1,4 +1,4 @@
-"""Prompts to unit vectors: one text forward per new prompt, cached by string."""
+"""Prompts to unit vectors, alone or averaged: one text forward per new prompt, cached by string."""
 
 from __future__ import annotations
 
@@ -57,6 +57,14 @@ class TextEncoder:
             while len(self._known) > self._remember:
                 self._known.popitem(last=False)
         return torch.stack(vectors)
+
+    def averages(self, groups: Sequence[Sequence[str]]) -> Tensor:
+        """Unit vectors [P, E], each along the mean of its group's unit vectors; new prompts of all groups together.
+
+        A group of one is that prompt's vector. Raises as calling does.
+        """
+        vectors = self([prompt for group in groups for prompt in group]).split([len(group) for group in groups])
+        return torch.stack([v[0] if len(v) == 1 else F.normalize(v.mean(0), dim=0) for v in vectors])
 
     def _encode(self, prompts: list[str]) -> Tensor:
         tokens = self._tokenize(prompts)
