@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from . import heads, intervention, support
+from . import heads, intervention, lens, patches, reliability, support
 from .correction import Correction
 from .explanation import Explanation, Layers, chosen_layers, is_flat
 from .method import KnobError, Maps, Method, MethodError, catalogue, find
@@ -62,6 +62,7 @@ class Model:
     class_names: tuple[str, ...] | None = None
     vocabulary: Any = None
     support_threshold: float | None = None
+    layer_reliability: reliability.LayerReliability | None = None
     _concepts: WeakKeyDictionary[Concept, tuple[int, Tensor]] = field(default_factory=WeakKeyDictionary, init=False)
 
     @property
@@ -168,6 +169,8 @@ class Model:
                 raise TargetError("prompts need a tokenizer: lw.wrap(model, tokenizer=open_clip.get_tokenizer(name))")
             raise TargetError(f"{self.name} has no text tower; ask for a class by name or index, or pass a direction")
         return target
+
+    calibrate_layers = reliability.calibrate_layers
 
     def explore(self, image: Any = None, targets: Any = None, **options: Any) -> Any:
         """The widget on this model; see :func:`legrad_widget.explore`."""
@@ -394,6 +397,10 @@ class Encoding:
     head_effects = heads.head_effects
     ablate = heads.ablate
     verify_heads = heads.verify_heads
+    attention = patches.attention
+    token_norms = patches.token_norms
+    layer_ranks = lens.layer_ranks
+    lens = lens.lens
 
     @property
     def predictions_of(self) -> str:

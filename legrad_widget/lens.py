@@ -1,0 +1,166 @@
+"""What a layer, or one of its tokens, would say if the model ended there: the logit lens, and the target's rank by it.
+
+A lens reads the tokens of a layer with the final norm and projection, which were trained for the last layer alone. What
+it says of early layers misleads: :mod:`legrad_widget.reliability` tells from which layer on it beats chance.
+
+Source: nostalgebraist, "interpreting GPT: the logit lens" (2020); for patches of CLIP compare Gandelsman et al.
+(arXiv:2310.05916). Axis letters: N tokens, D width, E feature width, L layers, R reference targets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .models.capture import plain_arithmetic
+from .models.live import apply
+from .models.view import ViT
+from .patches import layer_at, patch_or_prefix, token_of
+from .support import EVERYDAY, Prediction, top_classes
+from .target import Aims, Class, Target, TargetError, Text
+
+if TYPE_CHECKING:
+    from .explainer import Encoding, Model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerRanks:
+    """Where a target stands at every layer.
+
+    Attributes:
+        ranks: [L] 1: ahead of all others; equal scores share the mean of their ranks.
+        of: how many stand in the row, the target included. ``among``: the others, in words.
+    """
+
+    ranks: NDArray[np.float64]
+    of: int
+    among: str
+
+    @property
+    def chance(self) -> float:
+        """The rank in the middle, which a lens that knows nothing gives on average."""
+        return (self.of + 1) / 2
+
+
+def lens(
+    encoding: Encoding,
+    layer: int,
+    patch: tuple[int, int] | int | None = None,
+    *,
+    k: int = 5,
+    among: Sequence[Any] | None = None,
+) -> tuple[Prediction, ...]:
+    """The ``k`` likeliest classes or prompts, read from a layer's tokens by the model's own final norm and projection.
+
+    Args:
+        encoding: the image.
+        layer: from 1; the last one gives the model's own answer.
+        patch: None: all tokens, read as the model reads them. (row, column), or a prefix token's number: that token
+            alone, in the place of the class token, as the only one of an average, or as the only one that an attention
+            pooler sees.
+        k: how many.
+        among: targets to choose from, at least two; ``index`` then counts in this list. None: the model's classes, or
+            everyday prompts where it has none.
+
+    Cost: next to nothing; the first time the prompts' text forwards.
+
+    Raises:
+        TargetError: nothing to choose from. LayerError, InterventionError: not there. StaleEncoding.
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise ValueError(f"k is how many predictions are wanted, from 1; arrived: {k!r}")
+    layer = layer_at(layer, encoding)
+    query = None if patch is None else patch_or_prefix(patch, encoding)
+    model = encoding.model
+    with model.lock, plain_arithmetic(model.vit.device):
+        z = encoding.tokens.after(layer)
+        features = model.vit.readout(z) if query is None else alone(model.vit, z[token_of(query, encoding)])
+        names, logits = _choices(model, features, among)
+    return top_classes(logits, names, int(k), sigmoid=model.is_sigmoid)
+
+
+def alone(vit: ViT, token: Tensor) -> Tensor:
+    """Features [E] of one token [D], read as if it were the only one that the readout sees."""
+    readout = vit.readout
+    copies = readout.rows.stop - readout.rows.start if readout.kind == "cls" else 1  # two for a distilled model
+    return readout.tail(readout.pool(apply(readout.norm, token.expand(copies, -1))))
+
+
+def layer_ranks(encoding: Encoding, target: Any, *, among: Sequence[Any] | None = None) -> LayerRanks:
+    """The target's rank at every layer, by the score of each layer's tokens as the model reads them.
+
+    Args:
+        encoding: the image.
+        target: one target.
+        among: the targets that it is ranked with (itself is left out). None: of a class, the model's classes; of a
+            prompt that names one of them, the same prompt with each of the other names put in its place; of any other
+            prompt, everyday prompts.
+
+    Cost: L readouts; the first time the prompts' text forwards.
+
+    Raises:
+        TargetError: nothing to rank it with, as for a direction without ``among``. StaleEncoding.
+    """
+    model = encoding.model
+    checked = model.target(target)
+    if among is None:
+        others, words = reference(model, checked)
+    else:
+        others = [other for other in map(model.target, among) if other.label != checked.label]
+        words = f"{len(others)} given targets"
+    if not others:
+        raise TargetError(f"{checked.label!r} has nothing to be ranked with; name other targets: among=[...]")
+    with model.lock, plain_arithmetic(model.vit.device):
+        tokens = encoding.tokens
+        features = torch.stack([model.vit.readout(tokens.after(layer)) for layer in range(1, tokens.depth + 1)])
+        aims = model.aims([checked, *others])
+        scores = Aims(aims)(features[:, None].double())  # [L, 1 + R]
+    own, rest = scores[:, :1], scores[:, 1:]
+    ranks = 1 + (rest > own).sum(1) + (rest == own).sum(1) / 2
+    return LayerRanks(ranks.double().cpu().numpy(), len(others) + 1, words)
+
+
+def reference(model: Model, target: Target) -> tuple[list[Target], str]:
+    """The targets that ``target`` is ranked with when none are named, and what they are in words.
+
+    Raises:
+        TargetError: there is no such set for a direction, a concept or a contrast.
+    """
+    names = model.class_names or ()
+    if isinstance(target, Class):
+        others: list[Target] = [Class(i, name) for i, name in enumerate(names) if i != target.index]
+        return others, f"the model's {len(names)} classes"
+    if not isinstance(target, Text):
+        raise TargetError(f"{target.label!r} is no class and no prompt; say what it is ranked with: among=[...]")
+    said = [name for name in names if re.search(rf"\b{re.escape(name)}\b", target.text)]
+    if not said:
+        return [Text(p) for p in EVERYDAY if p != target.text], f"{len(EVERYDAY)} everyday prompts"
+    named = max(said, key=len)
+    pattern = re.compile(rf"\b{re.escape(named)}\b")
+    others = [Text(pattern.sub(lambda _, name=name: name, target.text)) for name in names if name != named]  # type: ignore[misc]
+    return others, f"the same prompt with {len(others)} other class names"
+
+
+def _choices(model: Model, features: Tensor, among: Sequence[Any] | None) -> tuple[tuple[str, ...], Tensor]:
+    """What there is to choose from, and its logits."""
+    if among is None:
+        logits = model.class_logits(features)
+        if logits is not None and model.class_names is not None:
+            return tuple(model.class_names), logits
+        if not model.takes_text:
+            raise TargetError(
+                f"{model.name} has no classes and cannot be asked prompts; say what to choose from: "
+                "among=[direction, direction, ...]"
+            )
+        among = [Text(prompt) for prompt in EVERYDAY]
+    targets = [model.target(target) for target in among]
+    if len(targets) < 2:
+        raise TargetError(f"a choice needs at least two targets; among has {len(targets)}")
+    return tuple(target.label for target in targets), Aims(model.aims(targets), "logit")(features[None])
