@@ -37,6 +37,7 @@ from .target import (
     as_target,
     difference,
     find_class,
+    sides_of,
 )
 
 Progress = Callable[[int, int], None]
@@ -189,7 +190,7 @@ class Model:
             TargetError: a concept's picture cannot be read; a contrast's sides have different kinds of scores, or do
                 not differ.
         """
-        sides = [side for target in targets for side in _sides(target)]
+        sides = [side for target in targets for side in sides_of(target)]
         prompts = list(dict.fromkeys(_prompts(side) for side in sides if self._is_prompt(side)))
         vectors = dict(zip(prompts, self.text.averages(prompts), strict=True)) if prompts and self.text else {}
         return [self._aim(target, vectors, progress or _silent) for target in targets]
@@ -213,14 +214,14 @@ class Model:
 
     def support(self, target: Target, aim: Aim, features: Tensor) -> Support:
         """Whether the image with these features supports the target, and its probability."""
-        if not all(_may_be_seen(side) for side in _sides(target)):
+        if not all(_may_be_seen(side) for side in sides_of(target)):
             return support.UNKNOWN
         if isinstance(target, Class) and not self.is_sigmoid:
             logits = self.class_logits(features)
             return support.UNKNOWN if logits is None else support.by_softmax(logits, int(target.index or 0))
         logit = float(Aims([aim], "logit")(features[None])[0])
         if isinstance(target, Contrast):
-            return support.of_two(logit, *(side.label for side in _sides(target)))
+            return support.of_two(logit, *(side.label for side in sides_of(target)))
         if self.is_sigmoid:
             return support.by_sigmoid(logit, self.support_threshold)
         everyday = [prompt for prompt in support.EVERYDAY if prompt not in _prompts(target)]
@@ -237,7 +238,7 @@ class Model:
 
     def _aim(self, target: Target, vectors: dict[tuple[str, ...], Tensor], progress: Progress) -> Aim:
         if isinstance(target, Contrast):
-            a, b = (self._aim(side, vectors, progress) for side in _sides(target))
+            a, b = (self._aim(side, vectors, progress) for side in sides_of(target))
             return difference(a, b, target.label)
         scale, offset = self.logit_form()
         if isinstance(target, Direction | Concept):
@@ -310,11 +311,6 @@ class Model:
         return (
             f"<Model {self.name}: {self.kind}, {len(self.vit.blocks)} layers, {self.vit.heads} heads, {grid} patches>"
         )
-
-
-def _sides(target: Target) -> tuple[Target, ...]:
-    """The two sides of a contrast; of any other target itself."""
-    return (target.a, target.b) if isinstance(target, Contrast) else (target,)
 
 
 def _prompts(target: Target) -> tuple[str, ...]:
@@ -556,7 +552,7 @@ class Encoding:
         ]
 
     def _verdict(self, target: Target, said: Support) -> dict[str, Any]:
-        note = " ".join(filter(None, map(self._about, _sides(target))))
+        note = " ".join(filter(None, map(self._about, sides_of(target))))
         # A word that the model never saw is never supported; of a contrast nothing is said.
         supported = False if note and not isinstance(target, Contrast) else said.supported
         return {

@@ -195,6 +195,11 @@ def _label(side: Any) -> str:
 Target = Text | Class | Concept | Direction | Contrast
 
 
+def sides_of(target: Target) -> tuple[Target, ...]:
+    """The two sides of a contrast, once a model has resolved it; of any other target itself."""
+    return (target.a, target.b) if isinstance(target, Contrast) else (target,)
+
+
 def as_target(value: Any, *, classifier: bool) -> Target:
     """A target from what a user writes: str (a class name on a classifier), int (class index), vector, or a Target.
 

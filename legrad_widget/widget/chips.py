@@ -1,7 +1,7 @@
 """Targets on the wire. The browser shows a row of chips; each stands for what the user asked for in Python.
 
-A chip is a prompt, a class, or a key: vectors and other objects that a browser cannot make stay in Python,
-held under a key that the browser hands back.
+A chip is a prompt, a class, a key, or a contrast of two of them: vectors and other objects that a browser cannot make
+stay in Python, held under a key that the browser hands back.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..target import Class, Text
+from ..target import MAX_TEMPLATES, Class, Contrast, Text
 from . import rules
 from .rules import Refused, shown
 
@@ -21,14 +21,20 @@ MAX_LABEL = 200
 
 @dataclass(frozen=True, slots=True)
 class TextChip:
-    """A prompt."""
+    """A prompt, alone or in templates whose vectors are averaged."""
 
     text: str
+    templates: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """How it is called."""
+        return self.text
 
     @property
     def wire(self) -> dict[str, Any]:
         """As the browser knows it."""
-        return {"kind": "text", "text": self.text}
+        return {"kind": "text", "text": self.text} | ({"templates": [*self.templates]} if self.templates else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,11 @@ class ClassChip:
 
     index: int
     name: str = field(default="", compare=False)
+
+    @property
+    def label(self) -> str:
+        """How it is called."""
+        return self.name or f"class {self.index}"
 
     @property
     def wire(self) -> dict[str, Any]:
@@ -57,7 +68,28 @@ class HeldChip:
         return {"kind": "held", "key": self.key, "label": self.label}
 
 
-Chip = TextChip | ClassChip | HeldChip
+Side = TextChip | ClassChip | HeldChip
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastChip:
+    """One of the others rather than another."""
+
+    a: Side
+    b: Side
+
+    @property
+    def label(self) -> str:
+        """How it is called."""
+        return f"{self.a.label} over {self.b.label}"
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """As the browser knows it; the label is for people."""
+        return {"kind": "contrast", "a": self.a.wire, "b": self.b.wire, "label": self.label}
+
+
+Chip = Side | ContrastChip
 
 
 class Held:
@@ -89,27 +121,43 @@ class Held:
 
 def chip_of(target: Any, held: Held) -> Chip:
     """The chip of a target that the model has resolved (``Model.target``)."""
-    if isinstance(target, Text) and target == Text(target.text, control=True):
-        return HeldChip(held.key_of(target), target.label)
-    if isinstance(target, Text):
-        return TextChip(target.text)
+    if isinstance(target, Contrast):
+        return ContrastChip(_side_of(target.a, held), _side_of(target.b, held))
+    return _side_of(target, held)
+
+
+def _side_of(target: Any, held: Held) -> Side:
+    if isinstance(target, Text) and not target.control:
+        return TextChip(target.text, tuple(target.templates))
     if isinstance(target, Class) and target.index is not None:
         return ClassChip(target.index, target.name or "")
     return HeldChip(held.key_of(target), str(target.label)[:MAX_LABEL])
 
 
 def thing_of(chip: Chip, held: Held) -> Any:
-    """What a user would write in Python for this chip: a str, an int, or the held object."""
+    """What a user would write in Python for this chip: a str, an int, a Text or Contrast, or the held object.
+
+    Raises:
+        Refused: an object that is no longer held, two sides that are the same.
+    """
     if isinstance(chip, TextChip):
-        return chip.text
-    return chip.index if isinstance(chip, ClassChip) else held[chip.key]
+        return Text(chip.text, templates=chip.templates) if chip.templates else chip.text
+    if isinstance(chip, ClassChip):
+        return chip.index
+    if isinstance(chip, HeldChip):
+        return held[chip.key]
+    try:
+        return Contrast(thing_of(chip.a, held), thing_of(chip.b, held))
+    except (ValueError, TypeError) as error:
+        raise Refused(str(error)) from None
 
 
 def read_chips(raw: Any, class_names: tuple[str, ...] | None) -> tuple[Chip, ...]:
     """The chips that a browser sent.
 
     Raises:
-        Refused: not a list of at most 32 wire targets, a blank or overlong prompt, an unknown class.
+        Refused: not a list of at most 32 wire targets, a blank or overlong prompt, a template that cannot be filled, an
+            unknown class, a contrast of contrasts or of equals.
     """
     if not isinstance(raw, list | tuple):
         raise Refused(f"targets is a list; arrived: {shown(raw)}")
@@ -119,9 +167,19 @@ def read_chips(raw: Any, class_names: tuple[str, ...] | None) -> tuple[Chip, ...
 
 
 def _read_chip(raw: Any, class_names: tuple[str, ...] | None) -> Chip:
-    kind = raw.get("kind") if isinstance(raw, Mapping) else None
+    if _kind(raw) != "contrast":
+        return _read_side(raw, class_names, "'text', 'class', 'held' or 'contrast'")
+    a, b = (_read_side(raw.get(name), class_names, "'text', 'class' or 'held' in a contrast") for name in "ab")
+    if a == b:
+        raise Refused(f"nothing sets {shown(a.label)} apart from itself; a contrast needs two different targets")
+    return ContrastChip(a, b)
+
+
+def _read_side(raw: Any, class_names: tuple[str, ...] | None, kinds: str) -> Side:
+    kind = _kind(raw)
     if kind == "text":
-        return TextChip(rules.prompt(raw.get("text")))
+        text = rules.prompt(raw.get("text"))
+        return TextChip(text, _read_templates(raw.get("templates", ()), text))
     if kind == "class":
         if not class_names:
             raise Refused("this model has no classes: type a prompt instead")
@@ -129,4 +187,18 @@ def _read_chip(raw: Any, class_names: tuple[str, ...] | None) -> Chip:
         return ClassChip(index, class_names[index])
     if kind == "held":
         return HeldChip(rules.words("a target's key", raw.get("key"), 16), str(raw.get("label", ""))[:MAX_LABEL])
-    raise Refused(f"a target has the kind 'text', 'class' or 'held'; arrived: {shown(kind)}")
+    raise Refused(f"a target has the kind {kinds}; arrived: {shown(kind)}")
+
+
+def _kind(raw: Any) -> Any:
+    return raw.get("kind") if isinstance(raw, Mapping) else None
+
+
+def _read_templates(raw: Any, text: str) -> tuple[str, ...]:
+    if not isinstance(raw, list | tuple):
+        raise Refused(f"templates is a list of sentences, e.g. ['a photo of a {{}}']; arrived: {shown(raw)}")
+    try:
+        target = Text(text, templates=raw[: MAX_TEMPLATES + 1])
+    except (ValueError, TypeError) as error:
+        raise Refused(str(error)) from None
+    return tuple(rules.words("a template", template, rules.MAX_PROMPT) for template in target.templates)

@@ -7,7 +7,7 @@ from typing import Any
 
 import traitlets
 
-from ..target import Class, Direction, Text
+from ..target import Class, Contrast, Direction, Text, sides_of
 from . import rules
 from .chips import Chip, Held, chip_of
 from .rules import Refused
@@ -67,11 +67,11 @@ def read_targets(value: Any, resolve: Callable[[Any], Any], held: Held) -> Targe
     if len(values) > rules.MAX_TARGETS:
         raise Refused(f"{len(values)} targets are too many: at most {rules.MAX_TARGETS} are compared at once")
     resolved = [resolve(item) for item in values]
-    for target in resolved:
-        if isinstance(target, Text) and target.text:
-            rules.words("a prompt", target.text, rules.MAX_PROMPT)
+    for side in (side for target in resolved for side in sides_of(target) if isinstance(side, Text)):
+        for words in filter(None, (side.text, *side.templates)):
+            rules.words("a prompt", words, rules.MAX_PROMPT)
     kept = (
-        item if isinstance(item, str | int | Text | Class | Direction) else target
+        item if isinstance(item, str | int | Text | Class | Direction | Contrast) else target
         for item, target in zip(values, resolved, strict=True)
     )
     return Targets(kept, (chip_of(target, held) for target in resolved), held)
