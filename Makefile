@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PACKAGE := pyproject.toml hatch_build.py
 FRONT   := $(wildcard js/package.json js/package-lock.json js/build.mjs js/tsconfig.json) $(shell find js/src -type f 2>/dev/null)
 
-.PHONY: help demo test lint types bench sweep clean
+.PHONY: help demo test lint types bench sweep soak clean
 .NOTPARALLEL:
 
 help:  ## list the commands
@@ -45,6 +45,9 @@ bench: $(VENV)/test.stamp  ## measure speed and memory (reported, never asserted
 
 sweep: $(VENV)/test.stamp  ## check every ViT in timm's list (minutes); python -m tests.models.sweep writes the table
 	$(PY) -m pytest tests/models -m sweep
+
+soak: $(VENV)/test.stamp  ## 1000 requests in a real JupyterLab: nothing lost, stale or left behind
+	SOAK=1000 $(PY) -m pytest tests/e2e/test_soak.py -s
 
 clean:  ## remove what was built, but not the virtual environment
 	rm -rf legrad_widget/static dist build js/node_modules test-artifacts .pytest_cache .mypy_cache .ruff_cache \

@@ -1,0 +1,205 @@
+"""A long mixed use: nothing lost, nothing stale, nothing left behind. ``SOAK=1000`` (``make soak``) makes it long."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.explorer import ANSWER_MS, Explorer
+from tests.e2e.lab import Lab
+from tests.e2e.notebook import Notebook
+
+REQUESTS = int(os.environ.get("SOAK", "70"))
+BURST = 5
+WORDS = ["dog", "car", "guitar", "apple", "tree", "house", "fish", "boat", "ball", "clock", "bird", "flower"]
+METHODS = ["legrad", "rollout", "cdam", "chefercam", "raw_attention", "gradcam", "textspan", "reciprocam"]
+SHOW = "w = lw.explore()\nw"
+HELD = """
+import gc, threading
+parts = list(w.model.module.modules())
+hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in parts)
+threads = sorted(t.name for t in threading.enumerate() if not t.name.startswith("subshell"))  # those are Jupyter's
+widgets = sum(isinstance(o, lw.LeGradWidget) for o in gc.get_objects())
+"""
+
+
+class Soak:
+    """A person who does not wait: bursts of requests, and after each burst one look at what stands there."""
+
+    def __init__(self, explorer: Explorer, seed: int) -> None:
+        self.explorer = explorer
+        self.notebook = explorer.notebook
+        self.chance = random.Random(seed)
+        self.made: Counter[str] = Counter()
+
+    def burst(self, explorer: Explorer | None = None) -> None:
+        """Several requests, each before the one before it can be answered."""
+        explorer = explorer or self.explorer
+        for _ in range(BURST):
+            kind = self.chance.choice(["prompt", "method", "chip", "remove"])
+            if kind == "prompt" or explorer.get("chip").count() < 2:
+                explorer.ask(self.chance.choice(WORDS))
+            elif kind == "method":
+                explorer.choose_method(self.chance.choice(METHODS))
+            elif kind == "chip":
+                explorer.get("chip").nth(self.chance.randrange(explorer.get("chip").count())).click()
+            else:
+                explorer.get("chip").last.get_by_role("button").click()
+            self.made["requests"] += 1
+
+    def run(self, scene: Callable[[], None]) -> None:
+        """One scene, and what stands there when all has come to rest."""
+        scene()
+        self.made[scene.__name__] += 1
+        self.settle()
+
+    def alone(self) -> None:
+        """One prompt and LeGrad again, so that what the page holds can be compared."""
+        while self.explorer.get("chip").count() > 1:
+            self.explorer.get("chip").last.get_by_role("button").click()
+        self.explorer.choose_method("legrad")
+        self.settle()
+
+    def settle(self, explorer: Explorer | None = None) -> None:
+        """Wait for rest; then the page shows the answer to what was asked last, and Python has the same."""
+        explorer = explorer or self.explorer
+        explorer.page.wait_for_function(
+            """root => root.dataset.outdated === undefined
+                && root.querySelector("[data-testid=status]").dataset.kind === "idle" """,
+            arg=explorer.root.element_handle(),
+            timeout=ANSWER_MS,
+        )
+        chips = explorer.chips
+        active = (
+            explorer.root.locator("[role=radio][aria-checked=true]").first.locator("xpath=..").get_attribute("title")
+        )
+        method = explorer.root.locator("[data-testid^=method-]:checked").get_attribute("value")
+        self.notebook.expect_value("[x.text for x in map(_text, w.targets)]", chips)
+        shown = [active, method, len(chips)]
+        self.notebook.expect_value("[w.explanation.label, w.explanation.method, len(w.targets)]", shown)
+        assert explorer.get("score").inner_text().startswith(active)
+
+
+@pytest.fixture
+def soaked(page: Page, lab: Lab) -> Iterator[Notebook]:
+    """A notebook and kernel of its own: it will be restarted."""
+    notebook = Notebook(page, lab, lab.write_notebook("soak.ipynb"))
+    yield notebook
+    notebook.close()
+
+
+def begin(notebook: Notebook) -> Explorer:
+    notebook.clear()
+    notebook.execute("import legrad_widget as lw\n_text = lambda t: t if isinstance(t, lw.Text) else lw.Text(str(t))")
+    return Explorer.in_cell(notebook, SHOW)
+
+
+@contextmanager
+def running(notebook: Notebook, cell: str) -> Iterator[None]:
+    """While a cell runs."""
+    notebook.start(cell)
+    yield
+    notebook.js("await guard(window.runningCell, 'the cell');")
+
+
+@pytest.mark.timeout(300 + 5 * REQUESTS)
+def test_nothing_is_lost_or_stale_and_nothing_stays_behind(
+    soaked: Notebook, browser: Browser, lab: Lab, artifacts: Path
+) -> None:
+    soak = Soak(begin(soaked), seed=REQUESTS)
+    soak.settle()
+    before = held(soaked)
+
+    def idle() -> None:
+        soak.burst()
+
+    def busy() -> None:
+        with running(soaked, "import time; time.sleep(1)"):
+            soak.burst()
+
+    def awaiting() -> None:
+        with running(soaked, "import asyncio; await asyncio.sleep(1)"):
+            soak.burst()
+
+    def reloaded() -> None:
+        soak.burst()
+        soak.settle()  # what the browser has not sent is lost with the page, as everywhere
+        soaked.reload()
+        soak.explorer = Explorer(soaked, soaked.dom.get_by_test_id("legrad"))
+        soak.explorer.expect_painted()
+
+    def second_browser() -> None:
+        soaked.save()
+        elsewhere = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
+        try:
+            there = Notebook(elsewhere.new_page(), lab, soaked.name, load=True)
+            other = Explorer(there, there.dom.get_by_test_id("legrad"))
+            other.expect_painted()
+            soak.burst(other)
+            soak.settle(other)
+            expect(soak.explorer.get("chip")).to_have_count(len(other.chips))
+        finally:
+            elsewhere.close()
+
+    def cancelled() -> None:
+        soak.explorer.choose_method("lrp")
+        soak.made["requests"] += 1
+        soak.explorer.page.keyboard.press("Escape")
+        soak.explorer.choose_method("legrad")
+        soak.made["requests"] += 1
+
+    def restarted() -> None:
+        soaked.restart_kernel()
+        soak.explorer = begin(soaked)
+
+    rare: list[Callable[[], None]] = [reloaded, second_browser, restarted]
+    often: list[Callable[[], None]] = [idle, cancelled, idle]
+    grown: list[int] = []
+    started = time.monotonic()
+    while soak.made["requests"] < REQUESTS:
+        soak.alone()
+        counted = listeners(soaked.page)
+        for scene in often:
+            soak.run(scene)
+        soak.alone()
+        grown.append(listeners(soaked.page) - counted)
+        for scene in (busy, awaiting, rare[soak.made["rounds"] % len(rare)]):  # these add cells or load the page
+            soak.run(scene)
+        soak.made["rounds"] += 1
+
+    after = held(soaked)
+    report = {**soak.made, "seconds": round(time.monotonic() - started), "held": after, "listeners": grown}
+    (artifacts / "soak.json").write_text(json.dumps(report, indent=2))
+    print("\n" + json.dumps(report))
+    assert before["views"] == before["widgets"] == 1
+    assert before["hooks"] == 0
+    assert after == before
+    assert max(grown) <= 0, "listeners pile up in the page"
+
+
+def held(notebook: Notebook) -> dict[str, object]:
+    """What could be left behind: views in the page; hooks, threads and widgets in the kernel."""
+    hooks, threads, widgets = notebook.value("[hooks, threads, widgets]", HELD)
+    views = notebook.page.evaluate("() => document.querySelectorAll('.legrad').length")
+    return {"views": views, "hooks": hooks, "threads": threads, "widgets": widgets}
+
+
+def listeners(page: Page) -> int:
+    """Event listeners in the page, JupyterLab's included, after the browser has collected its garbage."""
+    devtools = page.context.new_cdp_session(page)
+    try:
+        devtools.send("Performance.enable")
+        devtools.send("HeapProfiler.collectGarbage")
+        metrics = devtools.send("Performance.getMetrics")["metrics"]
+        return int(next(metric["value"] for metric in metrics if metric["name"] == "JSEventListeners"))
+    finally:
+        devtools.detach()
