@@ -145,7 +145,7 @@ def reference(model: Model, target: Target) -> tuple[list[Target], str]:
     named = max(said, key=len)
     pattern = re.compile(rf"\b{re.escape(named)}\b")
     others = [Text(pattern.sub(lambda _, name=name: name, target.text)) for name in names if name != named]  # type: ignore[misc]
-    return others, f"the same prompt with {len(others)} other class names"
+    return others, f"the same prompt of the {len(others)} other classes"
 
 
 def _choices(model: Model, features: Tensor, among: Sequence[Any] | None) -> tuple[tuple[str, ...], Tensor]:

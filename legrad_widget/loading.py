@@ -15,6 +15,7 @@ from torch import nn
 from .explainer import Model
 from .models import library
 from .models.from_timm import class_names as timm_class_names
+from .reliability import LayerReliability
 from .wrapping import wrap
 
 
@@ -97,7 +98,9 @@ def _builtin(device: torch.device, dtype: torch.dtype | None) -> Model:
         raise ModelNotAvailable(str(error)) from error
     model = wrap(made.clip, tokenizer=made.tokenizer, class_names=made.vocabulary.nouns, name="builtin")
     threshold = made.manifest.get("support", {}).get("probability")
-    return replace(model, vocabulary=made.vocabulary, support_threshold=threshold)
+    layers = builtin.layer_calibration()
+    reliability = None if layers is None else LayerReliability.from_json(layers)
+    return replace(model, vocabulary=made.vocabulary, support_threshold=threshold, layer_reliability=reliability)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 _HOMES = {
     "Builtin": "loading",
     "load": "loading",
+    "layer_calibration": "loading",
     "EXAMPLES": "examples",
     "example": "examples",
     "showcase": "examples",
@@ -17,11 +18,11 @@ _HOMES = {
     "Vocabulary": "vocabulary",
 }
 
-__all__ = ["EXAMPLES", "Builtin", "Scene", "Vocabulary", "example", "load", "scene", "showcase"]
+__all__ = ["EXAMPLES", "Builtin", "Scene", "Vocabulary", "example", "layer_calibration", "load", "scene", "showcase"]
 
 if TYPE_CHECKING:
     from .examples import EXAMPLES, example, showcase
-    from .loading import Builtin, load
+    from .loading import Builtin, layer_calibration, load
     from .scenes import Scene, scene
     from .vocabulary import Vocabulary
 

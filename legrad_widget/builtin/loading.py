@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "weights"
 WEIGHTS, CONFIGURATION, MANIFEST = "open_clip_model.safetensors", "open_clip_config.json", "manifest.json"
+LAYERS = "layers.json"  # which layers beat chance, with the hash of the weights that this holds for
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,15 @@ def manifest() -> dict[str, Any]:
     """Return how the shipped weights were made, and how well they do."""
     held: dict[str, Any] = json.loads((FOLDER / MANIFEST).read_text(encoding="utf-8"))
     return held
+
+
+def layer_calibration() -> dict[str, Any] | None:
+    """Return which layers of the shipped weights beat chance; None where that was found for other weights, or not."""
+    path = FOLDER / LAYERS
+    if not path.exists():
+        return None
+    held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return held if held["sha256"] == manifest()["sha256"] else None
 
 
 def weights_hash() -> str:
