@@ -35,8 +35,8 @@ const options = {
   entryPoints: { widget: "src/index.ts" },
   mangleProps: new RegExp(`^(${INTERNAL.trim().replace(/\s+/g, "|")})$`),
 };
-/** It speaks to the widget through an anywidget model alone: no name of ours is shared. */
-const page = { ...common, entryPoints: { page: "src/page.ts" } };
+/** It stands in a page that is ASCII, and speaks to the widget through an anywidget model: no name is shared. */
+const page = { ...common, entryPoints: { page: "src/page.ts" }, charset: "ascii" };
 
 /** Class names and custom properties are written out in the sources ("lg-...") and numbered in the bundle. */
 function shortenNames(files) {

@@ -11,6 +11,7 @@ import base64
 import html
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -39,8 +40,10 @@ _ELSEWHERE = {"_request", "_result", "_comparison", "_status"}
 _STYLE = """
 :root { color-scheme: light dark; background: light-dark(#fff, #111315); color: light-dark(#1d2227, #e4e7ea); }
 body { margin: 0; padding: clamp(8px, 3vw, 28px); font: 13px/1.5 system-ui, sans-serif; }
+h1 { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
 main, footer, noscript { display: block; max-width: 1080px; margin: 0 auto; }
 footer { padding-top: 10px; color: light-dark(#5d6670, #9ba4ad); font-size: 12px; overflow-wrap: anywhere; }
+[data-testid="chip"] button:last-child { padding-inline-end: 11px; }
 noscript img { display: block; max-width: 100%; height: auto; margin-top: 10px; }
 """
 _PAGE = """<!doctype html>
@@ -55,6 +58,7 @@ _PAGE = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
+<h1>Heat maps of a vision transformer</h1>
 <main id="root"></main>
 <noscript><p>{title}. This page is interactive where scripts may run; without them it is this picture.</p>
 <img alt="{alt}" src="{picture}"></noscript>
@@ -105,7 +109,7 @@ def to_html(widget: LeGradWidget, *, history: bool = False) -> str:
         policy=html.escape(POLICY, quote=False),
         generator=f"{GENERATOR} {_version()}",
         title=_text(title(widget)),
-        style=_STYLE + _front_end("widget.css").replace("</", "<\\/"),
+        style=_STYLE + _css(_front_end("widget.css")),
         alt=_text(f"The picture with the heat map of {title(widget)}"),
         picture=_data_url(picture),
         footer=_text(f"Saved from legrad_widget {_version()} without a kernel. Model: {widget.model.name}."),
@@ -206,6 +210,11 @@ def _bytes(value: Any) -> dict[str, str]:
     if isinstance(value, bytes | bytearray | memoryview):
         return {"$bytes": base64.b64encode(value).decode("ascii")}
     raise TypeError(f"{type(value).__name__} has no place in a saved page")
+
+
+def _css(rules: str) -> str:
+    """Style rules in ASCII that cannot end their element."""
+    return re.sub(r"[^\x00-\x7f]", lambda letter: f"\\{ord(letter[0]):x} ", rules).replace("</", "<\\/")
 
 
 def _text(words: str) -> str:
