@@ -11,10 +11,13 @@ export const UPLOAD_PART_BYTES = 4 * 2 ** 20;
 
 class WireError extends Error {}
 
-export type Target =
-  | { readonly kind: "text"; readonly text: string }
+/** A prompt (in templates, where it has some), a class, or what stays in Python under a key. */
+export type Side =
+  | { readonly kind: "text"; readonly text: string; readonly templates?: readonly string[] }
   | { readonly kind: "class"; readonly index: number; readonly name: string }
   | { readonly kind: "held"; readonly key: string; readonly label: string };
+/** A contrast is evidence for a over b. */
+export type Target = Side | { readonly kind: "contrast"; readonly a: Side; readonly b: Side };
 
 export type KnobValue = string | number | boolean | null;
 export type Knobs = Readonly<Record<string, KnobValue>>;
@@ -226,12 +229,20 @@ export function decodeArray(raw: unknown, what: string): { shape: number[]; valu
   return { shape: sizes, values };
 }
 
-export function decodeTarget(raw: unknown): Target | null {
-  const { kind, text: words, index, name, key, label } = record(raw);
-  if (kind === "text" && typeof words === "string") return { kind, text: words };
+function decodeSide(raw: unknown): Side | null {
+  const { kind, text: words, templates, index, name, key, label } = record(raw);
+  if (kind === "text" && typeof words === "string") {
+    const filled = listOf(text)(templates);
+    return { kind, text: words, ...(filled.length && { templates: filled }) };
+  }
   if (kind === "class" && Number.isInteger(index)) return { kind, index: index as number, name: text(name) };
   if (kind === "held" && typeof key === "string") return { kind, key, label: text(label) || key };
   return null;
+}
+
+export function decodeTarget(raw: unknown): Target | null {
+  const { kind, a, b } = record(raw);
+  return kind === "contrast" ? opposed(decodeSide(a), decodeSide(b)) : decodeSide(raw);
 }
 
 export const decodeTargets = (raw: unknown): Target[] =>
@@ -247,7 +258,7 @@ export function decodeLayers(raw: unknown): number[] | null {
 /** [layer, head] pairs, sorted and unique; null for all heads. */
 export function decodeCells(raw: unknown): readonly Cell[] | null {
   const isCell = (cell: unknown): cell is Cell =>
-    Array.isArray(cell) && cell.length === 2 && cell.every((part) => Number.isInteger(part) && part > 0);
+    Array.isArray(cell) && cell.length === 2 && cell.every(Number.isInteger) && cell[0] > 0 && cell[1] >= 0;
   const cells = sortCells(list(raw).filter(isCell));
   return cells.length ? cells : null;
 }
@@ -426,14 +437,24 @@ export const decodeMessage = fields<{
 
 /** Equal for targets that ask for the same thing. */
 export function keyOf(target: Target): string {
-  if (target.kind === "text") return `text:${target.text}`;
-  return target.kind === "class" ? `class:${target.index}` : `held:${target.key}`;
+  const { kind } = target;
+  if (kind === "text") return [`text:${target.text}`, ...(target.templates ?? [])].join("\0");
+  if (kind === "contrast") return JSON.stringify([keyOf(target.a), keyOf(target.b)]);
+  return `${kind}:${kind === "class" ? target.index : target.key}`;
 }
 
 export function labelOf(target: Target): string {
-  if (target.kind === "text") return target.text;
-  return target.kind === "class" ? target.name || `class ${target.index}` : target.label;
+  const { kind } = target;
+  if (kind === "text") return target.text;
+  if (kind === "contrast") return `${labelOf(target.a)} over ${labelOf(target.b)}`;
+  return kind === "class" ? target.name || `class ${target.index}` : target.label;
 }
+
+/** Evidence for a over b; null where one is missing or a contrast itself, or both are the same. */
+export const opposed = (a?: Target | null, b?: Target | null): Target | null =>
+  a && b && a.kind !== "contrast" && b.kind !== "contrast" && keyOf(a) !== keyOf(b)
+    ? { kind: "contrast", a, b }
+    : null;
 
 /** A random name; `crypto.randomUUID` is missing on pages served over plain http. */
 export const freshName = (): string => crypto.getRandomValues(new Uint32Array(4)).join("-");

@@ -62,8 +62,11 @@ export function drafting(
     return { list, at: current.at };
   }
 
+  /** The words as a target; they stay in the templates of the prompt that they replace. */
+  const worded = (text: string) => ({ ...draft.peek()?.was, kind: "text", text }) as Target;
+
   function preview(text: string) {
-    const target: Target = { kind: "text", text };
+    const target = worded(text);
     const key = keyOf(target);
     const current = draft.peek();
     if (current?.key === key) return;
@@ -101,7 +104,7 @@ export function drafting(
       if (!text) act.complain("An empty prompt asks nothing: type what to look for.");
       else if (!current && isFull(targets.peek())) act.complain(FULL);
       else {
-        if (current?.key === keyOf({ kind: "text", text }) && act.failed()) act.ask({});
+        if (current?.key === keyOf(worded(text)) && act.failed()) act.ask({});
         else preview(text);
         drafts.keep();
         return true;

@@ -3,7 +3,7 @@
 import { readable } from "../heat/describe";
 import { untracked } from "../signals";
 import type { Store } from "../store";
-import { keyOf, labelOf, type Target } from "../wire";
+import { keyOf, labelOf, opposed, type Target } from "../wire";
 import { button, claim, el, focusedIn, icon, listen, set, watch } from "./element";
 import { matching, typeahead } from "./typeahead";
 
@@ -21,6 +21,9 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
     return chip ? Number(chip.dataset.index) : -1;
   };
   const focusActive = () => row.querySelector<HTMLElement>("[aria-checked=true]")?.focus();
+  /** The active prompt over this one. */
+  const contrast = (at: number) =>
+    store.kernelless.value ? null : opposed(targets.value[store.active.value], targets.value[at]);
 
   // Built anew only when the prompts change, so that no answer takes a chip away from under a click.
   watch(life, () => {
@@ -48,6 +51,8 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
       const number = entry?.probability ?? entry?.score ?? null;
       radio.lastElementChild!.textContent = entry?.error ? "!" : number === null ? "" : readable(number, 2);
       set(element, "data-absent", entry?.supported === false);
+      const over = contrast(i);
+      set(radio, "title", over && `${labelOf(target)}\nCtrl-click or C: ${labelOf(over)}`);
     }
   }
 
@@ -55,17 +60,27 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
     click(event) {
       const at = indexOf(event);
       if (at < 0) return;
-      if ((event.target as Element).closest(".lg-remove")) store.remove(at);
+      if ((event.target as Element).closest(".lg-remove")) return store.remove(at);
+      const over = (event.ctrlKey || event.metaKey) && contrast(at);
+      if (over) store.add(over);
       else store.select(at);
     },
     dblclick: (event) => edit(indexOf(event)),
     keydown(event) {
-      const at = store.active.peek();
+      const at = indexOf(event);
       const count = targets.peek().length;
-      if (event.key === "ArrowRight" || event.key === "ArrowDown") store.select((at + 1) % count);
-      else if (event.key === "ArrowLeft" || event.key === "ArrowUp") store.select((at + count - 1) % count);
-      else if (event.key === "Delete" || event.key === "Backspace") store.remove(at);
-      else if (event.key === "F2") return edit(at);
+      const { key } = event;
+      const step = /^Arrow(Right|Down)$/.test(key) ? 1 : /^Arrow(Left|Up)$/.test(key) ? count - 1 : 0;
+      const next = (at + step) % count;
+      if (step && (event.ctrlKey || event.metaKey)) {
+        claim(event);
+        return row.querySelectorAll<HTMLElement>("[role=radio]")[next]!.focus();
+      }
+      const over = /^c$/i.test(key) && !event.ctrlKey && !event.metaKey && contrast(at);
+      if (step) store.select(next);
+      else if (over) store.add(over);
+      else if (key === "Delete" || key === "Backspace") store.remove(at);
+      else if (key === "F2") return edit(at);
       else return;
       claim(event);
       focusActive();
@@ -76,13 +91,16 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
 
 function chip(target: Target, index: number, draft: boolean, fixed: boolean): HTMLElement {
   const label = labelOf(target);
+  const name = (of: Target) => el("bdi", {}, labelOf(of) || "(empty prompt)");
   return el(
     "span.lg-chip",
     { testid: "chip", "data-index": index, "data-draft": draft, title: label },
     button(
       ".lg-plain",
       { role: "radio", label },
-      el("bdi.lg-name", {}, label || "(empty prompt)"),
+      target.kind === "contrast"
+        ? el("span.lg-name", {}, name(target.a), el("i", {}, " over "), name(target.b))
+        : el("span.lg-name", {}, name(target)),
       el("span.lg-small", { "aria-hidden": true }),
     ),
     !fixed && button(".lg-plain.lg-remove", { label: `Remove ${label}` }, icon("remove")),
