@@ -53,16 +53,17 @@ def chosen_heads(heads: Heads, layers: Sequence[int], count: int) -> dict[int, t
     """The wanted heads of every layer that has any, ascending and unique; None stays None.
 
     Args:
-        heads: one head number (1-based, as layers are), several, or a slice with both ends included: those heads of
-            all ``layers``. A mapping {layer: heads} chooses for every layer alone (None: all heads of that layer)
-            and leaves out the layers that it does not name.
+        heads: one head number, several, or a slice with both ends included: those heads of all ``layers``. Heads are
+            numbered from 0, for head h is ``x.heads[:, h]``; layers from 1, as in ``x.layers``. A mapping
+            {layer: heads} chooses for every layer alone (None: all heads of that layer) and leaves out the layers
+            that it does not name.
         layers: the block numbers there are, ascending.
         count: the number of heads of a layer.
 
     Raises:
         ValueError: a layer or head that is not there, or none at all. TypeError: not whole numbers.
     """
-    every = range(1, count + 1)
+    every = range(count)
     if heads is None:
         return None
     if not isinstance(heads, Mapping):
@@ -186,9 +187,10 @@ class Explanation:
         Args:
             layers: block numbers as in ``x.layers`` (one, several, or a slice over them, both ends included);
                 None for the method's own default.
-            heads: None for all. One head number (1-based, like layers), several, or a slice: those heads of every
-                chosen layer. A mapping {layer: heads} for any set of cells, e.g. {3: 2, 5: [1, 4], 6: None}; it names
-                its layers itself, so ``layers`` is left out.
+            heads: None for all. One head number, several, or a slice (both ends included): those heads of every
+                chosen layer. Heads are numbered from 0, for head h is ``x.heads[:, h]``. A mapping {layer: heads} for
+                any set of cells, e.g. {3: 2, 5: [1, 4], 6: None}; it names its layers itself, so ``layers`` is left
+                out.
             weights: "paper" or "equal"; see :meth:`raw`.
 
         Raises:
@@ -326,7 +328,7 @@ class Explanation:
         chosen = chosen_heads(heads, self.layers if isinstance(heads, Mapping) else there, count) or {}
         # All heads of a layer are its map: the mean over them, rounded once less.
         return [
-            (self.layers.index(layer), None if len(wanted) == count else [head - 1 for head in wanted])
+            (self.layers.index(layer), None if len(wanted) == count else list(wanted))
             for layer, wanted in chosen.items()
         ]
 

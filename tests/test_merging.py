@@ -26,31 +26,31 @@ HAND = with_heads([[[[1, 3]], [[5, 1]]], [[[0, 20]], [[40, 40]]]])  # maps: [3, 
 
 
 def test_by_hand():
-    np.testing.assert_array_equal(HAND.raw(heads=1), [[0.5, 11.5]])  # (1 + 0) / 2, (3 + 20) / 2
-    np.testing.assert_array_equal(HAND.raw(heads=2), [[22.5, 20.5]])
-    np.testing.assert_array_equal(HAND.raw(2, heads=1), [[1, 3]])
-    np.testing.assert_array_equal(HAND.raw(heads={3: 1}), [[0, 20]])
-    np.testing.assert_array_equal(HAND.merged(heads={3: 1}), [[0, 1]])
+    np.testing.assert_array_equal(HAND.raw(heads=0), [[0.5, 11.5]])  # (1 + 0) / 2, (3 + 20) / 2
+    np.testing.assert_array_equal(HAND.raw(heads=1), [[22.5, 20.5]])
+    np.testing.assert_array_equal(HAND.raw(2, heads=0), [[1, 3]])
+    np.testing.assert_array_equal(HAND.raw(heads={3: 0}), [[0, 20]])
+    np.testing.assert_array_equal(HAND.merged(heads={3: 0}), [[0, 1]])
     # An uneven set: layer 2 counts with its mean over both heads [3, 2], layer 3 with its first head [0, 20].
-    np.testing.assert_array_equal(HAND.raw(heads={2: None, 3: 1}), [[1.5, 11]])
-    np.testing.assert_array_equal(HAND.raw(heads={3: [1], 2: [2, 1]}), [[1.5, 11]])
+    np.testing.assert_array_equal(HAND.raw(heads={2: None, 3: 0}), [[1.5, 11]])
+    np.testing.assert_array_equal(HAND.raw(heads={3: [0], 2: [1, 0]}), [[1.5, 11]])
 
 
 def test_equal_weights_by_hand():
     np.testing.assert_allclose(HAND.raw(weights="equal"), [[(1 + 2 / 3) / 2, (2 / 3 + 1) / 2]], rtol=1e-6)
-    np.testing.assert_allclose(HAND.raw(heads=1, weights="equal"), [[(1 / 3 + 0) / 2, 1]], rtol=1e-6)
+    np.testing.assert_allclose(HAND.raw(heads=0, weights="equal"), [[(1 / 3 + 0) / 2, 1]], rtol=1e-6)
     # The second head of layer 3 is flat and is left out.
-    np.testing.assert_allclose(HAND.raw(heads=2, weights="equal"), [[1, 0.2]], rtol=1e-6)
-    np.testing.assert_array_equal(HAND.shares(heads=2, weights="equal"), [1, 0])
-    np.testing.assert_array_equal(HAND.raw(heads={3: 2}, weights="equal"), [[0, 0]])
-    np.testing.assert_array_equal(HAND.shares(heads={3: 2}, weights="equal"), [0, 0])
+    np.testing.assert_allclose(HAND.raw(heads=1, weights="equal"), [[1, 0.2]], rtol=1e-6)
+    np.testing.assert_array_equal(HAND.shares(heads=1, weights="equal"), [1, 0])
+    np.testing.assert_array_equal(HAND.raw(heads={3: 1}, weights="equal"), [[0, 0]])
+    np.testing.assert_array_equal(HAND.shares(heads={3: 1}, weights="equal"), [0, 0])
 
 
 def test_shares_and_floors_by_hand():
     np.testing.assert_allclose(HAND.shares(), [5 / 55, 50 / 55], rtol=1e-6)
     np.testing.assert_allclose(HAND.shares(3), [0, 1])
     np.testing.assert_allclose(HAND.shares(weights="equal"), [0.5, 0.5], rtol=1e-6)
-    np.testing.assert_allclose(HAND.shares(heads={2: 1, 3: 1}), [4 / 24, 20 / 24], rtol=1e-6)
+    np.testing.assert_allclose(HAND.shares(heads={2: 0, 3: 0}), [4 / 24, 20 / 24], rtol=1e-6)
     assert HAND.floor() == pytest.approx((11.5 + 16) / 2 / 16)
     signed = explanation([[[-4.0, 1, 2]]], signed=True)
     assert signed.floor() == pytest.approx(0.5)
@@ -61,22 +61,22 @@ def test_shares_and_floors_by_hand():
 
 def test_cumulative_maps_stand_alone():
     last = with_heads(HAND.heads, merge="last")
-    np.testing.assert_array_equal(last.raw(heads=1), [[0, 20]])
-    np.testing.assert_array_equal(last.raw(heads={2: 2, 3: 1}), [[0, 20]])
-    np.testing.assert_array_equal(last.raw(2, heads=2), [[5, 1]])
+    np.testing.assert_array_equal(last.raw(heads=0), [[0, 20]])
+    np.testing.assert_array_equal(last.raw(heads={2: 1, 3: 0}), [[0, 20]])
+    np.testing.assert_array_equal(last.raw(2, heads=1), [[5, 1]])
     np.testing.assert_array_equal(last.raw(weights="equal"), last.raw())
     np.testing.assert_array_equal(last.shares(), [0, 1])
     one = with_heads(HAND.heads, default="last")
-    np.testing.assert_array_equal(one.raw(heads=2), [[40, 40]])
-    np.testing.assert_array_equal(one.raw(heads={2: 2}), [[5, 1]])
+    np.testing.assert_array_equal(one.raw(heads=1), [[40, 40]])
+    np.testing.assert_array_equal(one.raw(heads={2: 1}), [[5, 1]])
 
 
 def test_heat_map_and_overlay_are_of_the_same_cells():
-    cells = {3: 1}
+    cells = {3: 0}
     assert HAND.heatmap((4, 4), heads=cells).shape == (4, 4)
     np.testing.assert_array_equal(HAND.heatmap((1, 2), heads=cells), HAND.merged(heads=cells))
     x = with_heads(np.random.default_rng(0).random((2, 2, 3, 3)) * [[[[1]]], [[[5]]]])
-    drawn = [x.overlay(heads=heads).tobytes() for heads in (1, {2: 1, 3: 1}, 2, None)]
+    drawn = [x.overlay(heads=heads).tobytes() for heads in (0, {2: 0, 3: 0}, 1, None)]
     assert drawn[0] == drawn[1]
     assert len({*drawn, x.overlay(weights="equal").tobytes()}) == 4
 
@@ -84,15 +84,15 @@ def test_heat_map_and_overlay_are_of_the_same_cells():
 @pytest.mark.parametrize(
     ("chosen", "error", "sentence"),
     [
-        (dict(heads=0), ValueError, "heads go from 1 to 2; arrived: 0"),
-        (dict(heads=[1, 3]), ValueError, "heads go from 1 to 2; arrived: 3"),
-        (dict(heads=True), TypeError, "heads are whole numbers and go from 1 to 2; arrived: True"),
+        (dict(heads=-1), ValueError, "heads go from 0 to 1; arrived: -1"),
+        (dict(heads=[1, 2]), ValueError, "heads go from 0 to 1; arrived: 2"),
+        (dict(heads=True), TypeError, "heads are whole numbers and go from 0 to 1; arrived: True"),
         (dict(heads="1"), TypeError, "whole numbers"),
-        (dict(heads=[]), ValueError, "heads is empty; they go from 1 to 2 .None: all of them"),
+        (dict(heads=[]), ValueError, "heads is empty; they go from 0 to 1 .None: all of them"),
         (dict(heads={}), ValueError, "layers is empty"),
         (dict(heads={2: []}), ValueError, "heads is empty"),
         (dict(heads={4: 1}), ValueError, "layers go from 2 to 3; arrived: 4"),
-        (dict(heads={2: 9}), ValueError, "heads go from 1 to 2; arrived: 9"),
+        (dict(heads={2: 9}), ValueError, "heads go from 0 to 1; arrived: 9"),
         (dict(layers=2, heads={2: 1}), ValueError, "names its layers itself"),
         (dict(weights="mean"), ValueError, "weights is one of paper, equal; arrived: 'mean'"),
     ],
@@ -125,7 +125,7 @@ def explained(draw):
     heads = sizes * (rng.normal(size=(depth, count, rows, cols)) if signed else rng.random((depth, count, rows, cols)))
     if draw(st.booleans()):
         heads[rng.integers(depth)] = 0.25  # a layer that says nothing
-    numbers = st.lists(st.integers(1, count), min_size=1, unique=True)
+    numbers = st.lists(st.integers(0, count - 1), min_size=1, unique=True)
     cells = draw(st.dictionaries(st.sampled_from(LAYERS[:depth]), numbers, min_size=1))
     return with_heads(heads, signed=signed), cells
 
@@ -134,7 +134,7 @@ def slowly(x: Explanation, cells, weights) -> list[float]:
     """The merged map, flattened, in Python's own floats."""
     layers = []
     for layer in sorted(cells):
-        maps = [x.heads[x.layers.index(layer)][head - 1].ravel().tolist() for head in cells[layer]]
+        maps = [x.heads[x.layers.index(layer)][head].ravel().tolist() for head in cells[layer]]
         merged = [statistics.fmean(values) for values in zip(*maps, strict=True)]
         peak = max(map(abs, merged))
         if weights == "equal":
@@ -165,8 +165,8 @@ def test_any_set_of_cells_is_the_mean_over_layers_of_the_mean_over_heads(drawn, 
 def test_all_heads_are_none_and_the_order_does_not_matter(drawn, weights):
     x, cells = drawn
     count = x.heads.shape[1]
-    every = list(range(1, count + 1))
-    for same in (every, every[::-1], slice(None), slice(1, count), dict.fromkeys(x.layers), range(1, count + 1)):
+    every = list(range(count))
+    for same in (every, every[::-1], slice(None), slice(0, count - 1), dict.fromkeys(x.layers), range(count)):
         np.testing.assert_array_equal(x.raw(heads=same, weights=weights), x.raw(weights=weights))
     turned = {layer: heads[::-1] + heads for layer, heads in reversed(cells.items())}
     np.testing.assert_array_equal(x.raw(heads=turned, weights=weights), x.raw(heads=cells, weights=weights))
@@ -203,7 +203,7 @@ def test_a_floor_is_a_share_of_the_peak_and_has_no_unit(drawn, weights):
 def test_the_choice_of_heads_is_ascending_and_unique():
     assert chosen_heads(None, (1, 2), 4) is None
     assert chosen_heads([3, 1, 3], (1, 2), 4) == {1: (1, 3), 2: (1, 3)}
-    assert chosen_heads({2: slice(2, None), 1: None}, (1, 2), 4) == {1: (1, 2, 3, 4), 2: (2, 3, 4)}
+    assert chosen_heads({2: slice(2, None), 1: None}, (1, 2), 4) == {1: (0, 1, 2, 3), 2: (2, 3)}
     assert list(chosen_heads({2: 1, 1: 1}, (1, 2), 4) or ()) == [1, 2]
 
 
@@ -215,6 +215,6 @@ def test_a_real_answer_is_the_mean_of_its_heads():
     x = lw.load("builtin").encode(scene).explain(next(iter(scene.objects)))
     assert x.heads is not None
     np.testing.assert_allclose(x.heads.mean((0, 1)), x.raw(), rtol=1e-5, atol=1e-6 * x.raw().max())
-    np.testing.assert_allclose(x.raw(heads={3: [2]}), x.heads[2, 1])
+    np.testing.assert_allclose(x.raw(heads={3: [1]}), x.heads[2, 1])
     assert x.shares().sum() == pytest.approx(1)
     assert 0 < x.floor() < 1

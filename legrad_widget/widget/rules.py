@@ -145,7 +145,7 @@ def layers(value: Any, depth: int) -> list[int] | None:
 
 
 def heads(value: Any, scope: Scope) -> dict[int, list[int]] | None:
-    """Heads by layer, both 1-based, from what ``Explanation.merged`` takes or from (layer, head) pairs; None: all."""
+    """Heads by layer, from what ``Explanation.merged`` takes or from (layer, head) pairs; None: all."""
     try:
         chosen = chosen_heads(_by_layer(value), range(1, scope.depth + 1), scope.heads)
     except (ValueError, TypeError) as error:
@@ -160,7 +160,7 @@ def _by_layer(value: Any) -> Any:
     cells: dict[Any, list[Any]] = {}
     for item in value:
         if not isinstance(item, list | tuple) or len(item) != 2 or isinstance(item[0], list | tuple | dict):
-            raise Refused(f"a cell is a pair of a layer and a head, e.g. [3, 1]; arrived: {shown(item)}")
+            raise Refused(f"a cell is a pair of a layer and a head, e.g. [3, 0]; arrived: {shown(item)}")
         cells.setdefault(item[0], []).append(item[1])
     return cells
 

@@ -80,7 +80,7 @@ class SharedState(anywidget.AnyWidget):
     heads = Checked(
         None,
         lambda w, v: rules.heads(v, w._scope),
-        help="The heads that are merged, {layer: [heads]}, both 1-based; None: all. Also taken: a head or several, "
+        help="The heads (from 0) that are merged, {layer: [heads]}; None: all. Also taken: a head or several, "
         "meant for every layer, and (layer, head) pairs. While it is set it names the layers too, and `layers` waits",
     ).tag(sync=True, echo_update=False, to_json=lambda value, widget: _cells(value))
     weights = Checked(

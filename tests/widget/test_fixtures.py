@@ -66,7 +66,7 @@ def test_the_cases_follow_from_the_bytes_alone(name):
             layers = sorted({layer for layer, _ in case["heads"]})
         chosen = maps[case["target"]][[result["layers"].index(layer) for layer in layers]]
         if case["heads"]:
-            cells = [[head - 1 for its, head in case["heads"] if its == layer] for layer in layers]
+            cells = [[head for its, head in case["heads"] if its == layer] for layer in layers]
             of = heads[case["target"]]
             chosen = np.stack(
                 [of[result["layers"].index(layer), its].mean(0) for layer, its in zip(layers, cells, strict=True)]

@@ -15,7 +15,7 @@ export type Rule = "mean" | "last";
 /** "paper": layers count by the size of their values. "equal": each is divided by its own peak; flat ones are out. */
 export type Weights = "paper" | "equal";
 
-/** One head, [layer, head], both 1-based. */
+/** One head: layers are numbered from 1, heads from 0. */
 export type Cell = readonly [layer: number, head: number];
 
 /** [lowest, highest]. */
@@ -89,7 +89,7 @@ export function headStack(stack: Stack, heads: Float32Array, count: number, cell
     if (chosen.length === 0 || chosen.length === count) continue;
     for (let i = 0; i < size; i++) {
       let sum = 0;
-      for (const [, head] of chosen) sum += heads[(at * count + head - 1) * size + i]!;
+      for (const [, head] of chosen) sum += heads[(at * count + head) * size + i]!;
       maps[at * size + i] = sum / chosen.length;
     }
   }

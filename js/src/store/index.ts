@@ -265,8 +265,8 @@ export function createStore(host: Host, life: AbortSignal): Store {
     stepHead(by) {
       const count = answer.peek()?.heads ?? 0;
       if (!count || !shown.entry.peek()?.heads) return false;
-      const from = shown.cells.peek()?.at(by > 0 ? -1 : 0)?.[1] ?? (by > 0 ? 0 : count + 1);
-      const head = clamp(from + by, 1, count);
+      const from = shown.cells.peek()?.at(by > 0 ? -1 : 0)?.[1] ?? (by > 0 ? -1 : count);
+      const head = clamp(from + by, 0, count - 1);
       store.chooseHeads(shown.chosen.peek().map((layer) => [layer, head]));
       return true;
     },

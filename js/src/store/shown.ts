@@ -105,7 +105,7 @@ export function follow(
     if (playing.value !== null || !entry.value?.heads) return null;
     const { layers, heads: count } = answer.value!;
     const wanted = preview.value ? [preview.value] : (trait("heads").value ?? []);
-    const present = wanted.filter(([layer, head]) => layers.includes(layer) && head <= count);
+    const present = wanted.filter(([layer, head]) => layers.includes(layer) && head < count);
     return present.length ? present : null;
   });
   const chosen = computed(() =>
