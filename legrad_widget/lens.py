@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,42 +110,52 @@ def layer_ranks(encoding: Encoding, target: Any, *, among: Sequence[Any] | None 
     """
     model = encoding.model
     checked = model.target(target)
-    if among is None:
-        others, words = reference(model, checked)
-    else:
-        others = [other for other in map(model.target, among) if other.label != checked.label]
-        words = f"{len(others)} given targets"
-    if not others:
-        raise TargetError(f"{checked.label!r} has nothing to be ranked with; name other targets: among=[...]")
     with model.lock, plain_arithmetic(model.vit.device):
         tokens = encoding.tokens
         features = torch.stack([model.vit.readout(tokens.after(layer)) for layer in range(1, tokens.depth + 1)])
-        aims = model.aims([checked, *others])
-        scores = Aims(aims)(features[:, None].double())  # [L, 1 + R]
-    own, rest = scores[:, :1], scores[:, 1:]
+        if among is None and isinstance(checked, Class):
+            own, rest, words = _among_classes(model, checked, features)
+        else:
+            others, words = reference(model, checked) if among is None else _given(model, checked, among)
+            scores = Aims(model.aims([checked, *others]))(features[:, None].double())  # [L, 1 + R]
+            own, rest = scores[:, :1], scores[:, 1:]
     ranks = 1 + (rest > own).sum(1) + (rest == own).sum(1) / 2
-    return LayerRanks(ranks.double().cpu().numpy(), len(others) + 1, words)
+    return LayerRanks(ranks.double().cpu().numpy(), rest.shape[1] + 1, words)
+
+
+def _among_classes(model: Model, target: Class, features: Tensor) -> tuple[Tensor, Tensor, str]:
+    """The class's logit [L, 1] and the others' [L, R], from features [L, E]."""
+    logits = torch.stack([logits for one in features if (logits := model.class_logits(one)) is not None])
+    others = torch.arange(logits.shape[1], device=logits.device) != int(target.index or 0)
+    if not others.any():
+        raise TargetError(f"{target.label!r} is the model's only class; say what it is ranked with: among=[...]")
+    return logits[:, ~others], logits[:, others], f"the model's {len(others)} classes"
+
+
+def _given(model: Model, target: Target, among: Sequence[Any]) -> tuple[list[Target], str]:
+    others = [other for other in map(model.target, among) if other.label != target.label]
+    if not others:
+        raise TargetError(f"{target.label!r} has nothing to be ranked with; name other targets: among=[...]")
+    return others, f"{len(others)} given targets"
 
 
 def reference(model: Model, target: Target) -> tuple[list[Target], str]:
-    """The targets that ``target`` is ranked with when none are named, and what they are in words.
+    """What a prompt is ranked with when nothing is named: targets, and what they are in words.
 
     Raises:
         TargetError: there is no such set for a direction, a concept or a contrast.
     """
-    names = model.class_names or ()
-    if isinstance(target, Class):
-        others: list[Target] = [Class(i, name) for i, name in enumerate(names) if i != target.index]
-        return others, f"the model's {len(names)} classes"
     if not isinstance(target, Text):
         raise TargetError(f"{target.label!r} is no class and no prompt; say what it is ranked with: among=[...]")
+    names = model.class_names or ()
     said = [name for name in names if re.search(rf"\b{re.escape(name)}\b", target.text)]
-    if not said:
-        return [Text(p) for p in EVERYDAY if p != target.text], f"{len(EVERYDAY)} everyday prompts"
+    if not said or len(names) < 2:
+        everyday = [prompt for prompt in EVERYDAY if prompt != target.text][: len(EVERYDAY) - 1]  # as many for each
+        return [Text(prompt) for prompt in everyday], f"{len(everyday)} everyday prompts"
     named = max(said, key=len)
     pattern = re.compile(rf"\b{re.escape(named)}\b")
-    others = [Text(pattern.sub(lambda _, name=name: name, target.text)) for name in names if name != named]  # type: ignore[misc]
-    return others, f"the same prompt of the {len(others)} other classes"
+    swapped = [pattern.sub(name.replace("\\", r"\\"), target.text) for name in names if name != named]
+    return [replace(target, text=text) for text in swapped], f"the same prompt of the {len(swapped)} other classes"
 
 
 def _choices(model: Model, features: Tensor, among: Sequence[Any] | None) -> tuple[tuple[str, ...], Tensor]:

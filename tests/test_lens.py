@@ -108,12 +108,29 @@ def test_a_prompt_is_ranked_with_the_same_prompt_of_other_classes():
     prompts = [f"a photo of a {name}" for name in model.class_names]
     scores = [x.score for x in encoding.explain(prompts)]
     assert ranks.ranks[-1] == sorted(scores, reverse=True).index(scores[prompts.index("a photo of a cat")]) + 1
-    assert encoding.layer_ranks("something nice").of == 31
+    assert encoding.layer_ranks("something nice").of == 30
     assert encoding.layer_ranks("cat", among=["cat", "dog", "car"]).of == 3
+    drawn = encoding.layer_ranks(lw.Text("cat", templates=["a photo of a {}", "a drawing of a {}"]))
+    assert drawn.among == ranks.among == "the same prompt of the 136 other classes"
+    bare = builtin.load()
+    unnamed = lw.wrap(bare.clip, tokenizer=bare.tokenizer).encode(lw.scene("cat", seed=1).image)
+    assert unnamed.layer_ranks("a photo of a cat").of == unnamed.layer_ranks("a photo of a zebra").of == 30
     with pytest.raises(lw.TargetError, match="no class and no prompt"):
         encoding.layer_ranks(np.ones(model.vit.features, np.float32))
     with pytest.raises(lw.TargetError, match="nothing to be ranked with"):
         encoding.layer_ranks("cat", among=["cat"])
+
+
+def test_classes_of_a_clip_are_ranked_by_their_names():
+    model = lw.load("builtin")
+    encoding = model.encode(lw.scene("cat", seed=1).image)
+    ranks = encoding.layer_ranks(lw.Class(name="cat"))
+    order = [one.name for one in encoding.predictions(200)]
+    assert ranks.ranks[-1] == order.index("cat") + 1
+    assert ranks.of == len(order)
+    one = lw.wrap(specimens.timm_vit(num_classes=1)).encode(specimens.picture())
+    with pytest.raises(lw.TargetError, match="only class"):
+        one.layer_ranks(0)
 
 
 def test_equal_scores_share_their_rank():

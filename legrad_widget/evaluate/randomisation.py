@@ -157,8 +157,8 @@ def _copied(model: Model) -> Model:
 
 
 def _shuffle(block: nn.Module, seed: int, layer: int) -> None:
-    generator = torch.Generator().manual_seed(seed * 10_007 + layer)
+    generator = torch.Generator(device="cpu").manual_seed(seed * 10_007 + layer)
     with torch.no_grad():
         for parameter in block.parameters():
-            order = torch.randperm(parameter.numel(), generator=generator)
+            order = torch.randperm(parameter.numel(), generator=generator, device="cpu")
             parameter.copy_(parameter.flatten()[order.to(parameter.device)].view_as(parameter))
