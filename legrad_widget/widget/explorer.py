@@ -22,6 +22,7 @@ from . import page, wire
 from .listening import Listening
 from .question import Photo
 from .rules import Refused, shown
+from .snapshot import snapshot
 from .state import PUBLIC, VIEW
 from .worker import Worker, worker_of
 
@@ -51,11 +52,12 @@ def _asset(name: str, otherwise: str) -> Path | str:
 class LeGradWidget(Listening):
     """See what a vision transformer looks at, layer by layer. Usually made by :func:`explore`.
 
-    Set ``targets``, ``active``, ``method``, ``knobs``, ``layers``, ``opacity``, ``colormap``, ``threshold``,
-    ``smooth``, ``compare``, ``compared``, ``compare_scale`` and ``image`` from Python, or in the browser. A new
-    picture, target, method or knob is computed by a background thread; :meth:`wait` waits for it,
-    :attr:`explanation` is the answer, and with ``compare="methods"`` :attr:`comparison` holds the active target under
-    every method of ``compared``. Several changes under ``with w.hold_trait_notifications():`` are one question.
+    Set ``targets``, ``active``, ``method``, ``knobs``, ``layers``, ``heads``, ``weights``, ``opacity``,
+    ``colormap``, ``threshold``, ``smooth``, ``compare``, ``compared``, ``compare_scale`` and ``image`` from Python,
+    or in the browser. A new picture, target, method or knob is computed by a background thread; :meth:`wait` waits
+    for it, :attr:`explanation` is the answer, and with ``compare="methods"`` :attr:`comparison` holds the active
+    target under every method of ``compared``. Several changes under ``with w.hold_trait_notifications():`` are one
+    question.
 
     Args:
         model: From :func:`legrad_widget.load` or :func:`legrad_widget.wrap`.
@@ -185,6 +187,19 @@ class LeGradWidget(Listening):
         """
         self._come_to_rest()
         return page.StaticPage(page.to_html(self, history=history), page.title(self), height)
+
+    def snapshot(self, *, width: int = 640) -> Image.Image:
+        """A picture of the current view, as the output of a cell or to be saved: the map over the picture with target,
+        method, layers, score and colour bar. The map is ``w.explanation.overlay`` to the pixel.
+
+        Args:
+            width: of the picture in pixels, from 200 to 4096; title and margins come on top.
+
+        Raises:
+            ValueError: there is no map yet, or another width.
+        """
+        self._come_to_rest()
+        return snapshot(self, width=width)
 
     def _come_to_rest(self) -> None:
         """Wait for the question under way, whatever becomes of it; not on the thread that answers it."""

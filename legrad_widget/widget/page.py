@@ -23,6 +23,7 @@ from .. import atomic_file
 from ..method import find
 from . import wire
 from .rules import Refused
+from .view import drawing, merging
 from .wire import Outcome, Status
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def to_html(widget: LeGradWidget, *, history: bool = False) -> str:
             raise Refused("there is no picture to save yet: set w.image, or choose one in the widget")
         state = _state(widget, photo, history=history)
         seen = widget.explanation
-    picture = seen.overlay() if seen is not None else photo.picture
+    picture = seen.overlay(**merging(widget, seen), **drawing(widget)) if seen is not None else photo.picture
     assert picture is not None  # it is shown
     return _PAGE.format(
         policy=html.escape(POLICY, quote=False),
