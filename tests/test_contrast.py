@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 import legrad_widget as lw
 from legrad_widget.method import find
@@ -148,6 +149,19 @@ def test_both_directions_share_one_forward_and_no_side_is_explained_apart():
     assert len(calls) == 1
     assert (over.maps.min(), under.maps.min()) >= (0, 0)
     assert over.score == pytest.approx(-under.score)
+
+
+@pytest.mark.parametrize("method", ["legrad", "cdam", "gradcam", "chefercam", "lrp"])
+def test_a_contrast_costs_what_one_target_costs(method):
+    encoding = lw.wrap(specimens.timm_vit()).encode(specimens.picture())
+    costs = []
+    for target in (3, lw.Contrast(3, 5)):
+        encoding.explain(target, method)  # what targets share is there
+        with FlopCounterMode(display=False) as counter:
+            encoding.explain(target, method)
+        costs.append(counter.get_total_flops())
+    logits = 2 * specimens.WIDTH * specimens.CLASSES  # all classes' are read for the probability of one among them
+    assert costs[0] - logits == costs[1] > 0
 
 
 def test_a_method_that_ignores_the_target_shows_what_it_shows_for_any():
