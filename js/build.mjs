@@ -11,9 +11,11 @@ const LOCAL_NAME = /\blg-[a-z]+(-[a-z]+)*\b/g;
 const INTERNAL = `
   agreement anticipate answer askAgain byKeys cancellable chooseLayers chosen compareBy
   compareMethods comparedMethods comparison complain describedBy doubt drafts heard highlighted
-  kernelless knobFault layerHeats layersWanted lookOf moveSpot onChange onMessage outdated painted
-  peek peeking phase pictureFault playing pointAt readers resetKnobs scaled seen setKnob setMethod
-  shares stepLayer tellView togglePlay trait
+  chooseHeads floors kernelless knobFault layerHeats layersWanted lookOf moveSpot naming onChange
+  onMessage opaque outdated painted peek peeking phase pictureFault playing pointAt previewHead
+  readers resetKnobs scaled seen setKnob setMethod shares stepHead stepLayer tellView toggleHead
+  toggleMatrix togglePlay trait cells entry heat look matrix picture preview spot stack
+  description element
 `;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const watch = process.argv.includes("--watch");

@@ -279,8 +279,8 @@ describe("layers", () => {
   });
   it("say their score and share", () => {
     const { all } = show();
-    expect(all("[data-layer='2']")[0]!.getAttribute("aria-label")).toMatch(
-      /^layer 2, score 0.2, \d+ % of the merged map$/,
+    expect(all("[data-layer='2']")[0]!.title).toMatch(
+      /^layer 2, score 0.2, \d+ % of the merged map, floor 0\.90$/,
     );
   });
   it("say so too when the first answer comes after the page", () => {

@@ -8,14 +8,18 @@ import { focusedIn, listen, set } from "./element";
 export const KEYS: readonly (readonly [string, string])[] = [
   ["← →", "one layer back / on"],
   ["Shift + ← →", "a range of layers"],
+  ["↑ ↓", "one head back / on"],
   ["Home End", "first / last layer"],
-  ["0", "all layers merged"],
+  ["0", "all layers and heads merged"],
+  ["G", "layer × head matrix"],
   ["P", "play through depth"],
   ["1 – 9", "choose a prompt"],
   ["[ ]", "opacity"],
   ["Space (hold)", "hide the heatmap"],
   ["arrows on picture", "move from patch to patch"],
   ["double-click, F2", "edit a prompt"],
+  ["Ctrl-click, C", "contrast: the active prompt over that one"],
+  ["Ctrl + ← →", "to another prompt, for C"],
   ["Esc", "back to the notebook"],
 ];
 
@@ -64,12 +68,15 @@ export function installKeys(
     if (/^[1-9]$/.test(key)) store.select(Number(key) - 1);
     else if (key === "0") store.chooseLayers(null);
     else if (key === "p" || key === "P") store.togglePlay(still());
+    else if (key === "g" || key === "G") store.toggleMatrix();
     else if (key === "[") nudgeOpacity(-0.05);
     else if (key === "]") nudgeOpacity(0.05);
     else if (key === "?") toggleHelp();
     else if (key === " " && !target.matches(PRESSED)) store.peek(true);
     else if (key === "ArrowLeft" && !target.matches(WALKED)) store.stepLayer(-1);
     else if (key === "ArrowRight" && !target.matches(WALKED)) store.stepLayer(1);
+    else if (key === "ArrowUp" && !target.matches(WALKED)) return store.stepHead(-1);
+    else if (key === "ArrowDown" && !target.matches(WALKED)) return store.stepHead(1);
     else return false;
     return true;
   }

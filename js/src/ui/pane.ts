@@ -66,6 +66,6 @@ export function createPane(store: Store, title: string, choose: () => void): Pan
 }
 
 /** The raw values that the scale spans: "1.7e-4 … 0.0032", or "± 0.0032" to either side of zero. */
-function rangeWords({ range: [low, high], signed }: Heat): string {
+export function rangeWords({ range: [low, high], signed }: Heat): string {
   return signed ? `± ${readable(high)}` : `${readable(low)} … ${readable(high)}`;
 }

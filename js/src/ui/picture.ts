@@ -10,7 +10,7 @@ import { takeDrops } from "./upload";
 /** Backing-store pixels of the longer side; beyond it a smooth map gains nothing. */
 const FINEST = 768;
 
-const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
+export const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
   ArrowUp: [-1, 0],
   ArrowDown: [1, 0],
   ArrowLeft: [0, -1],

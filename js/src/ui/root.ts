@@ -8,6 +8,7 @@ import { controls } from "./controls";
 import { el, onEnd, set, watch } from "./element";
 import { help } from "./help";
 import { installKeys, NO_SHORTCUTS } from "./keys";
+import { matrix } from "./matrix";
 import { methods } from "./methods";
 import { picture } from "./picture";
 import { prompts } from "./prompts";
@@ -46,6 +47,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         "div.lg-stack.lg-side",
         {},
         score(store, life),
+        matrix(store, life),
         predictions(store, life),
         methods(store, life),
         controls(store, life),

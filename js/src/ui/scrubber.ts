@@ -1,18 +1,17 @@
 // The layer strip: look along the layers, choose one or a range, play through depth.
 
-import { nameLayers } from "../heat/describe";
 import { clamp } from "../heat/frame";
+import type { Weights } from "../heat/merge";
 import type { ReadonlySignal } from "../signals";
 import type { Store } from "../store";
 import { button, claim, el, icon, listen, set, watch } from "./element";
 import { still } from "./keys";
+import { segments } from "./segments";
 import { thumbnails } from "./thumbnails";
 
 const STEPS: Readonly<Record<string, number>> = {
   ArrowRight: 1,
-  ArrowDown: 1,
   ArrowLeft: -1,
-  ArrowUp: -1,
   Home: -1e9,
   End: 1e9,
 };
@@ -34,9 +33,34 @@ export function scrubber(
 
   const all = button(".lg-button", { testid: "all-layers", onclick: () => store.chooseLayers(null) });
   const play = button(".lg-button.lg-square", { testid: "play", onclick: () => store.togglePlay(still()) });
-  const caption = el("p.lg-note");
-  const head = el("div.lg-row", {}, play, all, caption);
-  const element = el("section.lg-stack.lg-depth", { label: "Depth" }, head, strip);
+  const caption = el("span", { testid: "merged" });
+  const floor = el("span.lg-floor", {
+    testid: "floor",
+    title: "Median over peak of the merged map: what scaling from its lowest to its highest value hides",
+  });
+  const heads = button(
+    ".lg-button",
+    { testid: "heads", title: "Layer × head matrix (G)", onclick: store.toggleMatrix },
+    "Heads",
+  );
+  const weights = segments("weights", "Weights of the layers", (value) =>
+    store.set("weights", value as Weights),
+  );
+  weights.offer([
+    {
+      value: "paper",
+      title: "As in the paper",
+      hint: "The mean of the raw maps",
+    },
+    {
+      value: "equal",
+      title: "Layers equal",
+      hint: "Each map is divided by its peak first; flat ones are left out",
+    },
+  ]);
+  const head = el("div.lg-row", {}, play, all, el("p.lg-note", {}, caption, floor));
+  const ways = el("div.lg-row.lg-pair", {}, weights.element, heads);
+  const element = el("section.lg-stack.lg-depth", { label: "Depth" }, head, strip, ways);
 
   watch(life, () => {
     const { layers = [], default: rule, merge } = store.answer.value ?? {};
@@ -44,12 +68,19 @@ export function scrubber(
     const playing = store.playing.value !== null;
     element.hidden = layers.length === 0;
     all.textContent = rule === "last" ? `Last layer (${layers.at(-1)})` : `All ${layers.length} layers`;
-    set(all, "aria-pressed", store.trait("layers").value === null && !playing);
+    const merged = store.trait("layers").value === null && !store.trait("heads").value;
+    set(all, "aria-pressed", merged && !playing);
     play.replaceChildren(icon(playing ? "pause" : "play"));
     play.title = playing ? "Pause here (P)" : "Play through depth (P)";
     set(play, "label", play.title);
-    const how = merge === "last" ? "up to " : chosen.length > 1 ? "mean of " : "";
-    caption.textContent = how + nameLayers(chosen, layers);
+    const many = chosen.length > 1 || (store.cells.value?.length ?? 0) > 1;
+    const how = merge === "last" ? (layers.length > 1 ? "up to " : "") : many ? "mean of " : "";
+    caption.textContent = how + store.naming.value;
+    const least = store.floor.value;
+    floor.textContent = least === null ? "" : `floor ${least.toFixed(2)}`;
+    weights.element.hidden = merge === "last" || layers.length < 2;
+    weights.mark(store.trait("weights").value);
+    set(heads, "aria-pressed", store.matrix.value);
   });
   return element;
 }

@@ -65,14 +65,15 @@ export function thumbnails(
       const flat = store.layerHeats.value[i]?.flat;
       const chosen = store.chosen.value.includes(layers[i]!);
       const part = store.shares.value[i] ?? 0;
+      const floor = store.floors.value[i] ?? null;
       const words = [
         `layer ${layers[i]}`,
         value !== null && `score ${readable(value)}`,
         flat && "flat map",
         merge === "mean" && chosen && `${Math.round(100 * part)} % of the merged map`,
+        floor !== null && !flat && `floor ${floor.toFixed(2)}`,
       ];
       element.title = words.filter(Boolean).join(", ");
-      set(element, "label", element.title);
       set(element, "aria-selected", chosen);
       score.textContent = flat ? "flat" : value === null ? "" : readable(value, 2);
       fill(share, part / most);
@@ -93,7 +94,7 @@ function thumbnail(layer: number, id: string): Thumbnail {
   const canvas = el("canvas", { "aria-hidden": true });
   const score = el("span");
   const share = el("span.lg-meter");
-  const text = el("p.lg-small", {}, el("b", {}, String(layer)), score);
+  const text = el("p.lg-small", {}, el("span.lg-sr", {}, "layer "), el("b", {}, String(layer)), score);
   const element = el(
     "div.lg-layer",
     { role: "option", id, testid: "layer", "data-layer": layer },

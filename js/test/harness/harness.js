@@ -17,6 +17,7 @@ const THINGS = {
 };
 const deep = scene === "deep";
 const LAYERS = deep ? 24 : 6;
+const HEADS = deep ? 16 : 4;
 const GRID = deep ? [24, 24] : scene === "wide" ? [6, 12] : [8, 8];
 const SIZE = scene === "wide" || scene === "letterbox" || scene === "crop" ? [960, 480] : [640, 640];
 const WINDOW = {
@@ -100,6 +101,21 @@ function mapsFor(targets, method) {
     }
   });
   return new DataView(data.buffer);
+}
+
+/** The maps of every head: layer maps taken apart, so that the mean over the heads is the layer's map. */
+function headsOf(maps, at) {
+  const size = GRID[0] * GRID[1];
+  const data = new Float32Array(LAYERS * HEADS * size);
+  for (let l = 0; l < LAYERS; l++) {
+    const weights = Array.from({ length: HEADS }, (_, h) => noise(h, l, at, 3) ** 4 + 0.02);
+    const mean = weights.reduce((sum, value) => sum + value, 0) / HEADS;
+    for (let h = 0; h < HEADS; h++)
+      for (let i = 0; i < size; i++) {
+        data[(l * HEADS + h) * size + i] = (maps[(at * LAYERS + l) * size + i] * weights[h]) / mean;
+      }
+  }
+  return { dtype: "float32", shape: [LAYERS, HEADS, ...GRID], data: new DataView(data.buffer) };
 }
 
 const CLASSES =
@@ -218,6 +234,8 @@ const CATALOGUE = METHODS.map(([name, title, signed, merge, rule, slow = false, 
 let rev = 0;
 function resultFor(rid, targets, method, knobs) {
   const of = CATALOGUE.find((entry) => entry.name === method);
+  const maps = mapsFor(targets, of);
+  const heads = of.merge === "mean" ? HEADS : 0;
   return {
     rid,
     rev: ++rev,
@@ -230,7 +248,8 @@ function resultFor(rid, targets, method, knobs) {
     merge: of.merge,
     default: of.default,
     grid: GRID,
-    maps: { dtype: "float32", shape: [targets.length, LAYERS, ...GRID], data: mapsFor(targets, of) },
+    maps: { dtype: "float32", shape: [targets.length, LAYERS, ...GRID], data: maps },
+    heads,
     targets: targets.map((target, t) => {
       const words = (target.text ?? target.name ?? target.label).toLowerCase();
       const known = Object.keys(THINGS).some((name) => words.includes(name));
@@ -248,6 +267,7 @@ function resultFor(rid, targets, method, knobs) {
             : "",
         layer_scores: Array.from({ length: LAYERS }, (_, i) => 0.02 + (0.29 * (i + 1)) / LAYERS),
         degenerate: Array.from({ length: LAYERS }, () => false),
+        heads: heads ? headsOf(new Float32Array(maps.buffer), t) : null,
         error: target.kind === "held" ? "A direction has 512 numbers for this model; this one has 384." : "",
       };
     }),

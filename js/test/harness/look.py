@@ -35,6 +35,12 @@ VIEWS = {
     "methods-narrow": ("scene=clip", 360, "methods"),
     "pending": ("scene=clip&delay=3000", 960, "methods"),
     "prompts": ("scene=clip", 960, "prompts"),
+    "heads": ("scene=clip", 960, "heads"),
+    "heads-dark": ("scene=clip&theme=dark", 960, "heads"),
+    "heads-deep": ("scene=deep", 960, "heads"),
+    "heads-narrow": ("scene=deep&theme=dark", 320, "heads"),
+    "heads-signed": ("scene=signed", 960, "heads"),
+    "heads-none": ("scene=clip", 960, "no-heads"),
     "tiny": ("scene=clip", 340, "knobs"),
 }
 
@@ -78,6 +84,15 @@ def act(page: Page, what: str) -> None:
             page.wait_for_timeout(2500)
         find("picture").hover(position={"x": 100, "y": 200})
         page.evaluate("scrollTo(0, 0)")
+    elif what in ("heads", "no-heads"):
+        find("heads").click()
+        if what == "no-heads":
+            find("method-rollout").check()
+            page.wait_for_timeout(500)
+            return
+        page.locator("[data-head='3.2']").click()
+        page.locator("[data-head='5.3']").click(modifiers=["Shift"])
+        page.locator("[data-head='6.0']").hover()
     elif what == "knobs":
         page.get_by_text("not available").click()
         page.get_by_text("Options").click()
