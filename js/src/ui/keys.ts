@@ -20,6 +20,8 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["double-click, F2", "edit a prompt"],
   ["Ctrl-click, C", "contrast: the active prompt over that one"],
   ["Ctrl + ← →", "to another prompt, for C"],
+  ["Ctrl-click, C", "contrast: the active prompt over that one"],
+  ["Ctrl + ← →", "to another prompt, for C"],
   ["Esc", "back to the notebook"],
 ];
 
