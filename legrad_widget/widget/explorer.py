@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, get_args
 from PIL import Image
 from torch import Tensor
 
+from ..builtin import Scene
 from ..explainer import Model
 from ..method import list_methods
 from ..models.preprocess import Fit, picture
 from . import page, wire
+from .code import code
 from .listening import Listening
 from .question import Photo
 from .rules import Refused, shown
@@ -96,6 +98,7 @@ class LeGradWidget(Listening):
         if fit not in get_args(Fit):
             raise Refused(f"fit is one of {', '.join(get_args(Fit))}; arrived: {shown(fit)}")
         self._prepare(model, fit, size)
+        self._sources: dict[int, Any] = {}  # by the rev of its Photo, where a picture comes from: for code()
         # What can be refused comes before the comm opens, so that a refusal leaves no widget behind.
         self.targets, self.method, self.knobs = targets, method, knobs or {}
         for name, value in view.items():
@@ -201,6 +204,17 @@ class LeGradWidget(Listening):
         self._come_to_rest()
         return snapshot(self, width=width)
 
+    def code(self) -> str:
+        """The lines of Python that make the current view again without the widget: ``x`` is ``w.explanation``, ``heat``
+        the merged map, ``picture`` the overlay. To the bit where the targets were asked together; a target that was
+        added later was computed alone, and its last bits may differ (1e-6).
+
+        What Python cannot write down (a picture or a direction that only exists in memory, your own model) is named in
+        a comment, for you to fill in.
+        """
+        self._come_to_rest()
+        return code(self)
+
     def _come_to_rest(self) -> None:
         """Wait for the question under way, whatever becomes of it; not on the thread that answers it."""
         if not self._seat.is_mine:
@@ -230,6 +244,9 @@ class LeGradWidget(Listening):
     def _photo_of(self, image: Any) -> Photo:
         """A picture from Python, read here and now, so that a bad one raises where it was set."""
         rev = next(self._photos)
+        self._sources = {past: known for past, known in self._sources.items() if past == getattr(self._shown, "rev", 0)}
+        if isinstance(image, str | os.PathLike | Scene):
+            self._sources[rev] = image
         name = Path(image).name if isinstance(image, str | os.PathLike) else ""
         if isinstance(image, Tensor):
             return Photo(rev, image, name)
