@@ -1,4 +1,8 @@
-"""How well maps find what they should, and how far they agree: metrics, pure arrays in and numbers out."""
+"""How well maps find what they should, how far they agree, and what the model says when they are followed.
+
+Metrics of arrays are named here. What asks the model lives in modules of its own: :mod:`.perturbation` (deletion,
+insertion), :mod:`.randomisation`, :mod:`.adcc`.
+"""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ Two conventions of the literature, one engine:
   one, highest first. The AUC is the trapezoid of the *probability* over the share of the picture, divided by its range:
   ``|sum - (first + last) / 2| / steps`` for equal steps: :attr:`Curve.area`.
 
-Pixels are ranked on the map upsampled bilinearly (align_corners=False), so patches are erased in parts. Equal values
-keep their reading order. Values that are not numbers count as 0; signed maps are ranked with their sign.
+Pixels (of the model input: what a crop left out plays no part, a letterbox's bars do) are ranked on the map upsampled
+bilinearly (align_corners=False), so patches are erased in parts. Equal values keep their reading order. Values that are
+not numbers count as 0; signed maps are ranked with their sign.
 
 Where papers and code differ. LeGrad's section 10.2 swaps positive and negative; its section 4.1 and the code are
 followed. The code prints accuracies at 10 ... 90 % only; the author counts the clean picture too, as here. RISE takes
