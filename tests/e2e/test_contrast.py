@@ -31,7 +31,7 @@ def test_a_click_with_ctrl_asks_for_the_active_prompt_over_that_one(
     opposed: Explorer, notebook: Notebook, artifacts: Path, complaints: list[str]
 ) -> None:
     plain = opposed.pixels()
-    expect(radio(opposed, 1)).to_have_attribute("title", "dog\nCtrl-click or C: cat over dog")
+    expect(radio(opposed, 1)).to_have_attribute("title", "Ctrl-click or C: cat over dog")
     opposed.expect_answered(lambda: radio(opposed, 1).click(modifiers=["Control"]))
     assert opposed.chips == ["cat", "dog", "cat over dog"]
     assert opposed.active == 2

@@ -18,9 +18,7 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["Space (hold)", "hide the heatmap"],
   ["arrows on picture", "move from patch to patch"],
   ["double-click, F2", "edit a prompt"],
-  ["Ctrl-click, C", "contrast: the active prompt over that one"],
-  ["Ctrl + ← →", "to another prompt, for C"],
-  ["Ctrl-click, C", "contrast: the active prompt over that one"],
+  ["Ctrl-click, C", "contrast: active prompt over that one"],
   ["Ctrl + ← →", "to another prompt, for C"],
   ["Esc", "back to the notebook"],
 ];

@@ -52,7 +52,7 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
       radio.lastElementChild!.textContent = entry?.error ? "!" : number === null ? "" : readable(number, 2);
       set(element, "data-absent", entry?.supported === false);
       const over = contrast(i);
-      set(radio, "title", over && `${labelOf(target)}\nCtrl-click or C: ${labelOf(over)}`);
+      set(radio, "title", over && `Ctrl-click or C: ${labelOf(over)}`);
     }
   }
 
@@ -69,14 +69,15 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
     keydown(event) {
       const at = indexOf(event);
       const count = targets.peek().length;
-      const { key } = event;
-      const step = /^Arrow(Right|Down)$/.test(key) ? 1 : /^Arrow(Left|Up)$/.test(key) ? count - 1 : 0;
+      const { key, ctrlKey, metaKey } = event;
+      const held = ctrlKey || metaKey;
+      const step = /^Arrow[RD]/.test(key) ? 1 : /^Arrow/.test(key) ? count - 1 : 0;
       const next = (at + step) % count;
-      if (step && (event.ctrlKey || event.metaKey)) {
+      if (step && held) {
         claim(event);
-        return row.querySelectorAll<HTMLElement>("[role=radio]")[next]!.focus();
+        return (row.children[next]!.firstElementChild as HTMLElement).focus();
       }
-      const over = /^c$/i.test(key) && !event.ctrlKey && !event.metaKey && contrast(at);
+      const over = /^c$/i.test(key) && !held && contrast(at);
       if (step) store.select(next);
       else if (over) store.add(over);
       else if (key === "Delete" || key === "Backspace") store.remove(at);
@@ -98,9 +99,13 @@ function chip(target: Target, index: number, draft: boolean, fixed: boolean): HT
     button(
       ".lg-plain",
       { role: "radio", label },
-      target.kind === "contrast"
-        ? el("span.lg-name", {}, name(target.a), el("i", {}, " over "), name(target.b))
-        : el("span.lg-name", {}, name(target)),
+      el(
+        "span.lg-name",
+        {},
+        ...(target.kind === "contrast"
+          ? [name(target.a), el("i", {}, " over "), name(target.b)]
+          : [name(target)]),
+      ),
       el("span.lg-small", { "aria-hidden": true }),
     ),
     !fixed && button(".lg-plain.lg-remove", { label: `Remove ${label}` }, icon("remove")),
