@@ -71,5 +71,6 @@ def _blurred(image: Tensor) -> Tensor:
     for axis in (1, 2):
         moved = image.transpose(axis, 2)
         padding = "reflect" if moved.shape[2] > half else "replicate"
-        image = F.pad(moved, (half, half), padding).unfold(2, KERNEL, 1).matmul(weights).transpose(axis, 2)
+        windows = F.pad(moved, (half, half), padding).unfold(2, KERNEL, 1)
+        image = (windows * weights).sum(-1).transpose(axis, 2)  # no matrix product: autocast would round it
     return image

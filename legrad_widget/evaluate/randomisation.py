@@ -22,6 +22,7 @@ from torch import nn
 
 from ..explainer import Model
 from ..explanation import is_flat
+from ..models.capture import plain_arithmetic
 from ..wrapping import wrap
 from .agreement import rank_correlation
 from .segmentation import MetricError
@@ -148,7 +149,7 @@ def _check(blocks: Any, model: Model) -> None:
 
 def _copied(model: Model) -> Model:
     """A model of its own weights, asked in the same words: text tower and a head that was handed over are shared."""
-    with model.lock:
+    with model.lock, plain_arithmetic(model.vit.device):  # copied in inference mode, weights could not be shuffled
         made = wrap(copy.deepcopy(model.module), preprocess=model.preprocess, name=f"{model.name} (randomised)")
     vit = made.vit
     if vit.classes is None and model.vit.classes is not None:
