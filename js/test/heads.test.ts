@@ -321,7 +321,7 @@ describe("the matrix", () => {
     press(root, "ArrowDown");
     expect(store.naming.value).toBe("all 3 layers, head 0");
     press(root, "ArrowLeft");
-    expect(store.naming.value).toBe("layer 1 of 3, head 0");
+    expect(store.naming.value).toBe("layer 3 of 3, head 0"); // as from all layers: back from the end
     press(root, "0");
     expect(store.naming.value).toBe("all 3 layers");
   });

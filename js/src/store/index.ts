@@ -243,7 +243,8 @@ export function createStore(host: Host, life: AbortSignal): Store {
     stepLayer(by) {
       const all = layers();
       const now = shown.cells.peek();
-      const merged = !now && trait("layers").peek() === null && playing.peek() === null;
+      const free = now ? shown.chosen.peek().length === all.length : trait("layers").peek() === null;
+      const merged = free && playing.peek() === null;
       const from = all.indexOf(chosen.peek().at(by > 0 ? -1 : 0) ?? 0);
       // From all layers merged, the first step goes to the first or the last one.
       const at = merged ? (by > 0 ? 0 : all.length - 1) : from + by;

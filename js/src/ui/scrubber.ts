@@ -36,7 +36,7 @@ export function scrubber(
   const caption = el("span", { testid: "merged" });
   const floor = el("span.lg-floor", {
     testid: "floor",
-    title: "Median over peak of the merged map: what scaling from its lowest to its highest value hides",
+    title: "Median over peak of the merged map: what min-max scaling hides",
   });
   const heads = button(
     ".lg-button",
