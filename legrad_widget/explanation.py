@@ -1,11 +1,13 @@
-"""An explanation: raw per-layer maps with all that is needed to read them. Imports nothing of ours."""
+"""An explanation: raw per-layer maps with all that is needed to read them. Needs nothing of ours."""
 
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -283,6 +285,51 @@ class Explanation:
         base = np.asarray(self.picture.resize((width, height)), dtype=np.float64)
         mixed = base + (255 * colours[..., :3] - base) * alpha[..., None]
         return Image.fromarray(mixed.round().astype(np.uint8))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything into one .npz file: float32 arrays, the picture, and a JSON manifest of all the rest.
+
+        No pickle; ``numpy.load`` opens it without this library. A file that is there is replaced, as a whole.
+        Of a Concept only the label is kept.
+        """
+        from . import explanation_file
+
+        return explanation_file.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Explanation:
+        """The explanation that :meth:`save` wrote, equal to the bit; a Concept's ``target`` is None.
+
+        Raises:
+            ValueError: the file is damaged, newer, or no explanation; the sentence says which.
+            FileNotFoundError: no such file.
+        """
+        from . import explanation_file
+
+        return cls(**explanation_file.read(path))
+
+    def animation(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        seconds: float = 0.65,
+        width: int = 480,
+        kind: Literal["gif", "webp"] | None = None,
+        **look: Any,
+    ) -> bytes | Path:
+        """Playback over depth: each layer's own map over the picture, one after the other, the last one held.
+
+        Args:
+            path: a .gif or .webp file, which is replaced; None: its bytes are returned.
+            seconds: for one layer. width: in pixels. kind: "gif" or "webp"; None: as the path says, else "gif".
+            **look: ``opacity``, ``colormap``, ``threshold`` and ``heads`` as in :meth:`overlay`.
+
+        Raises:
+            ValueError: another kind, or a number that cannot be. OSError: the file cannot be written.
+        """
+        from .animation import animation
+
+        return animation(self, path, seconds=seconds, width=width, kind=kind, look=look)
 
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()
