@@ -83,7 +83,7 @@ def test_in_float32_the_roundings_cancel():
     module = specimens.timm_vit()
     encoding = lw.wrap(module).encode(specimens.picture())
     literal = ablation.without_heads(module, encoding.image, [(2, 1)])
-    whole = native.record(module, encoding.image).output
+    whole = native.record(module, encoding.image).output.detach()
     assert encoding.ablate((2, 1), 3).change == pytest.approx(float(literal[3] - whole[3]), rel=1e-4)
     assert encoding.ablate((2, 1), 3).before == pytest.approx(encoding.explain(3).score, rel=1e-5)
 
@@ -104,6 +104,21 @@ def test_the_estimate_is_the_slope_of_the_ablation():
         with torch.no_grad():
             projection.copy_(kept)
         assert lost == pytest.approx(1e-5 * effects.values[layer - 1, head], rel=1e-3)
+
+
+def test_where_everything_is_linear_the_estimate_is_exact():
+    """One block, identity norms, no MLP, linear head: the heads' effects are what they add, and add up."""
+    module = specimens.timm_vit(depth=1).double()
+    module.norm = module.blocks[0].norm1 = module.blocks[0].norm2 = torch.nn.Identity()
+    with torch.no_grad():
+        module.blocks[0].mlp.fc2.weight.zero_()
+        module.blocks[0].mlp.fc2.bias.zero_()
+    encoding = lw.wrap(module).encode(specimens.picture())
+    effects = encoding.head_effects(5)
+    for head in range(4):
+        assert -encoding.ablate((1, head), 5).change == pytest.approx(effects.values[0, head], rel=1e-5)
+    together = encoding.ablate([(1, head) for head in range(4)], 5)
+    assert -together.change == pytest.approx(float(effects.layers[0]), rel=1e-5)
 
 
 def test_the_top_heads_are_verified_one_by_one():

@@ -54,6 +54,15 @@ def test_where_every_token_needs_its_place_keys_are_masked_natively(name):
     assert encoding.without(MASK, targets=[target]).targets[0].score_after == pytest.approx(after, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", ["clip", "timm-gap-norm-after", "timm-map"])
+def test_one_patch_dropped_is_its_tam(name):
+    _, encoding, target, _ = made(name)
+    tam_map = encoding.explain(target, "tam").maps[0]
+    for row, column in ((0, 0), (1, 2)):
+        (moved,) = encoding.without([(row, column)], targets=[target]).targets
+        assert moved.score_before - moved.score_after == pytest.approx(tam_map[row, column], rel=1e-5)
+
+
 @pytest.mark.parametrize("how", ["blur", "mean", "fill"])
 @pytest.mark.parametrize("name", ["clip", "timm", "timm-map"])
 def test_painted_patches_are_pictures_painted_by_hand(name, how):

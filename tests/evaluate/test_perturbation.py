@@ -122,6 +122,16 @@ def test_areas_are_the_ones_of_the_papers():
     assert len(published) == 10
 
 
+def test_only_the_order_of_the_map_matters_and_negative_is_positive_of_the_negated():
+    encoding = lw.wrap(specimens.timm_vit()).encode(specimens.picture())
+    pixels = np.random.default_rng(1).standard_normal((48, 48))
+    curve = measure.positive(encoding, 2, pixels)
+    for same in (measure.positive(encoding, 2, np.exp(3 * pixels) - 7), measure.negative(encoding, 2, -pixels)):
+        assert np.array_equal(same.scores, curve.scores)
+        assert same.accuracy_area == curve.accuracy_area
+    assert not np.array_equal(measure.negative(encoding, 2, pixels).scores, curve.scores)
+
+
 def test_a_constant_classifier_has_probability_and_ninety():
     module = specimens.timm_vit()
     with torch.no_grad():
