@@ -100,7 +100,7 @@ def test_the_estimate_is_the_slope_of_the_ablation():
         kept = projection.detach().clone()
         with torch.no_grad():
             projection[:, head * width : (head + 1) * width] *= 1 - 1e-5
-        lost = before - float(module.eval()(encoding.image.double()[None])[0, 4])
+        lost = before - float(module.eval()(encoding.image.double()[None])[0, 4].detach())
         with torch.no_grad():
             projection.copy_(kept)
         assert lost == pytest.approx(1e-5 * effects.values[layer - 1, head], rel=1e-3)
