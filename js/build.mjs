@@ -16,7 +16,7 @@ const INTERNAL = `
   onMessage opaque outdated painted peek peeking phase pictureFault playing pointAt previewHead
   readers resetKnobs scaled seen setKnob setMethod shares stepHead stepLayer tellView toggleHead
   toggleMatrix togglePlay trait cells entry heat look matrix picture preview spot stack
-  description element
+  cancel description element offer progress
 `;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const watch = process.argv.includes("--watch");

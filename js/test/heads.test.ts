@@ -273,7 +273,7 @@ describe("the matrix", () => {
     expect(get("head-readout").textContent).toMatch(/^layer 2, head 1: .* peak 12\.5$/);
     expect(selected()).toHaveLength(6);
     grid.dispatchEvent(new MouseEvent("pointerleave"));
-    expect(get("merged").textContent).toBe("mean of all 3 layers");
+    expect(get("merged").textContent).toBe("mean of all 3 layers, 48 % from layer 3");
     click(cell("2.1"));
     expect(selected()).toEqual(["2.1"]);
     click(cell("3.0"), { shiftKey: true });

@@ -180,7 +180,7 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
     words.textContent =
       preview && drawn.value
         ? `${wordsOf(preview)}, peak ${readable(store.heat.value!.range[1])}`
-        : "Point at a head to see its map; click to keep it, Shift-click to add it.";
+        : "Point at a head; click to keep it, Shift-click to add it.";
   });
 
   const shareOf = ([layer, head]: Cell) => drawn.value!.shares[layers().indexOf(layer) * count() + head]!;

@@ -58,6 +58,7 @@ export function scrubber(
       hint: "Each map is divided by its peak first; flat ones are left out",
     },
   ]);
+  weights.element.prepend(el("span.lg-small", {}, "Weights"));
   const head = el("div.lg-row", {}, play, all, el("p.lg-note", {}, caption, floor));
   const ways = el("div.lg-row.lg-pair", {}, weights.element, heads);
   const element = el("section.lg-stack.lg-depth", { label: "Depth" }, head, strip, ways);
@@ -75,7 +76,10 @@ export function scrubber(
     set(play, "label", play.title);
     const many = chosen.length > 1 || (store.cells.value?.length ?? 0) > 1;
     const how = merge === "last" ? (layers.length > 1 ? "up to " : "") : many ? "mean of " : "";
-    caption.textContent = how + store.naming.value;
+    const most = Math.max(...store.shares.value);
+    const from = layers[store.shares.value.indexOf(most)];
+    const part = chosen.length > 1 && most > 0 ? `, ${Math.round(100 * most)} % from layer ${from}` : "";
+    caption.textContent = how + store.naming.value + part;
     const least = store.floor.value;
     floor.textContent = least === null ? "" : `floor ${least.toFixed(2)}`;
     weights.element.hidden = merge === "last" || layers.length < 2;
