@@ -53,6 +53,8 @@ export interface Conversation {
   /** Put a sentence of the page's own into the status line; "" takes it away. */
   complain(sentence: string): void;
   upload(file: File): Promise<void>;
+  /** Send a message that a tool takes; its name, or null where there is no kernel. */
+  post(content: object): string | null;
   hello(): void;
 }
 
@@ -307,6 +309,11 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
         upload.value = { ...progress, sent: part + 1 };
       }
       waitForPicture(upload.peek());
+    },
+    post(content) {
+      n += 1;
+      const rid = `${client}.t${n}`;
+      return send({ ...content, n, rid }) ? rid : null;
     },
     hello() {
       if (traits.get("_static").peek()) return;

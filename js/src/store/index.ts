@@ -21,6 +21,7 @@ import { type Compare, comparing } from "./compare";
 import { type Conversation, converse } from "./conversation";
 import { type Drafts, drafting, FULL, isFull } from "./drafts";
 import { follow, type Shown } from "./shown";
+import { type Tools, tooling } from "./tools";
 import { type CompareMode, followTraits, type Host, type Traits, type View } from "./traits";
 import { onEnd } from "./watch";
 
@@ -51,6 +52,7 @@ export interface Store extends Omit<Shown, "behind">, Compare {
   readonly knobFault: ReadonlySignal<string>;
   readonly playing: ReadonlySignal<number | null>;
   readonly drafts: Drafts;
+  readonly tools: Tools;
   /** The patch that is pointed at, and whether by keys: only then is it read out aloud. */
   readonly spot: Signal<Spot | null>;
   readonly byKeys: Signal<boolean>;
@@ -172,6 +174,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
     outdated,
     method,
     kernelless,
+    tools: tooling(host, conversation, shown.entry, life),
     knobFault: computed(() => (turned.value && phase.value.kind === "error" ? phase.value.message : "")),
     playing,
     spot,
