@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +23,6 @@ REQUESTS = int(os.environ.get("SOAK", "70"))
 BURST = 5
 WORDS = ["dog", "car", "guitar", "apple", "tree", "house", "fish", "boat", "ball", "clock", "bird", "flower"]
 METHODS = ["legrad", "rollout", "cdam", "chefercam", "raw_attention", "gradcam", "textspan", "reciprocam"]
-SHOW = "w = lw.explore()\nw"
 HELD = """
 import gc, threading
 parts = list(w.model.module.modules())
@@ -35,11 +35,23 @@ widgets = sum(isinstance(o, lw.LeGradWidget) for o in gc.get_objects())
 class Soak:
     """A person who does not wait: bursts of requests, and after each burst one look at what stands there."""
 
-    def __init__(self, explorer: Explorer, seed: int) -> None:
-        self.explorer = explorer
-        self.notebook = explorer.notebook
+    def __init__(self, notebook: Notebook, browser: Browser, lab: Lab, seed: int) -> None:
+        self.notebook, self.browser, self.lab = notebook, browser, lab
         self.chance = random.Random(seed)
         self.made: Counter[str] = Counter()
+        self.explorer = self.begun()
+
+    def begun(self) -> Explorer:
+        """A widget in an empty notebook."""
+        self.notebook.clear()
+        self.notebook.execute("import legrad_widget as lw")
+        return Explorer.in_cell(self.notebook, "w = lw.explore()\nw")
+
+    def run(self, scene: str) -> None:
+        """One scene by its name, and what stands there when all has come to rest."""
+        getattr(self, scene)()
+        self.made[scene] += 1
+        self.settle()
 
     def burst(self, explorer: Explorer | None = None) -> None:
         """Several requests, each before the one before it can be answered."""
@@ -56,19 +68,6 @@ class Soak:
                 explorer.get("chip").last.get_by_role("button").click()
             self.made["requests"] += 1
 
-    def run(self, scene: Callable[[], None]) -> None:
-        """One scene, and what stands there when all has come to rest."""
-        scene()
-        self.made[scene.__name__] += 1
-        self.settle()
-
-    def alone(self) -> None:
-        """One prompt and LeGrad again, so that what the page holds can be compared."""
-        while self.explorer.get("chip").count() > 1:
-            self.explorer.get("chip").last.get_by_role("button").click()
-        self.explorer.choose_method("legrad")
-        self.settle()
-
     def settle(self, explorer: Explorer | None = None) -> None:
         """Wait for rest; then the page shows the answer to what was asked last, and Python has the same."""
         explorer = explorer or self.explorer
@@ -78,29 +77,61 @@ class Soak:
             arg=explorer.root.element_handle(),
             timeout=ANSWER_MS,
         )
-        chips = explorer.chips
-        active = (
-            explorer.root.locator("[role=radio][aria-checked=true]").first.locator("xpath=..").get_attribute("title")
-        )
-        method = explorer.root.locator("[data-testid^=method-]:checked").get_attribute("value")
-        self.notebook.expect_value("[x.text for x in map(_text, w.targets)]", chips)
-        shown = [active, method, len(chips)]
-        self.notebook.expect_value("[w.explanation.label, w.explanation.method, len(w.targets)]", shown)
+        chips, method = explorer.chips, explorer.root.locator("[data-testid^=method-]:checked").get_attribute("value")
+        active = chips[explorer.active]
+        self.notebook.expect_value("list(w.targets)", chips)
+        self.notebook.expect_value("[w.explanation.label, w.explanation.method]", [active, method])
         assert explorer.get("score").inner_text().startswith(active)
 
+    def alone(self) -> None:
+        """One prompt and LeGrad again, so that what the page holds can be compared."""
+        while self.explorer.get("chip").count() > 1:
+            self.explorer.get("chip").last.get_by_role("button").click()
+        self.explorer.choose_method("legrad")
+        self.settle()
 
-@pytest.fixture
-def soaked(page: Page, lab: Lab) -> Iterator[Notebook]:
-    """A notebook and kernel of its own: it will be restarted."""
-    notebook = Notebook(page, lab, lab.write_notebook("soak.ipynb"))
-    yield notebook
-    notebook.close()
+    # --------------------------------------------------------------- scenes
 
+    def idle(self) -> None:
+        self.burst()
 
-def begin(notebook: Notebook) -> Explorer:
-    notebook.clear()
-    notebook.execute("import legrad_widget as lw\n_text = lambda t: t if isinstance(t, lw.Text) else lw.Text(str(t))")
-    return Explorer.in_cell(notebook, SHOW)
+    def busy(self) -> None:
+        with running(self.notebook, "import time; time.sleep(1)"):
+            self.burst()
+
+    def awaiting(self) -> None:
+        with running(self.notebook, "import asyncio; await asyncio.sleep(1)"):
+            self.burst()
+
+    def cancelled(self) -> None:
+        self.explorer.choose_method("lrp")
+        self.explorer.page.keyboard.press("Escape")
+        self.explorer.choose_method("legrad")
+        self.made["requests"] += 2
+
+    def reloaded(self) -> None:
+        self.burst()
+        self.settle()  # what the browser has not sent is lost with the page, as everywhere
+        self.notebook.reload()
+        self.explorer = Explorer(self.notebook, self.notebook.dom.get_by_test_id("legrad"))
+        self.explorer.expect_painted()
+
+    def second_browser(self) -> None:
+        self.notebook.save()
+        elsewhere = self.browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
+        try:
+            there = Notebook(elsewhere.new_page(), self.lab, self.notebook.name, load=True)
+            other = Explorer(there, there.dom.get_by_test_id("legrad"))
+            other.expect_painted()
+            self.burst(other)
+            self.settle(other)
+            expect(self.explorer.get("chip")).to_have_count(len(other.chips))
+        finally:
+            elsewhere.close()
+
+    def restarted(self) -> None:
+        self.notebook.restart_kernel()
+        self.explorer = self.begun()
 
 
 @contextmanager
@@ -111,72 +142,32 @@ def running(notebook: Notebook, cell: str) -> Iterator[None]:
     notebook.js("await guard(window.runningCell, 'the cell');")
 
 
+@pytest.fixture
+def soak(page: Page, browser: Browser, lab: Lab) -> Iterator[Soak]:
+    """In a notebook and kernel of its own: it will be restarted."""
+    notebook = Notebook(page, lab, lab.write_notebook("soak.ipynb"))
+    yield Soak(notebook, browser, lab, seed=REQUESTS)
+    notebook.close()
+
+
 @pytest.mark.timeout(300 + 5 * REQUESTS)
-def test_nothing_is_lost_or_stale_and_nothing_stays_behind(
-    soaked: Notebook, browser: Browser, lab: Lab, artifacts: Path
-) -> None:
-    soak = Soak(begin(soaked), seed=REQUESTS)
+def test_nothing_is_lost_or_stale_and_nothing_stays_behind(soak: Soak, artifacts: Path) -> None:
     soak.settle()
-    before = held(soaked)
-
-    def idle() -> None:
-        soak.burst()
-
-    def busy() -> None:
-        with running(soaked, "import time; time.sleep(1)"):
-            soak.burst()
-
-    def awaiting() -> None:
-        with running(soaked, "import asyncio; await asyncio.sleep(1)"):
-            soak.burst()
-
-    def reloaded() -> None:
-        soak.burst()
-        soak.settle()  # what the browser has not sent is lost with the page, as everywhere
-        soaked.reload()
-        soak.explorer = Explorer(soaked, soaked.dom.get_by_test_id("legrad"))
-        soak.explorer.expect_painted()
-
-    def second_browser() -> None:
-        soaked.save()
-        elsewhere = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
-        try:
-            there = Notebook(elsewhere.new_page(), lab, soaked.name, load=True)
-            other = Explorer(there, there.dom.get_by_test_id("legrad"))
-            other.expect_painted()
-            soak.burst(other)
-            soak.settle(other)
-            expect(soak.explorer.get("chip")).to_have_count(len(other.chips))
-        finally:
-            elsewhere.close()
-
-    def cancelled() -> None:
-        soak.explorer.choose_method("lrp")
-        soak.made["requests"] += 1
-        soak.explorer.page.keyboard.press("Escape")
-        soak.explorer.choose_method("legrad")
-        soak.made["requests"] += 1
-
-    def restarted() -> None:
-        soaked.restart_kernel()
-        soak.explorer = begin(soaked)
-
-    rare: list[Callable[[], None]] = [reloaded, second_browser, restarted]
-    often: list[Callable[[], None]] = [idle, cancelled, idle]
+    before = held(soak.notebook)
+    rare = itertools.cycle(["reloaded", "second_browser", "restarted"])
     grown: list[int] = []
     started = time.monotonic()
     while soak.made["requests"] < REQUESTS:
         soak.alone()
-        counted = listeners(soaked.page)
-        for scene in often:
+        counted = listeners(soak.notebook.page)
+        for scene in ("idle", "cancelled", "idle"):
             soak.run(scene)
         soak.alone()
-        grown.append(listeners(soaked.page) - counted)
-        for scene in (busy, awaiting, rare[soak.made["rounds"] % len(rare)]):  # these add cells or load the page
+        grown.append(listeners(soak.notebook.page) - counted)
+        for scene in ("busy", "awaiting", next(rare)):  # these add cells, or load the page
             soak.run(scene)
-        soak.made["rounds"] += 1
 
-    after = held(soaked)
+    after = held(soak.notebook)
     report = {**soak.made, "seconds": round(time.monotonic() - started), "held": after, "listeners": grown}
     (artifacts / "soak.json").write_text(json.dumps(report, indent=2))
     print("\n" + json.dumps(report))

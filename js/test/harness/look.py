@@ -77,25 +77,36 @@ def act(page: Page, what: str) -> None:
     elif what == "help":
         page.get_by_role("button", name="Keys").click()
     elif what in ("methods", "prompts"):
-        find(f"compare-{what}").check()
-        if what == "methods":
-            page.locator("[data-testid=compared] summary").click()
-            find("compare-tam").check()
-            page.wait_for_timeout(2500)
-        find("picture").hover(position={"x": 100, "y": 200})
-        page.evaluate("scrollTo(0, 0)")
+        compare(page, what)
     elif what in ("heads", "no-heads"):
-        find("heads").click()
-        if what == "no-heads":
-            find("method-rollout").check()
-            page.wait_for_timeout(500)
-            return
-        page.locator("[data-head='3.2']").click()
-        page.locator("[data-head='5.3']").click(modifiers=["Shift"])
-        page.locator("[data-head='6.0']").hover()
+        open_matrix(page, with_heads=what == "heads")
     elif what == "knobs":
         page.get_by_text("not available").click()
         page.get_by_text("Options").click()
+
+
+def compare(page: Page, what: str) -> None:
+    """Put methods or prompts side by side, with the cursor on a patch."""
+    find = page.get_by_test_id
+    find(f"compare-{what}").check()
+    if what == "methods":
+        page.locator("[data-testid=compared] summary").click()
+        find("compare-tam").check()
+        page.wait_for_timeout(2500)
+    find("picture").hover(position={"x": 100, "y": 200})
+    page.evaluate("scrollTo(0, 0)")
+
+
+def open_matrix(page: Page, *, with_heads: bool) -> None:
+    """Open the layer x head matrix; two heads merged and a third one previewed."""
+    page.get_by_test_id("heads").click()
+    if not with_heads:
+        page.get_by_test_id("method-rollout").check()
+        page.wait_for_timeout(500)
+        return
+    page.locator("[data-head='3.2']").click()
+    page.locator("[data-head='5.3']").click(modifiers=["Shift"])
+    page.locator("[data-head='6.0']").hover()
 
 
 def main() -> None:
