@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data: blob:"
 GENERATOR = "legrad_widget"
 _STATIC = Path(__file__).parent.parent / "static"
-_ELSEWHERE = {"_request", "_result", "_comparison", "_status"}
+_ELSEWHERE = {"_request", "_result", "_comparison", "_tools", "_status"}
 """Traits of a conversation with a kernel; the page has its own."""
 _STYLE = """
 :root { color-scheme: light dark; background: light-dark(#fff, #111315); color: light-dark(#1d2227, #e4e7ea); }
 body { margin: 0; padding: clamp(8px, 3vw, 28px); font: 13px/1.5 system-ui, sans-serif; }
-h1 { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
+h1, h2 { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
 main, footer, noscript { display: block; max-width: 1080px; margin: 0 auto; }
 footer { padding-top: 10px; color: light-dark(#5d6670, #9ba4ad); font-size: 12px; overflow-wrap: anywhere; }
 [data-testid="chip"] button:last-child { padding-inline-end: 11px; }
@@ -60,6 +60,7 @@ _PAGE = """<!doctype html>
 </head>
 <body>
 <h1>Heat maps of a vision transformer</h1>
+<h2>{title}</h2>
 <main id="root"></main>
 <noscript><p>{title}. This page is interactive where scripts may run; without them it is this picture.</p>
 <img alt="{alt}" src="{picture}"></noscript>

@@ -25,6 +25,7 @@ from legrad_widget.widget import LeGradWidget
 from tests.e2e.explorer import Explorer
 from tests.e2e.lab import Lab
 from tests.e2e.notebook import Notebook
+from tests.e2e.test_appearance import audit
 
 QUICKSTART = Path(__file__).resolve().parents[2] / "notebooks" / "01-quickstart.ipynb"
 COMPARED = ["legrad", "cdam", "rollout"]
@@ -166,6 +167,20 @@ def test_prompts_and_methods_that_were_computed_are_switched_without_a_kernel(
     assert explorer.pixels() == first
 
 
+def test_heads_are_merged_without_a_kernel(opened: Opened, widget: LeGradWidget) -> None:
+    explorer = opened.explorer
+    explorer.get("heads").click()
+    explorer.root.locator("[data-head='4.1']").click()
+    explorer.root.locator("[data-head='6.3']").click(modifiers=["Shift"])
+    opened.page.mouse.move(2, 2)
+    assert explorer.painted_layers == "4.1,6.3"
+    x = widget.explanations[0]
+    assert x is not None
+    rows, columns = x.maps.shape[1:]
+    wanted = float(x.raw(heads={4: [1], 6: [3]})[3, 2])
+    assert value_at(explorer, 3, 2, rows, columns) == pytest.approx(wanted, rel=0.01)
+
+
 def test_what_needs_a_kernel_is_off_and_says_so(opened: Opened) -> None:
     explorer = opened.explorer
     for name in ("prompt", "upload", "method-tam"):
@@ -224,6 +239,11 @@ def test_it_looks_designed(
     assert dark == (scheme == "dark")
     assert shown.page.evaluate("document.documentElement.scrollWidth") <= width
     shown.expect_untroubled()
+
+
+def test_nothing_serious_for_people_who_cannot_see_or_point(opened: Opened) -> None:
+    assert opened.page.title()
+    assert not audit(opened.explorer)
 
 
 def test_without_scripts_there_is_a_sentence_and_the_picture(file: Path, open_file: Callable[..., Opened]) -> None:
