@@ -107,7 +107,8 @@ class LeGradWidget(Listening):
             self._photo = self._photo_of(image)
         self._catalogue = wire.catalogue(list_methods(), model.vit)
         self._model = wire.model_info(model, suggestions)
-        self._seat = (worker or worker_of(model)).seat()
+        worker = worker or worker_of(model)
+        self._seat, self._tool_seat = worker.seat(), worker.seat()
         super().__init__()
         self._listen()
         self._quiet = False
@@ -181,8 +182,8 @@ class LeGradWidget(Listening):
         return page.save_html(self, path, history=history, overwrite=overwrite)
 
     def static(self, *, height: int = 860, history: bool = False) -> page.StaticPage:
-        """The page of :meth:`save_html` as an ordinary output of a cell: it stays when the kernel is gone, in
-        nbconvert and in nbviewer, interactive.
+        """The page of :meth:`save_html` as an ordinary output of a cell: it stays, interactive, when the kernel is gone,
+        and in nbconvert. In a notebook from somebody else JupyterLab shows no frames until the notebook is trusted.
 
         Args:
             height: of the frame in pixels; its lower edge can be dragged.
@@ -226,6 +227,8 @@ class LeGradWidget(Listening):
         if "_seat" in self.__dict__:
             with self._settled:
                 self._seat.close()
+                self._tool_seat.close()
+                self._run = None
                 self._open, self._browser = None, None
                 self._uploads.clear()
                 self._memory.keep(None)

@@ -13,9 +13,9 @@ from typing import Any
 
 import traitlets
 
-from .asking import Asking
-from .message import Ask, Cancel, Hello, Look, Message, Part, read, read_request
+from .message import Ask, Cancel, Hello, Look, Message, Part, Use, read, read_request
 from .question import Photo
+from .running import Running
 from .state import PLUMBING, PUBLIC, QUESTION, read_active
 from .upload import Uploads
 
@@ -33,7 +33,7 @@ class Newest:
         self._numbers: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._limit = limit
 
-    def take(self, message: Ask | Look | Cancel) -> bool:
+    def take(self, message: Ask | Look | Cancel | Use) -> bool:
         """Whether this page has not sent it before."""
         key = (type(message).__name__, message.client)
         if message.n <= self._numbers.get(key, -1):
@@ -45,7 +45,7 @@ class Newest:
         return True
 
 
-class Listening(Asking):
+class Listening(Running):
     """The widget's ear: messages become traits and questions."""
 
     def _listen(self) -> None:
@@ -72,12 +72,14 @@ class Listening(Asking):
             elif self._newest.take(message):
                 self._obey(message)
 
-    def _obey(self, message: Ask | Look | Cancel) -> None:
+    def _obey(self, message: Ask | Look | Cancel | Use) -> None:
         if isinstance(message, Ask):
             self._take_ask(message)
         elif isinstance(message, Look):
             active = {} if message.active is None else {"active": message.active}
             super().set_state({**message.view, **active})
+        elif isinstance(message, Use):
+            self._use(message)
         else:
             self.cancel()
 

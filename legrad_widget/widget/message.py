@@ -14,6 +14,8 @@ from .rules import Refused, Scope, shown
 VERSION = 1
 MAX_CHARACTERS = 200_000
 MAX_ITEMS = 2_000
+MAX_TOOL_ITEMS = 20_000
+"""A tool may name every patch of a large grid, two numbers each."""
 MAX_DEPTH = 8
 MAX_UPLOAD = 32 * 2**20
 MAX_PART = 4 * 2**20
@@ -78,7 +80,23 @@ class Part:
     data: bytes = field(repr=False)
 
 
-Message = Hello | Cancel | Look | Ask | Part
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A tool, asked about target ``target`` of the answer ``rev``; the tool "stop" stops the one that runs.
+
+    ``args`` as they came: what fits depends on the picture's grid.
+    """
+
+    client: str
+    n: int
+    rid: str
+    rev: int
+    target: int
+    tool: str
+    args: Any
+
+
+Message = Hello | Cancel | Look | Ask | Part | Use
 
 
 def read(content: Any, buffers: Iterable[Any], scope: Scope) -> Message:
@@ -154,9 +172,7 @@ def _look(content: Mapping[str, Any], scope: Scope) -> Look:
 
 def _ask(content: Mapping[str, Any], scope: Scope) -> Ask:
     client, n = _sender(content)
-    rid = content.get("rid")
-    if rid != f"{client}.{n}":
-        raise Refused(f"rid is the client and n with a point between, {client}.{n}; arrived: {shown(rid)}")
+    rid = _rid(content, f"{client}.{n}")
     method = rules.method(content.get("method"))
     return Ask(
         client,
@@ -169,6 +185,26 @@ def _ask(content: Mapping[str, Any], scope: Scope) -> Ask:
         view=read_view(content.get("view", {}), scope),
         compare=tuple(rules.compared(content["compare"], scope)) if "compare" in content else None,
     )
+
+
+def _use(content: Mapping[str, Any], _scope: Scope) -> Use:
+    client, n = _sender(content)
+    return Use(
+        client,
+        n,
+        _rid(content, f"{client}.t{n}"),
+        rev=rules.whole("rev", content.get("rev"), 0, _BIGGEST),
+        target=rules.whole("target", content.get("target"), 0, rules.MAX_TARGETS),
+        tool=rules.words("tool", content.get("tool"), 64),
+        args=content.get("args"),
+    )
+
+
+def _rid(content: Mapping[str, Any], expected: str) -> str:
+    rid = content.get("rid")
+    if rid != expected:
+        raise Refused(f"rid is the client and n with a point between, {expected}; arrived: {shown(rid)}")
+    return expected
 
 
 def _part(content: Mapping[str, Any], _scope: Scope, data: Any) -> Part:
@@ -200,6 +236,7 @@ _READERS: dict[str, Callable[..., Message]] = {
     "view": _look,
     "ask": _ask,
     "image": _part,
+    "tool": _use,
 }
 
 
@@ -207,6 +244,7 @@ def _check_weight(content: Any) -> None:
     """Refuse what is too big before looking any closer; never walks further than the limits."""
     if not isinstance(content, Mapping):
         raise Refused(f"a message is an object; arrived: {shown(content)}")
+    most = MAX_TOOL_ITEMS if content.get("kind") == "tool" else MAX_ITEMS
     characters = items = 0
     level: Sequence[Any] = [content]
     for _ in range(MAX_DEPTH):
@@ -216,11 +254,11 @@ def _check_weight(content: Any) -> None:
             if isinstance(value, str):
                 characters += len(value)
             elif isinstance(value, Mapping):
-                inner += itertools.islice(itertools.chain.from_iterable(value.items()), MAX_ITEMS + 1)
+                inner += itertools.islice(itertools.chain.from_iterable(value.items()), most + 1)
             elif isinstance(value, list | tuple):
-                inner += value[: MAX_ITEMS + 1]
-            if items + len(inner) > MAX_ITEMS or characters > MAX_CHARACTERS:
-                raise Refused(f"the message is too big: at most {MAX_ITEMS} values and {MAX_CHARACTERS} characters")
+                inner += value[: most + 1]
+            if items + len(inner) > most or characters > MAX_CHARACTERS:
+                raise Refused(f"the message is too big: at most {most} values and {MAX_CHARACTERS} characters")
         if not inner:
             return
         level = inner

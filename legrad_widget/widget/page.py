@@ -44,7 +44,7 @@ body { margin: 0; padding: clamp(8px, 3vw, 28px); font: 13px/1.5 system-ui, sans
 h1, h2 { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
 main, footer, noscript { display: block; max-width: 1080px; margin: 0 auto; }
 footer { padding-top: 10px; color: light-dark(#5d6670, #9ba4ad); font-size: 12px; overflow-wrap: anywhere; }
-[data-testid="chip"] button:last-child { padding-inline-end: 11px; }
+#root [data-testid="chip"] > button:last-child { padding-inline-end: 11px; }
 noscript img { display: block; max-width: 100%; height: auto; margin-top: 10px; }
 """
 _PAGE = """<!doctype html>

@@ -29,7 +29,7 @@ QUESTION = ("targets", "active", "method", "knobs", "compare", "compared")
 PUBLIC = tuple(dict.fromkeys((*QUESTION, *VIEW)))
 PLUMBING = frozenset(
     {
-        *("_request", "_result", "_comparison", "_status", "_image", "_catalogue", "_model"),
+        *("_request", "_result", "_comparison", "_tools", "_status", "_image", "_catalogue", "_model"),
         *("_esm", "_css", "_anywidget_id"),
     }
 )
@@ -123,6 +123,7 @@ class SharedState(anywidget.AnyWidget):
     _image = traitlets.Dict().tag(sync=True)
     _result = traitlets.Dict().tag(sync=True)
     _comparison = traitlets.Dict().tag(sync=True)
+    _tools = traitlets.Dict().tag(sync=True)
     _status = traitlets.Dict(Status().wire).tag(sync=True)
     _request = traitlets.Dict().tag(sync=True, echo_update=False)
 

@@ -64,6 +64,11 @@ def number(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
+def numbers(values: Iterable[Any]) -> list[float | None]:
+    """Each as :func:`number` has it."""
+    return [number(value) for value in values]
+
+
 def image(picture: Image.Image, window: Sequence[float], *, rev: int, name: str) -> dict[str, Any]:
     """``_image``: the picture, at most 1024 pixels a side, and the model's window in original pixels."""
     small = picture.convert("RGB")
@@ -175,7 +180,7 @@ def comparison(
         "rev": rev,
         "image_rev": image_rev,
         "target": chip.wire,
-        "label": _label(chip),
+        "label": label_of(chip),
         "grid": [int(side) for side in grid],
         "panes": [_pane(name, knobs, outcome) for name, knobs, outcome in panes],
         "pending": list(pending),
@@ -200,7 +205,8 @@ def _pane(name: str, knobs: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _label(chip: Chip) -> str:
+def label_of(chip: Chip) -> str:
+    """How a target is called on screen."""
     wire = chip.wire
     return str(wire.get("text") or wire.get("name") or wire.get("label") or f"class {wire.get('index')}")
 
@@ -209,7 +215,7 @@ def _entry(chip: Chip, outcome: Outcome, depth: int) -> dict[str, Any]:
     x = outcome.explanation
     return {
         "target": chip.wire,
-        "label": _label(chip),
+        "label": label_of(chip),
         "score": number(x.score) if x else None,
         "score_name": x.score_name if x else "",
         "probability": number(x.probability) if x else None,

@@ -1,0 +1,208 @@
+"""What can be asked about a target of an answer: its heads, one patch, one layer, the picture changed. No Jupyter.
+
+A tool is a generator: it gives what is known so far, under the name it is shown by, as often as there is more. Between
+two of these others may use the model.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from PIL import Image
+
+from ..heads import HeadEffects
+from ..intervention import How, Moved
+from . import tool_rules as rule
+from .answer import Answer, Progress
+from .memory import Memory
+from .rules import Refused, shown
+from .tool_rules import Arg, Ground, read_args
+from .wire import label_of, number, numbers, pack
+from .worker import Cancelled
+
+if TYPE_CHECKING:
+    from ..explainer import Encoding
+
+Data = dict[str, Any]
+Found = tuple[str, Data]
+"""The tool that the data is shown under, and the data so far."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """One target of an answer, and whom to tell how far a tool is; ``progress`` raises to cancel."""
+
+    answer: Answer
+    place: int
+    memory: Memory
+    progress: Progress
+
+    @property
+    def encoding(self) -> Encoding:
+        """The picture's encoding; Cancelled where it was let go of."""
+        if (encoding := self.answer.question.photo.encoding) is None:
+            raise Cancelled
+        return encoding
+
+    @property
+    def target(self) -> Any:
+        """As the user wrote it."""
+        return self.answer.question.things[self.place]
+
+
+def effects(about: Subject, _args: Data) -> Iterator[Found]:
+    """How much every head adds to the score, to first order, and where."""
+    yield _effects(about.encoding.head_effects(about.target, progress=about.progress))
+
+
+def ablate(about: Subject, args: Data) -> Iterator[Found]:
+    """The score when some heads are really taken away."""
+    found = about.encoding.ablate([(layer, head) for layer, head in args["cells"]], about.target)
+    yield (
+        "ablate",
+        {
+            "cells": args["cells"],
+            "before": number(found.before),
+            "after": number(found.after),
+            "change": number(found.change),
+            "score_name": found.score_name,
+        },
+    )
+
+
+def row(about: Subject, args: Data) -> Iterator[Found]:
+    """What one patch attends to."""
+    found = about.encoding.attention(args["layer"], args["head"], tuple(args["patch"]))
+    yield "row", {"map": pack(found.patches), "prefix": numbers(found.prefix)}
+
+
+def lens(about: Subject, args: Data) -> Iterator[Found]:
+    """What a layer, or one patch of it, would say if the model ended there."""
+    patch = None if args["patch"] is None else tuple(args["patch"])
+    encoding = about.encoding
+    found = encoding.lens(args["layer"], patch)
+    yield (
+        "lens",
+        {
+            "predictions": [
+                {"index": int(one.index), "name": str(one.name), "probability": number(one.probability)}
+                for one in found
+            ],
+            "of": encoding.predictions_of or "everyday prompts",
+        },
+    )
+
+
+def norms(about: Subject, args: Data) -> Iterator[Found]:
+    """How long the tokens are that leave a layer, and which stand out."""
+    found = about.encoding.token_norms(args["layer"])
+    yield (
+        "norms",
+        {
+            "map": pack(found.patches),
+            "outliers": [[int(row), int(column)] for row, column in zip(*found.outliers.nonzero(), strict=True)],
+            "threshold": number(found.threshold),
+            "prefix": numbers(found.prefix),
+        },
+    )
+
+
+def brush(about: Subject, args: Data) -> Iterator[Found]:
+    """What the model says of the picture without some patches: of every target that can be asked, and its classes."""
+    question, outcomes = about.answer.question, about.answer.outcomes
+    asked = [place for place, outcome in enumerate(outcomes) if outcome.explanation is not None]
+    found = about.encoding.without(
+        [tuple(patch) for patch in args["patches"]],
+        args["how"],
+        targets=[question.things[place] for place in asked],
+        control=args["control"],
+        progress=about.progress,
+    )
+    moved = dict(zip(asked, map(_moved, found.targets), strict=True))
+    yield (
+        "brush",
+        {
+            "targets": [
+                moved.get(place, _UNASKED) | {"label": label_of(chip)} for place, chip in enumerate(question.chips)
+            ],
+            "classes": [_moved(one) for one in found.classes],
+            "picture": _png(found.picture),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool and the arguments that it takes; ``grows``: it finds more than once under its own name."""
+
+    run: Callable[[Subject, Data], Iterator[Found]]
+    args: Mapping[str, Arg]
+    grows: bool = False
+
+
+TOOLS: Mapping[str, Tool] = {
+    "effects": Tool(effects, {}),
+    "ablate": Tool(ablate, {"cells": Arg(rule.cells)}),
+    "row": Tool(row, {"layer": Arg(rule.layer), "head": Arg(rule.head, None), "patch": Arg(rule.patch)}),
+    "lens": Tool(lens, {"layer": Arg(rule.layer), "patch": Arg(rule.patch_or_none, None)}),
+    "norms": Tool(norms, {"layer": Arg(rule.layer)}),
+    "brush": Tool(
+        brush,
+        {
+            "patches": Arg(rule.patches),
+            "how": Arg(rule.one_of("how", get_args(How)), "drop"),
+            "control": Arg(rule.whole("control", 0, rule.MAX_CONTROL), 0),
+        },
+    ),
+}
+
+
+def find_tool(name: Any) -> Tool:
+    """The tool called ``name``.
+
+    Raises:
+        Refused: there is none.
+    """
+    if not isinstance(name, str) or name not in TOOLS:
+        raise Refused(f"no tool is called {shown(name)}; the tools are {', '.join(TOOLS)}, stop")
+    return TOOLS[name]
+
+
+def args_of(name: str, raw: Any, ground: Ground) -> Data:
+    """The arguments of the tool called ``name``, checked."""
+    return read_args(name, raw, find_tool(name).args, ground)
+
+
+_UNASKED: Data = {"before": None, "after": None, "of": "", "low": None, "high": None}
+
+
+def _effects(found: HeadEffects) -> Found:
+    return "effects", {
+        "values": pack(found.values),
+        "maps": pack(found.maps),
+        "score": number(found.score),
+        "score_name": found.score_name,
+    }
+
+
+def _moved(one: Moved) -> Data:
+    """Before and after: the probability, or the score where there is none, and what random patches do to it."""
+    low, high = one.interval or (None, None)
+    chance = one.before is not None
+    return {
+        "label": one.label,
+        "before": number(one.before if chance else one.score_before),
+        "after": number(one.after if chance else one.score_after),
+        "of": one.probability_of if chance else one.score_name,
+        "low": number(low),
+        "high": number(high),
+    }
+
+
+def _png(picture: Image.Image) -> Data:
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "PNG")
+    return {"mime": "image/png", "data": buffer.getvalue()}
