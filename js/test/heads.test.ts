@@ -9,7 +9,7 @@ import { COMMIT_MS } from "../src/store/traits";
 import { mount } from "../src/ui/root";
 import { decodeAnswer, decodeCells } from "../src/wire";
 import { FakeHost } from "./fake-host";
-import { answered, GRID, LAYERS, packed, result, text } from "./samples";
+import { answered, GRID, IMAGE, LAYERS, packed, result, text } from "./samples";
 
 const HEADS = 2;
 
@@ -324,6 +324,21 @@ describe("the matrix", () => {
     expect(store.naming.value).toBe("layer 3 of 3, head 0"); // as from all layers: back from the end
     press(root, "0");
     expect(store.naming.value).toBe("all 3 layers");
+  });
+  it("leaves the keyboard in the widget when a key closes it", () => {
+    const { root, get, grid, press } = show();
+    press(root, "g");
+    grid.focus();
+    press(grid, "g");
+    expect(get("matrix").hidden).toBe(true);
+    expect(document.activeElement).toBe(root);
+  });
+  it("keeps its maps while a new picture is on its way", () => {
+    const { host, get, grid } = show();
+    get("heads").click();
+    host.set("_image", { ...IMAGE, rev: 2 });
+    expect(grid.closest("[hidden]")).toBeNull();
+    expect(get("matrix").textContent).toContain("6 maps");
   });
   it("says where there are no heads", () => {
     const { get } = show({ _result: result([text("cat"), text("dog")]) });

@@ -6,7 +6,7 @@ import { clamp, height, width } from "../heat/frame";
 import { type Cell, chooseLayers, masses, scaleMap } from "../heat/merge";
 import { computed, signal } from "../signals";
 import type { Store } from "../store";
-import { claim, el, fill, listen, onEnd, set, watch } from "./element";
+import { claim, el, fill, focusedIn, listen, onEnd, set, watch } from "./element";
 import { rangeWords } from "./pane";
 import { ARROWS } from "./picture";
 import { drawHeat } from "./raster";
@@ -31,7 +31,7 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
   /** All maps scaled as one, and each one's share of their mass; null where there are no heads to draw. */
   const drawn = computed(() => {
     const [answer, entry] = [store.answer.value, store.entry.value];
-    if (!store.matrix.value || !answer || !entry?.heads || !store.heat.value) return null;
+    if (!store.matrix.value || !answer || !entry?.heads) return null;
     const [rows, cols] = answer.grid;
     const mass = masses(entry.heads, rows * cols);
     const total = mass.reduce((sum, value) => sum + value, 0) || 1;
@@ -142,7 +142,10 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
 
   watch(life, () => {
     const { answer, picture } = store;
+    const within = focusedIn(element);
     element.hidden = !store.matrix.value || !answer.value;
+    // The keys go on working where the matrix was closed by one.
+    if (within && element.hidden) element.closest<HTMLElement>("[tabindex]")?.focus();
     shown.hidden = !drawn.value;
     set(grid, "aria-busy", store.outdated.value);
     const { window } = picture.value ?? {};
@@ -179,10 +182,16 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
     set(grid, "aria-activedescendant", boxes.value[cursor.value]?.id);
     words.textContent =
       preview && drawn.value
-        ? `${wordsOf(preview)}, peak ${readable(store.heat.value!.range[1])}`
+        ? `${wordsOf(preview)}, peak ${readable(peakOf(preview))}`
         : "Point at a head; click to keep it, Shift-click to add it.";
   });
 
+  const peakOf = ([layer, head]: Cell) => {
+    const [rows, cols] = store.answer.peek()!.grid;
+    const from = (layers().indexOf(layer) * count() + head) * rows * cols;
+    const map = store.entry.value!.heads!.subarray(from, from + rows * cols);
+    return map.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  };
   const shareOf = ([layer, head]: Cell) => drawn.value!.shares[layers().indexOf(layer) * count() + head]!;
   const wordsOf = (cell: Cell) =>
     `layer ${cell[0]}, head ${cell[1]}: ${readable(100 * shareOf(cell), 2)} % of the map mass`;
