@@ -182,8 +182,8 @@ class LeGradWidget(Listening):
         return page.save_html(self, path, history=history, overwrite=overwrite)
 
     def static(self, *, height: int = 860, history: bool = False) -> page.StaticPage:
-        """The page of :meth:`save_html` as an ordinary output of a cell: it stays, interactive, when the kernel is gone,
-        and in nbconvert. In a notebook from somebody else JupyterLab shows no frames until the notebook is trusted.
+        """The page of :meth:`save_html` as an ordinary output of a cell: it stays interactive when the kernel is
+        gone, and in nbconvert. In a notebook from somebody else JupyterLab shows frames only once it is trusted.
 
         Args:
             height: of the frame in pixels; its lower edge can be dragged.

@@ -82,7 +82,7 @@ class StaticPage:
     height: int
 
     def _repr_html_(self) -> str:
-        style = f"width: 100%; height: {self.height}px; border: 0; resize: vertical; color-scheme: normal"
+        style = f"width: 100%; height: {self.height}px; border: 0; resize: vertical"
         # Only scripts are let in: the frame has an origin of its own, and reaches nothing of the notebook.
         return (
             f'<iframe title="{_text(self.title)}" sandbox="allow-scripts" loading="lazy" style="{style}" '

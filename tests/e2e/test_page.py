@@ -286,6 +286,20 @@ def test_a_static_output_survives_nbconvert(
     shown.page.screenshot(path=artifacts / "page-nbconvert.png", full_page=True)
 
 
+def test_a_static_output_lives_on_without_its_kernel(notebook: Notebook, artifacts: Path) -> None:
+    """In JupyterLab: the kernel is restarted and the page loaded anew, and the layers are still scrubbed."""
+    notebook.run("w = lw.explore()\nw.static(height=900)")
+    notebook.restart_kernel()
+    notebook.reload()
+    frame = notebook.dom.frame_locator("iframe")
+    explorer = of(notebook.page, frame.get_by_test_id("legrad"))
+    expect(explorer.root).to_have_attribute("data-painted", ":all:1")
+    explorer.choose_layer(3)
+    expect(explorer.root).to_have_attribute("data-painted", ":3:1")
+    notebook.page.screenshot(path=artifacts / "page-static-in-lab.png")
+    notebook.execute("import legrad_widget as lw; lw.load('builtin')")  # the next test finds a warm kernel
+
+
 def test_the_page_of_the_quickstart(
     lab: Lab, open_notebook: Callable[..., Notebook], open_file: Callable[..., Opened], tmp_path: Path
 ) -> None:
