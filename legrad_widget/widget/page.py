@@ -139,7 +139,7 @@ def _state(widget: LeGradWidget, photo: Photo, *, history: bool) -> dict[str, An
     """The traits of the page, with bytes in them."""
     own = set(type(widget).class_traits(sync=True)) - set(anywidget.AnyWidget.class_traits(sync=True))
     state: dict[str, Any] = widget.get_state(sorted(own - _ELSEWHERE))
-    state |= {"_static": True, "_saved": [], "_status": Status().wire}
+    state |= {"_static": True, "_saved": [], "_tools": {}, "_status": Status().wire}
     given = widget._answer
     if given is None or given.question.photo is not photo:
         return state
@@ -151,12 +151,14 @@ def _state(widget: LeGradWidget, photo: Photo, *, history: bool) -> dict[str, An
         "knobs": dict(given.question.knobs),
         "compared": widget.compared or [entry["name"] for entry in widget._catalogue if entry["name"] in saved],
         "_saved": answers,
+        "_tools": {name: entry for name, entry in widget._tools.items() if _stands(entry, answers[0]["rev"])},
     }
 
 
 def _answers(widget: LeGradWidget, given: Answer, *, history: bool) -> tuple[list[Chip], list[dict[str, Any]]]:
     """The targets, and one answer about all of them for each method; the one on the screen comes first."""
     question, photo = given.question, given.question.photo
+    shown = int(widget._result.get("rev", 1))  # what tools found is about the answer of this rev
     known: dict[Question, Explanation] = {}
     if not photo.stale:
         known = {past: x for past, x in widget._memory.known if past.photo is photo and _holds(past, question)}
@@ -182,13 +184,18 @@ def _answers(widget: LeGradWidget, given: Answer, *, history: bool) -> tuple[lis
                 depth=widget._scope.depth,
                 grid=given.grid,
                 rid=None,
-                rev=len(answers) + 1,
+                rev=shown + len(answers),
                 image_rev=photo.rev,
                 predictions=photo.predictions,
                 predictions_of=photo.predictions_of,
             )
         )
     return chips, answers
+
+
+def _stands(entry: dict[str, Any] | None, rev: int) -> bool:
+    """Whether what a tool found is whole, and about the answer on the screen."""
+    return entry is not None and entry.get("state") == "done" and entry.get("rev") == rev
 
 
 def _holds(past: Question, question: Question) -> bool:

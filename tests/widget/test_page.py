@@ -7,6 +7,7 @@ import json
 import os
 import re
 import stat
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import legrad_widget as lw
 from legrad_widget.explainer import Model
 from legrad_widget.widget import LeGradWidget, wire
 from legrad_widget.widget.page import POLICY
+from tests.widget.page import Page
 
 HOSTILE = (
     "</script><script>alert(1)</script>",
@@ -165,6 +167,28 @@ def test_a_target_that_failed_keeps_its_sentence(widget: LeGradWidget, model: Mo
         widget._answer.question, (widget._answer.outcomes[0], Outcome(error="<b>too</b> blurred")), widget._answer.grid
     )
     assert saved(widget.to_html())["targets"][1]["error"] == "<b>too</b> blurred"
+
+
+def test_what_tools_found_is_in_it_where_it_is_whole_and_about_this_answer(widget: LeGradWidget, page: Page) -> None:
+    rev = widget._result["rev"]
+    page.message(
+        {"kind": "tool", "v": 1, "client": "page", "n": 1, "rid": "page.t1", "rev": rev}
+        | {"target": 1, "tool": "effects", "args": {}}
+    )
+    deadline = time.monotonic() + 20
+    while widget._tools.get("effects", {}).get("state") != "done":
+        assert time.monotonic() < deadline, widget._tools
+        time.sleep(0.02)
+    state = Reader(widget.to_html()).state
+    assert state["_saved"][0]["rev"] == state["_tools"]["effects"]["rev"] == rev
+    np.testing.assert_array_equal(
+        wire.unpack(state["_tools"]["effects"]["maps"]), wire.unpack(widget._tools["effects"]["maps"])
+    )
+    widget._tools = widget._tools | {"effects": widget._tools["effects"] | {"state": "running"}, "busy": {"tool": "x"}}
+    assert Reader(widget.to_html()).state["_tools"] == {}
+    widget.method = "rollout"
+    widget.wait()
+    assert Reader(widget.to_html()).state["_tools"] == {}
 
 
 def test_it_waits_for_the_question_under_way(model: Model, photo: np.ndarray) -> None:
