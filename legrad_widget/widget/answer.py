@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..lens import LayerRanks, layer_ranks
+from ..support import EVERYDAY
+from ..target import Text
 from .chips import Chip
 from .memory import Memory
 from .question import Question
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from ..models.preprocess import Fit
 
 Progress = Callable[[int, int], None]
+MAX_RANKS = 256
+"""Targets of one picture whose ranks are remembered."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +40,8 @@ def recalled(question: Question, memory: Memory) -> Answer | None:
         return None
     question = question.suggested()
     known = [memory.get(question.about(place)) for place in range(len(question.chips))]
-    outcomes = tuple(Outcome(x) for x in known if x is not None)
+    ranks = question.photo.ranks
+    outcomes = tuple(Outcome(x, ranks=ranks.get(chip)) for x, chip in zip(known, question.chips, strict=True) if x)
     return Answer(question, outcomes, _grid(encoding)) if len(outcomes) == len(known) else None
 
 
@@ -74,7 +80,7 @@ def _outcomes(
         known = [None] * len(known)  # they are compared with each other: all or none
     for place, thing in enumerate(question.things):
         if (found := known[place]) is not None:
-            outcomes[place] = Outcome(found)
+            outcomes[place] = Outcome(found, ranks=question.photo.ranks.get(question.chips[place]))
             continue
         try:
             usable[place] = model.target(thing)
@@ -84,7 +90,7 @@ def _outcomes(
         if isinstance(new, Exception):
             fail(place, new)
         else:
-            outcomes[place] = Outcome(new)
+            outcomes[place] = Outcome(new, ranks=_ranks(encoding, question, place, usable[place]))
             memory.add(question.about(place), new, encoding)
     if all(outcome.explanation is None for outcome in outcomes.values()):
         raise errors[0]
@@ -110,6 +116,31 @@ def _together_or_alone(
         except (ValueError, TypeError) as error:
             found[place] = error
     return found
+
+
+def _ranks(encoding: Encoding, question: Question, place: int, target: Any) -> LayerRanks | None:
+    """Where a target stands at every layer; None where nothing is there to rank it with.
+
+    A prompt is always ranked with everyday prompts, which the text tower has read already. The same prompt of a model's
+    other classes, as ``layer_ranks`` has it, would be a text forward for each of them with every new prompt.
+    """
+    known, chip = question.photo.ranks, question.chips[place]
+    if chip not in known:
+        while len(known) >= MAX_RANKS:
+            del known[next(iter(known))]
+        known[chip] = _ranked(encoding, target)
+    return known[chip]
+
+
+def _ranked(encoding: Encoding, target: Any) -> LayerRanks | None:
+    try:
+        if not isinstance(target, Text):
+            return layer_ranks(encoding, target)
+        others = [prompt for prompt in EVERYDAY if prompt != target.label][: len(EVERYDAY) - 1]
+        found = layer_ranks(encoding, target, among=[Text(prompt) for prompt in others])
+    except (ValueError, TypeError):  # a direction, a concept, a contrast, a single class
+        return None
+    return replace(found, among=f"{len(others)} everyday prompts")
 
 
 def _grid(encoding: Encoding) -> tuple[int, int]:

@@ -227,6 +227,7 @@ class Asking(SharedState):
                 if not self.targets and given.question.chips:
                     self._adopt(given.question)
                 self._answer = given
+                self._model = self._model | wire.reliability(self.model.layer_reliability)  # it may be calibrated now
                 self._show_or_give_up(self._photo)
                 self._result = self._result_of(given, rid, rev)
                 questions = self._beside(given.question)

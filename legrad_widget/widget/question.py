@@ -13,6 +13,7 @@ from .chips import Chip, ClassChip
 
 if TYPE_CHECKING:
     from ..explainer import Encoding, Model
+    from ..lens import LayerRanks
     from ..models.preprocess import Fit
     from ..support import Prediction
 
@@ -29,6 +30,7 @@ class Photo:
     wired: dict[str, Any] = field(default_factory=dict)  # as the browser knows it
     predictions: tuple[Prediction, ...] = ()
     predictions_of: str = ""
+    ranks: dict[Chip, LayerRanks | None] = field(default_factory=dict)  # of every target that was answered
 
     @property
     def stale(self) -> bool:
@@ -44,7 +46,7 @@ class Photo:
             self.picture = encoding.picture
             self.source = self.picture if isinstance(self.source, bytes) else self.source
             self.wired = wire.image(encoding.picture, encoding.window, rev=self.rev, name=self.name)
-            self.encoding = encoding
+            self.encoding, self.ranks = encoding, {}
         return self.encoding
 
 

@@ -19,6 +19,8 @@ from .chips import Chip
 if TYPE_CHECKING:
     from ..explainer import Model
     from ..explanation import Explanation
+    from ..lens import LayerRanks
+    from ..reliability import LayerReliability
     from ..support import Prediction
 
 LONGEST_SIDE = 1024
@@ -91,10 +93,11 @@ def image(picture: Image.Image, window: Sequence[float], *, rev: int, name: str)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one target: its explanation, or the sentence that says why there is none."""
+    """What became of one target: its explanation and its rank at every layer, or the sentence why there is none."""
 
     explanation: Explanation | None = None
     error: str = ""
+    ranks: LayerRanks | None = None
 
 
 def result(
@@ -223,6 +226,9 @@ def _entry(chip: Chip, outcome: Outcome, depth: int) -> dict[str, Any]:
         "supported": x.supported if x else None,
         "note": x.note if x else "",
         "layer_scores": [number(score) for score in x.scores] if x and x.scores is not None else None,
+        "ranks": None if outcome.ranks is None else numbers(outcome.ranks.ranks),
+        "ranks_of": outcome.ranks.of if outcome.ranks else 0,
+        "ranks_among": outcome.ranks.among if outcome.ranks else "",
         "degenerate": [bool(flag) for flag in x.degenerate] if x else [True] * depth,
         "error": outcome.error,
     }
@@ -282,4 +288,12 @@ def model_info(model: Model, suggestions: Sequence[str]) -> dict[str, Any]:
         "builtin": model.name == "builtin",
         "suggestions": [str(word) for word in suggestions],
         "scale": "cosine" if model.kind == "clip" else "logit",
-    }
+    } | reliability(model.layer_reliability)
+
+
+def reliability(known: LayerReliability | None) -> dict[str, Any]:
+    """Which layers' scores beat chance, each with its sentence; None for a model that was not calibrated."""
+    if known is None:
+        return {"reliable": None, "reliability": None}
+    flags = [bool(flag) for flag in known.reliable]
+    return {"reliable": flags, "reliability": [known.why(layer) for layer in range(1, len(flags) + 1)]}
