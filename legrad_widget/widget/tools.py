@@ -11,12 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 from PIL import Image
 
-from ..heads import HeadEffects
+from ..evaluate import perturbation, randomisation
+from ..evaluate.perturbation import Curve, Mode
+from ..heads import HeadEffects, verifying
 from ..intervention import How, Moved
+from ..method import find
 from . import tool_rules as rule
 from .answer import Answer, Progress
+from .comparison import outcome_of
 from .memory import Memory
 from .rules import Refused, shown
 from .tool_rules import Arg, Ground, read_args
@@ -25,6 +30,7 @@ from .worker import Cancelled
 
 if TYPE_CHECKING:
     from ..explainer import Encoding
+    from ..explanation import Explanation
 
 Data = dict[str, Any]
 Found = tuple[str, Data]
@@ -134,6 +140,123 @@ def brush(about: Subject, args: Data) -> Iterator[Found]:
     )
 
 
+def verify(about: Subject, args: Data) -> Iterator[Found]:
+    """The heads of largest estimated effect, each ablated: estimate beside measurement; the estimates on the way."""
+    top = args["top"]
+    estimated = about.encoding.head_effects(about.target, progress=lambda *_: about.progress(0, top))
+    yield _effects(estimated)
+    found: list[Data] = []
+    for one in verifying(about.encoding, about.target, estimated, top, progress=about.progress):
+        found = [
+            *found,
+            {
+                "layer": one.layer,
+                "head": one.head,
+                "estimate": number(one.estimate),
+                "measured": number(one.measured),
+            },
+        ]
+        yield "verify", {"found": found}
+
+
+PLANS: Mapping[str, dict[str, Any]] = {
+    "deletion": {"steps": 30, "upto": 1.0},
+    "insertion": {"steps": 30, "upto": 1.0, "insert": True},
+    "positive": {"steps": 9, "upto": 0.9, "order": "most"},
+    "negative": {"steps": 9, "upto": 0.9, "order": "least"},
+}
+"""The curves, as the functions of these names in ``evaluate.perturbation`` draw them."""
+
+
+def curves(about: Subject, args: Data) -> Iterator[Found]:
+    """The score while the picture is erased in the order of a map; a band of random orders beside the first curve."""
+    kinds, mode, count = args["kinds"], args["mode"], args["random"]
+    plans = [PLANS[kind] for kind in kinds] + [PLANS[kinds[0]] | {"order": "random", "seed": i} for i in range(count)]
+    total = sum(plan["steps"] + 1 for plan in plans)
+    found = _map_of(about, args["method"], total)
+    drawn: list[Curve] = []
+    for plan in plans:
+        done = sum(map(len, drawn))
+        chosen = None if plan.get("order") == "random" else found
+        steps = perturbation.growing(
+            about.encoding, about.target, chosen, mode=mode, **plan,
+            progress=_within(about.progress, done, total),
+        )  # fmt: skip
+        for curve in steps:
+            now = [*drawn, curve]
+            yield "curves", _curves(kinds, found.method, now, whole=done + len(curve) == total)
+        drawn = now
+
+
+def _within(progress: Progress, done: int, total: int) -> Progress:
+    """The progress of a part that begins at step ``done`` of ``total``."""
+    return lambda step, _: progress(done + step, total)
+
+
+def _map_of(about: Subject, method: str | None, total: int) -> Explanation:
+    """The map that is shown, or another method's with its defaults; a ValueError that says why there is none."""
+    outcome = about.answer.outcomes[about.place]
+    if method is not None and method != about.answer.question.method.name:
+        asked = about.answer.question.about(about.place).by(find(method))
+        known = about.memory.get(asked)
+        if known is not None:
+            return known
+        outcome = outcome_of(asked, lambda *_: about.progress(0, total), about.memory)
+    if outcome.explanation is None:
+        raise ValueError(outcome.error)
+    return outcome.explanation
+
+
+def _curves(kinds: list[str], method: str, drawn: list[Curve], *, whole: bool) -> Data:
+    return {
+        "curves": [
+            {
+                "kind": kind,
+                "method": method,
+                "fractions": numbers(curve.fractions),
+                "values": numbers(curve.values),
+                "area": number(curve.area) if curve.complete else None,
+            }
+            for kind, curve in zip(kinds, drawn, strict=False)
+        ],
+        "band": _band(kinds[0], drawn[len(kinds) :]) if whole else None,
+        "of": drawn[0].probability_of or drawn[0].score_name,
+    }
+
+
+def _band(kind: str, drawn: list[Curve]) -> Data | None:
+    """What random orders give, as ``perturbation.random_band`` has it; these are drawn step by step."""
+    if not drawn:
+        return None
+    values = np.stack([curve.values for curve in drawn])
+    low, high = np.quantile(values, perturbation.INTERVAL, axis=0)
+    return {
+        "kind": kind,
+        "fractions": numbers(drawn[0].fractions),
+        "low": numbers(low),
+        "mean": numbers(values.mean(0)),
+        "high": numbers(high),
+    }
+
+
+def randomise(about: Subject, _args: Data) -> Iterator[Found]:
+    """How the map changes while the model forgets, block by block from the last one; block 0: it has not yet."""
+    question = about.answer.question
+    depth = len(about.encoding.model.vit.blocks)
+    for found in randomisation.growing(
+        about.encoding, about.target, question.method.name, blocks=tuple(range(depth + 1)), progress=about.progress,
+        **dict(question.knobs),
+    ):  # fmt: skip
+        yield (
+            "randomise",
+            {
+                "blocks": list(found.blocks),
+                "correlations": numbers(found.correlations),
+                "passed": found.passed if len(found.blocks) == depth + 1 else None,
+            },
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A tool and the arguments that it takes; ``grows``: it finds more than once under its own name."""
@@ -157,6 +280,18 @@ TOOLS: Mapping[str, Tool] = {
             "control": Arg(rule.whole("control", 0, rule.MAX_CONTROL), 0),
         },
     ),
+    "verify": Tool(verify, {"top": Arg(rule.whole("top", 1, rule.MAX_VERIFIED), 10)}, grows=True),
+    "curves": Tool(
+        curves,
+        {
+            "mode": Arg(rule.one_of("mode", get_args(Mode)), "pixels"),
+            "kinds": Arg(rule.kinds),
+            "random": Arg(rule.orders, 0),
+            "method": Arg(rule.method_or_none, None),
+        },
+        grows=True,
+    ),
+    "randomise": Tool(randomise, {}, grows=True),
 }
 
 

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import gc
+import json
+import threading
+import time
+import weakref
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import legrad_widget as lw
+from legrad_widget import heads
+from legrad_widget.evaluate import perturbation, randomisation
+from legrad_widget.explainer import Encoding
+from legrad_widget.widget import asking, running
+from legrad_widget.widget.message import read
+from legrad_widget.widget.rules import Refused, Scope
+from legrad_widget.widget.tool_rules import Ground
+from legrad_widget.widget.tools import PLANS, TOOLS, args_of
 from legrad_widget.widget.wire import unpack
+from legrad_widget.widget.worker import worker_of
+from tests import specimens
 from tests.widget.test_asking import until
 
 
@@ -120,3 +141,517 @@ def test_brush(bench, encoding):
     assert entry["classes"] == []
     assert entry["picture"]["mime"] == "image/png"
     assert entry["picture"]["data"].startswith(b"\x89PNG")
+
+
+def test_verify_and_the_effects_on_the_way(bench, encoding):
+    entry = bench.get("verify", top=4)
+    expected = encoding.verify_heads("a cat", 4)
+    assert [tuple(one.values()) for one in entry["found"]] == [
+        (one.layer, one.head, one.estimate, one.measured) for one in expected
+    ]
+    assert (entry["step"], entry["total"]) == (4, 4)
+    estimated = bench.tools["effects"]
+    assert (estimated["rid"], estimated["state"], estimated["args"]) == (entry["rid"], "done", {})
+    np.testing.assert_array_equal(unpack(estimated["values"]), encoding.head_effects("a cat").values)
+
+
+@pytest.mark.parametrize("mode", ["pixels", "tokens"])
+@pytest.mark.parametrize("kinds", [["deletion", "insertion"], ["positive", "negative"], ["insertion"]])
+def test_curves(bench, widget, encoding, mode, kinds):
+    entry = bench.get("curves", mode=mode, kinds=kinds, random=2, target=1)
+    shown = widget.explanations[1]
+    for got, kind in zip(entry["curves"], kinds, strict=True):
+        expected = getattr(perturbation, kind)(encoding, "a dog", shown, mode=mode)
+        assert (got["kind"], got["method"], got["area"]) == (kind, "legrad", expected.area)
+        assert got["fractions"] == expected.fractions.tolist()
+        np.testing.assert_allclose(got["values"], expected.values, rtol=0, atol=1e-7)
+        assert entry["of"] == expected.probability_of
+    options = {name: value for name, value in PLANS[kinds[0]].items() if name != "order"}
+    band = perturbation.random_band(encoding, "a dog", count=2, mode=mode, **options)
+    assert entry["band"] == {
+        "kind": kinds[0],
+        "fractions": band.fractions.tolist(),
+        "low": band.low.tolist(),
+        "mean": band.mean.tolist(),
+        "high": band.high.tolist(),
+    }
+    assert entry["step"] == entry["total"] == (len(kinds) + 2) * len(band.fractions)
+
+
+def test_curves_of_another_method_are_of_its_map_with_its_defaults_which_is_remembered(bench, encoding, calls):
+    entry = bench.get("curves", kinds=["positive"], method="gradcam")
+    expected = perturbation.positive(encoding, "a cat", Encoding.explain(encoding, "a cat", "gradcam"))
+    [curve] = entry["curves"]
+    assert (curve["method"], curve["values"]) == ("gradcam", expected.values.tolist())
+    assert entry["band"] is None
+    calls.clear()
+    bench.get("curves", kinds=["negative"], method="gradcam")
+    assert calls == []
+
+
+def test_randomise_takes_the_method_that_is_shown_with_its_knobs(bench, widget, encoding):
+    widget.method, widget.knobs = "legrad", {"relu": False}
+    widget.wait()
+    entry = bench.get("randomise")
+    expected = randomisation.sanity(encoding, "a cat", "legrad", blocks=(0, 1, 2, 3), relu=False)
+    assert entry["blocks"] == [0, 1, 2, 3]
+    assert entry["correlations"] == list(expected.correlations)
+    assert entry["correlations"][0] == pytest.approx(1)
+    assert entry["passed"] is expected.passed
+    assert (entry["step"], entry["total"]) == (4, 4)
+
+
+# ---------------------------------------------------------------- while a tool runs
+
+
+def entries(page, tool):
+    """Every state of a tool's entry that the page saw, in order."""
+    seen = [tools[tool] for tools in page.updates("_tools") if tool in tools]
+    return [entry for place, entry in enumerate(seen) if place == 0 or entry != seen[place - 1]]
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Every step is told."""
+    monkeypatch.setattr(asking, "PROGRESS_EVERY", 0.0)
+    monkeypatch.setattr(running, "BYTES_A_SECOND", 2**60)
+
+
+@pytest.mark.parametrize(
+    ("tool", "args", "grown"),
+    [
+        ("verify", {"top": 5}, lambda entry: len(entry["found"])),
+        ("randomise", {}, lambda entry: len(entry["blocks"])),
+        (
+            "curves",
+            {"kinds": ["deletion", "insertion"], "random": 2},
+            lambda entry: sum(len(curve["values"]) for curve in entry["curves"]),
+        ),
+    ],
+)
+def test_what_is_found_grows_until_it_is_done(bench, page, at_once, tool, args, grown, monkeypatch):
+    monkeypatch.setattr(perturbation, "batch_size", lambda *_: 8)  # so small a model takes a curve in one batch
+    bench.get(tool, **args)
+    seen = entries(page, tool)
+    assert [entry["state"] for entry in seen] == ["running"] * (len(seen) - 1) + ["done"]
+    sizes = [grown(entry) for entry in seen]
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) >= 3
+    assert sizes[0] < sizes[-1]
+    steps = [entry["step"] for entry in seen]
+    assert steps == sorted(steps)
+    told = [tools["busy"] for tools in page.updates("_tools") if tools["busy"]]
+    assert {(one["tool"], one["rid"]) for one in told} == {(tool, seen[0]["rid"])}
+    assert told[0]["message"] == "waiting for the model"
+    if tool == "curves":
+        assert [curve["area"] is None for curve in seen[0]["curves"]] == [True]
+        assert all(entry["band"] is None for entry in seen[:-2])
+    if tool == "randomise":
+        assert all(entry["passed"] is None for entry in seen[:-2])
+
+
+def test_progress_is_told_at_most_ten_times_a_second(bench, page):
+    started = time.monotonic()
+    bench.get("curves", kinds=["deletion", "insertion", "positive", "negative"], mode="tokens", random=5)
+    seconds = time.monotonic() - started
+    assert len(page.updates("_tools")) <= 4 + 10 * seconds
+
+
+class Held:
+    """The core stops at its first score under ablation, until it is let go."""
+
+    def __init__(self, monkeypatch):
+        self.reached, self.go, self.ablate = threading.Event(), threading.Event(), heads.ablate
+        monkeypatch.setattr(heads, "ablate", self._ablate)
+        self.after = 1
+
+    def _ablate(self, *args, **options):
+        self.after -= 1
+        if self.after == 0:
+            self.reached.set()
+            assert self.go.wait(20)
+        return self.ablate(*args, **options)
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """``verify`` waits in front of the third ablation."""
+    hold = Held(monkeypatch)
+    hold.after = 3
+    yield hold
+    hold.go.set()
+
+
+def test_stop_keeps_what_is_there(bench, held):
+    rid = bench.use("verify", top=9)
+    assert held.reached.wait(10)
+    bench.use("stop")
+    entry = bench.tools["verify"]
+    assert (entry["state"], entry["message"], entry["rid"]) == ("stopped", "stopped", rid)
+    assert len(entry["found"]) == 2
+    assert bench.tools["busy"] is None
+    held.go.set()
+    assert bench.get("norms", layer=1)["state"] == "done"
+    assert len(bench.tools["verify"]["found"]) == 2
+
+
+def test_the_latest_tool_wins_and_the_superseded_one_keeps_its_part(bench, page, held):
+    bench.use("verify", top=9)
+    assert held.reached.wait(10)
+    bench.use("norms", layer=1)
+    rid = bench.use("norms", layer=2)
+    assert bench.tools["busy"]["rid"] == rid
+    held.go.set()
+    bench.rest()
+    assert (bench.tools["verify"]["state"], len(bench.tools["verify"]["found"])) == ("stopped", 2)
+    assert (bench.tools["norms"]["rid"], bench.tools["norms"]["args"]) == (rid, {"layer": 2})
+    assert [entry["args"]["layer"] for entry in entries(page, "norms")] == [2]  # the first was never computed
+
+
+def test_an_older_entry_stays_while_a_new_one_has_found_nothing(bench, busy):
+    old = bench.get("norms", layer=1)
+    with busy():
+        rid = bench.use("norms", layer=2)
+        assert bench.tools["norms"] == old
+        assert bench.tools["busy"]["rid"] == rid
+        bench.use("stop")
+        assert bench.tools == {"norms": old, "busy": None}
+    assert bench.get("norms", layer=3)["args"] == {"layer": 3}
+
+
+def test_a_question_stops_the_tool_and_is_answered(bench, widget, page, held):
+    bench.use("verify", top=9)
+    assert held.reached.wait(10)
+    page.ask("a bird")
+    assert bench.tools["verify"]["state"] == "stopped"
+    held.go.set()
+    widget.wait()
+    assert page.labels == ["a bird"]
+    assert len(bench.tools["verify"]["found"]) == 2
+    assert bench.tools["verify"]["rev"] != page.result["rev"]
+    assert bench.get("effects")["label"] == "a bird"
+
+
+def test_cancelling_stops_the_tool(bench, widget, held):
+    bench.use("verify", top=9)
+    assert held.reached.wait(10)
+    widget.cancel()
+    assert bench.tools["verify"]["state"] == "stopped"
+    assert widget.explanation.label == "a cat"
+
+
+def test_a_question_of_another_widget_comes_between_two_steps(bench, held, model, photo):
+    with lw_widget(model, photo) as other:
+        bench.use("verify", top=9)
+        assert held.reached.wait(10)
+        other.targets = "a fox"
+        held.go.set()
+        other.wait()
+        assert other.explanation.label == "a fox"
+        assert bench.tools["busy"] is not None or bench.tools["verify"]["state"] == "done"
+        bench.rest()
+    assert (bench.tools["verify"]["state"], len(bench.tools["verify"]["found"])) == ("done", 9)
+
+
+def test_tools_of_two_widgets_on_one_model_take_turns(bench, held, model, photo, monkeypatch):
+    turns = []
+    step = running.Running._tool_step
+
+    def counted(widget, run, ticket):
+        turns.append(run.use.client)
+        step(widget, run, ticket)
+
+    monkeypatch.setattr(running.Running, "_tool_step", counted)
+    with lw_widget(model, photo) as widget:
+        other = Bench(widget.comm, "other")
+        bench.use("verify", top=8)
+        assert held.reached.wait(10)
+        other.use("verify", top=8)
+        held.go.set()
+        bench.rest(), other.rest()
+        assert other.tools["verify"]["found"] == bench.tools["verify"]["found"]
+    first = turns.index("other")
+    assert turns[first : first + 8] == ["other", "page"] * 4
+
+
+def test_a_page_that_reloads_finds_the_tools(bench, widget):
+    entry = bench.get("effects")
+    again = widget.get_state()["_tools"]
+    assert again["effects"]["maps"] == entry["maps"]
+
+
+def test_a_new_picture_clears_the_table(bench, widget, page):
+    bench.get("norms", layer=1)
+    widget.image = np.full((20, 30, 3), 90, np.uint8)
+    widget.wait()
+    assert bench.tools == {}
+    assert bench.get("norms", layer=2)["rev"] == page.result["rev"]
+
+
+# ---------------------------------------------------------------- what cannot be
+
+
+def test_a_target_that_has_no_map_fails_in_its_sentence_and_the_others_work(bench, widget, page):
+    key = widget._held.key_of(lw.Direction(np.ones(5, np.float32)))
+    page.ask("a bird", {"kind": "held", "key": key, "label": "short"}, "a fox")
+    until(lambda: page.status["state"] == "idle")
+    entry = bench.get("effects", target=1)
+    assert (entry["state"], entry["label"]) == ("failed", "short")
+    assert "this one has 5" in entry["message"]
+    assert "values" not in entry
+    assert "this one has 5" in bench.get("curves", target=1, kinds=["positive"])["message"]
+    brushed = bench.get("brush", patches=[[0, 0]])["targets"]
+    assert [one["label"] for one in brushed] == ["a bird", "short", "a fox"]
+    assert [one["before"] is None for one in brushed] == [False, True, False]
+
+
+def test_dropping_every_patch_fails_in_a_sentence(bench):
+    entry = bench.get("brush", patches=[[row, column] for row in range(3) for column in range(3)])
+    assert entry["state"] == "failed"
+    assert "all 9 patches are marked" in entry["message"]
+
+
+def test_after_training_a_tool_fails_in_a_sentence_and_works_when_asked_anew(photo):
+    import open_clip
+
+    own = lw.wrap(specimens.clip(), tokenizer=open_clip.get_tokenizer("ViT-B-32"))
+    with lw_widget(own, photo) as widget:
+        bench = Bench(widget.comm)
+        bench.get("effects")
+        with torch.no_grad():
+            own.module.visual.proj.mul_(2)
+        for tool, args in {"effects": {}, "verify": {}, "curves": {"kinds": ["positive"]}, "randomise": {}}.items():
+            entry = bench.get(tool, **args)
+            assert entry["state"] == "failed", tool
+            assert "weights changed" in entry["message"]
+        widget.targets = "a dog"
+        widget.wait()
+        assert bench.get("effects")["state"] == "done"
+
+
+def test_whatever_a_model_raises_the_tool_comes_to_rest(bench, model, caplog):
+    def broken(*_):
+        raise RuntimeError("CUDA out of memory\nand a long story")
+
+    handle = model.module.visual.transformer.resblocks[1].mlp.register_forward_hook(broken)
+    try:
+        entry = bench.get("brush", patches=[[0, 0]], how="mean")
+    finally:
+        handle.remove()
+    assert (entry["state"], entry["message"]) == ("failed", "RuntimeError: CUDA out of memory")
+    assert "the tool brush failed" in caplog.text
+    assert bench.get("brush", patches=[[0, 0]], how="mean")["state"] == "done"
+
+
+def test_an_encoding_that_was_let_go_means_stopped(bench, widget, busy):
+    with busy():
+        bench.use("effects")
+        widget._answer.question.photo.encoding = None
+    bench.rest()
+    assert "effects" not in bench.tools
+
+
+BAD = {
+    "unknown tool": ("dance", {}, "no tool is called 'dance'"),
+    "unknown argument": ("norms", {"layer": 1, "colour": 2}, "norms has no argument 'colour'; it takes layer"),
+    "no argument": ("effects", {"layer": 1}, "it takes none"),
+    "missing argument": ("norms", {}, "norms needs the argument layer"),
+    "layer 0": ("norms", {"layer": 0}, "layer is a whole number from 1 to 3"),
+    "layer too deep": ("lens", {"layer": 4}, "from 1 to 3"),
+    "layer True": ("norms", {"layer": True}, "layer is a whole number"),
+    "layer 1.5": ("norms", {"layer": 1.5}, "layer is a whole number"),
+    "layer nan": ("norms", {"layer": float("nan")}, "layer is a whole number"),
+    "head": ("row", {"layer": 1, "head": 4, "patch": [0, 0]}, "from 0 to 3"),
+    "head False": ("row", {"layer": 1, "head": False, "patch": [0, 0]}, "head is a whole number"),
+    "row": ("row", {"layer": 1, "patch": [3, 0]}, "a patch's row is a whole number from 0 to 2"),
+    "column": ("lens", {"layer": 1, "patch": [0, -1]}, "a patch's column"),
+    "a prefix token": ("row", {"layer": 1, "patch": 0}, "a patch is a pair"),
+    "a triple": ("row", {"layer": 1, "patch": [0, 0, 0]}, "a patch is a pair"),
+    "no cells": ("ablate", {"cells": []}, "cells is a list of 1 to 12 pairs"),
+    "too many cells": ("ablate", {"cells": [[1, 0]] * 13}, "13 of them"),
+    "cells of a dict": ("ablate", {"cells": {"1": 0}}, "cells is a list"),
+    "a cell of lists": ("ablate", {"cells": [[[1], 0]]}, "layer is a whole number"),
+    "no patches": ("brush", {"patches": []}, "patches is a list of 1 to 9 pairs"),
+    "how": ("brush", {"patches": [[0, 0]], "how": "burn"}, "how is one of drop, blur, mean, fill"),
+    "control": ("brush", {"patches": [[0, 0]], "control": 21}, "control is a whole number from 0 to 20"),
+    "top": ("verify", {"top": 0}, "top is a whole number from 1"),
+    "mode": ("curves", {"kinds": ["positive"], "mode": ["pixels"]}, "mode is one of pixels, tokens"),
+    "kinds": ("curves", {"kinds": ["deletion", "detection"]}, "a curve's kind is one of"),
+    "no kinds": ("curves", {"kinds": []}, "kinds is a list"),
+    "one order": ("curves", {"kinds": ["positive"], "random": 1}, "0 (no band) or 2 to 5"),
+    "method": ("curves", {"kinds": ["positive"], "method": "magic"}, "magic"),
+    "method unhashable": ("curves", {"kinds": ["positive"], "method": {}}, "method"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_fit_is_refused_in_a_sentence_and_nothing_changes(bench, page, calls, name):
+    tool, args, sentence = BAD[name]
+    before = (page.result, page.status, bench.tools)
+    rid = bench.use(tool, **args)
+    assert sentence in bench.refusal
+    assert len(bench.refusal) < 400
+    assert page.last["rid"] == rid
+    assert (page.result, page.status, bench.tools) == before
+    assert bench.get("norms", layer=1)["state"] == "done"
+
+
+def test_a_refusal_leaves_the_running_tool_alone(bench, held):
+    rid = bench.use("verify", top=4)
+    assert held.reached.wait(10)
+    bench.use("norms", layer=99)
+    assert bench.tools["busy"]["rid"] == rid
+    held.go.set()
+    bench.rest()
+    assert bench.tools["verify"]["state"] == "done"
+
+
+def test_what_is_not_shown_any_more_cannot_be_asked_about(bench, widget, page, busy):
+    old = page.result["rev"]
+    with busy():
+        page.ask("a bird")
+        bench.use("effects", rev=old)
+        assert "an answer that is not shown any more" in bench.refusal
+    widget.wait()
+    bench.use("effects", rev=old)
+    assert "an answer that is not shown any more" in bench.refusal
+    bench.use("effects", target=1)
+    assert "there is no target 1; the answer has 1, from 0" in bench.refusal
+    assert bench.get("effects")["label"] == "a bird"
+
+
+def test_a_message_that_is_replayed_is_ignored(bench, page):
+    bench.get("norms", layer=1)
+    heard = len(page.sent)
+    bench.use("norms", layer=2, n=1)
+    assert len(page.sent) == heard
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 5) | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+NAMES = sorted({name for tool in TOOLS.values() for name in tool.args})
+GROUND = Ground((4, 4, 2), (3, 5), Scope(3))
+
+
+def read_or_refusal(content):
+    try:
+        use = read(content, [], Scope(3))
+        return use.tool, args_of(use.tool, use.args, GROUND)
+    except Refused as refused:
+        return str(refused)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([*TOOLS, "stop"]) | JSON, st.dictionaries(st.sampled_from(NAMES), JSON) | JSON,
+    st.integers(-1, 3) | JSON, st.integers(-1, 3) | JSON,
+)  # fmt: skip
+def test_a_hostile_message_is_a_refusal_and_nothing_else(tool, args, rev, target):
+    content = {"kind": "tool", "v": 1, "client": "c", "n": 1, "rid": "c.t1", "rev": rev, "target": target}
+    found = read_or_refusal({**content, "tool": tool, "args": args})
+    if isinstance(found, str):
+        assert 10 < len(found) < 600
+        return
+    name, checked = found
+    assert list(checked) == list(TOOLS[name].args)
+    json.dumps(checked, allow_nan=False)
+    assert all(0 <= row < 3 and 0 <= column < 5 for row, column in checked.get("patches", []))
+
+
+def test_a_large_grid_fits_into_a_message_and_a_huge_list_does_not(bench):
+    grid = [[row, column] for row in range(64) for column in range(64)]
+    content = {"kind": "tool", "v": 1, "client": "c", "n": 1, "rid": "c.t1", "rev": 1, "target": 0, "tool": "brush"}
+    use = read({**content, "args": {"patches": grid}}, [], Scope(3))
+    ground = Ground((4,), (64, 64), Scope(1))
+    assert args_of("brush", use.args, ground)["patches"] == grid
+    bench.use("brush", patches=grid * 2)
+    assert "too big" in bench.refusal
+
+
+# ---------------------------------------------------------------- the end
+
+
+def test_closing_closes_both_seats_and_frees_the_model(photo):
+    import open_clip
+
+    own = lw.wrap(specimens.clip(), tokenizer=open_clip.get_tokenizer("ViT-B-32"))
+    widget = lw.explore(photo, "a cat", model=own)
+    widget.wait()
+    bench = Bench(widget.comm)
+    bench.get("verify", top=3)
+    bench.use("curves", kinds=["deletion"], random=5)  # on its way
+    worker, encoding, gone = worker_of(own), weakref.ref(widget._photo.encoding), weakref.ref(own)
+    assert len(worker._seats) == 2
+    widget.close()
+    assert not worker._seats
+    until(lambda: not worker.alive)
+    heard = len(bench.page.sent)
+    bench.use("norms", layer=1)
+    assert len(bench.page.sent) == heard
+    hooks = [hook for module in own.module.modules() for hook in (*module._forward_hooks, *module._forward_pre_hooks)]
+    assert hooks == []
+    del widget, bench, own
+    gc.collect()
+    assert encoding() is None
+    assert gone() is None
+
+
+# ---------------------------------------------------------------- ranks and reliability
+
+
+def test_ranks_travel_with_the_answer(page, encoding):
+    for entry, prompt in zip(page.result["targets"], ["a cat", "a dog"], strict=True):
+        expected = encoding.layer_ranks(prompt)
+        assert entry["ranks"] == expected.ranks.tolist()
+        assert (entry["ranks_of"], entry["ranks_among"]) == (expected.of, "29 everyday prompts")
+
+
+def test_a_class_is_ranked_with_the_classes_and_what_was_answered_before_keeps_its_ranks(classifier, photo):
+    with lw_widget(classifier, photo, [2, 3]) as widget:
+        page = widget.comm
+        expected = [widget._photo.encoding.layer_ranks(target) for target in (2, 3)]
+        for _ in range(2):
+            assert [entry["ranks"] for entry in page.result["targets"]] == [one.ranks.tolist() for one in expected]
+            assert {(one["ranks_of"], one["ranks_among"]) for one in page.result["targets"]} == {
+                (7, "the model's 6 other classes" if "other" in expected[0].among else expected[0].among)
+            }
+            widget.targets = [3]
+            widget.wait()
+            widget.targets = [2, 3]
+            widget.wait()
+
+
+def test_a_direction_has_no_ranks(model, photo):
+    with lw_widget(model, photo, lw.Direction(np.arange(24.0))) as widget:
+        [entry] = widget.comm.result["targets"]
+        assert (entry["ranks"], entry["ranks_of"], entry["ranks_among"]) == (None, 0, "")
+        assert entry["error"] == ""
+
+
+def test_reliability_is_unknown_until_the_model_is_calibrated(photo):
+    import open_clip
+
+    own = lw.wrap(specimens.clip(), tokenizer=open_clip.get_tokenizer("ViT-B-32"))
+    with lw_widget(own, photo) as widget:
+        known = widget.comm.state["_model"]
+        assert (known["reliable"], known["reliability"]) == (None, None)
+        found = own.calibrate_layers([photo] * 7, ["a cat"] * 7)
+        widget.targets = "a dog"
+        widget.wait()
+        known = widget.comm.state["_model"]
+        assert known["reliable"] == list(found.reliable)
+        assert known["reliability"] == [found.why(layer) for layer in (1, 2, 3)]
+
+
+@contextmanager
+def lw_widget(model, photo, targets="a cat"):
+    """A widget at rest, closed afterwards."""
+    widget = lw.explore(photo, targets, model=model)
+    try:
+        widget.wait()
+        yield widget
+    finally:
+        widget.close()
