@@ -15,8 +15,9 @@ const INTERNAL = `
   chooseHeads floors kernelless knobFault layerHeats layersWanted lookOf moveSpot naming onChange
   onMessage opaque outdated painted peek peeking phase pictureFault playing pointAt previewHead
   readers resetKnobs scaled seen setKnob setMethod shares stepHead stepLayer tellView toggleHead
-  toggleMatrix togglePlay trait cells entry heat look matrix picture preview spot stack
-  cancel description element offer progress
+  toggleMatrix togglePlay trait entry heat look matrix preview spot stack
+  cancel description element offer progress attend attending estimates heatOf lack lacks latest
+  lensing overlay toggleLens toggleNorms
 `;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const watch = process.argv.includes("--watch");

@@ -517,7 +517,9 @@ describe("what is read out", () => {
   it("is the patch's raw and scaled value, row, column and pixel", () => {
     const { get } = show();
     key(get("picture"), "ArrowRight");
-    expect(get("readout").textContent).toBe("value 21scaled 0.20patch row 1, column 2pixel 300, 100");
+    expect(get("readout").textContent).toBe(
+      "value 21scaled 0.20percentile 33share 16 %patch row 1, column 2pixel 300, 100",
+    );
   });
   it("is a sentence where the map is flat", () => {
     const flat = result([text("cat"), text("dog")]);

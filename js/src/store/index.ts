@@ -4,6 +4,7 @@
 //   traits (host)  ->  signals  ->  what is shown        (one direction; ui/ only draws it)
 //   a person       ->  actions  ->  edits of the view, or a question to the kernel
 
+import { describeHeat } from "../heat/describe";
 import { clamp, patchSpot, type Spot, spotAt } from "../heat/frame";
 import { type Cell, sortCells } from "../heat/merge";
 import { computed, type ReadonlySignal, type Signal, signal } from "../signals";
@@ -20,6 +21,8 @@ import {
 import { type Compare, comparing } from "./compare";
 import { type Conversation, converse } from "./conversation";
 import { type Drafts, drafting, FULL, isFull } from "./drafts";
+import { type Effects, effectsOf } from "./effects";
+import { type Overlay, type PatchTools, patchTools } from "./patch";
 import { follow, type Shown } from "./shown";
 import { type Tools, tooling } from "./tools";
 import { type CompareMode, followTraits, type Host, type Traits, type View } from "./traits";
@@ -53,6 +56,10 @@ export interface Store extends Omit<Shown, "behind">, Compare {
   readonly playing: ReadonlySignal<number | null>;
   readonly drafts: Drafts;
   readonly tools: Tools;
+  readonly effects: Effects;
+  readonly patch: PatchTools;
+  /** What stands over the picture in place of the merged map; null where that one does. */
+  readonly overlay: ReadonlySignal<Overlay | null>;
   /** The patch that is pointed at, and whether by keys: only then is it read out aloud. */
   readonly spot: Signal<Spot | null>;
   readonly byKeys: Signal<boolean>;
@@ -94,6 +101,10 @@ export interface Store extends Omit<Shown, "behind">, Compare {
   /** Point at a place in fractions of the model's window; outside of it nothing is pointed at. */
   pointAt(u: number, v: number): void;
   moveSpot(rows: number, cols: number): void;
+  /** Show what the patch that is pointed at attends to, or end that. */
+  attend(on: boolean): void;
+  toggleLens(): void;
+  toggleNorms(): void;
   /** Hide the map to see the picture alone, or end that. */
   peek(on: boolean): void;
 }
@@ -114,6 +125,20 @@ export function createStore(host: Host, life: AbortSignal): Store {
   const outdated = computed(() => conversation.outdated.value || behind.value);
   const compare = comparing(trait, answer, conversation.comparison, shown, outdated);
   const spot = signal<Spot | null>(null);
+  const tools = tooling(host, conversation, shown.entry, life);
+  const effects = effectsOf(
+    tools,
+    shown.entry,
+    computed(() => matrix.value && !outdated.value),
+    life,
+  );
+  const patch = patchTools(tools, answer, spot, chosen, shown.cells, life);
+  const overlay = computed(() => patch.overlay.value ?? effectAt(preview.value));
+  function effectAt(cell: Cell | null): Overlay | null {
+    const heat = cell && effects.heatOf(cell);
+    const title = `effect of layer ${cell?.[0]}, head ${cell?.[1]}`;
+    return heat && { heat, title, mark: `effect.${cell.join(".")}`, prefix: [], outliers: [] };
+  }
   const byKeys = signal(false);
   const peeking = signal(false);
   const method = computed(() => trait("_catalogue").value.find(({ name }) => name === trait("method").value));
@@ -174,7 +199,17 @@ export function createStore(host: Host, life: AbortSignal): Store {
     outdated,
     method,
     kernelless,
-    tools: tooling(host, conversation, shown.entry, life),
+    tools,
+    effects,
+    patch,
+    overlay,
+    heat: computed(() => (shown.heat.value && overlay.value?.heat) || shown.heat.value),
+    look: computed(() => (overlay.value ? shown.lookOf(overlay.value.heat.signed) : shown.look.value)),
+    description: computed(() =>
+      overlay.value
+        ? describeHeat(overlay.value.heat, overlay.value.title, "over the picture")
+        : shown.description.value,
+    ),
     knobFault: computed(() => (turned.value && phase.value.kind === "error" ? phase.value.message : "")),
     playing,
     spot,
@@ -300,6 +335,15 @@ export function createStore(host: Host, life: AbortSignal): Store {
 
     peek(on) {
       peeking.value = on;
+    },
+    attend(on) {
+      patch.attending.value = on;
+    },
+    toggleLens() {
+      patch.lensing.value = !patch.lensing.peek();
+    },
+    toggleNorms() {
+      patch.norms.value = !patch.norms.peek();
     },
     pointAt(u, v) {
       const grid = shown.stack.peek();

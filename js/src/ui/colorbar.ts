@@ -1,7 +1,7 @@
 // The scale of the map, and the numbers at the patch that is pointed at.
 
 import { readable } from "../heat/describe";
-import { scaleMap } from "../heat/merge";
+import { type Heat, scaleMap } from "../heat/merge";
 import type { Store } from "../store";
 import { el, set, watch } from "./element";
 import { drawHeat } from "./raster";
@@ -53,23 +53,45 @@ export function readout(store: Store, life: AbortSignal): HTMLElement {
     set(element, "aria-live", store.byKeys.value ? "polite" : "off");
     const heat = store.heat.value;
     const spot = store.spot.value;
+    const { title, prefix = [] } = store.overlay.value ?? {};
+    const { lens, lack } = store.patch;
+    const more = [
+      prefix.length > 0 && part("CLS and registers", prefix.map((value) => readable(value)).join(", ")),
+      lens.value,
+      lack.value && el("span.lg-warn", {}, lack.value),
+    ].filter((it) => !!it) as (Node | string)[];
     if (!heat || heat.flat || !spot || spot.row >= heat.rows || spot.col >= heat.cols) {
       const words = heat?.flat
         ? "Flat map: nothing here speaks for this prompt."
-        : "Point at a patch to read its value.";
-      element.replaceChildren(heat ? words : "");
+        : (title ?? "Point at a patch to read its value; hold A there for its attention, L for its lens.");
+      element.replaceChildren(heat ? words : "", ...more);
       return;
     }
     const at = spot.row * heat.cols + spot.col;
-    const part = (name: string, value: string) => el("span", {}, `${name} `, el("b", {}, value));
     const raw = heat.raw[at]!;
     const side = heat.signed && raw !== 0 ? (raw > 0 ? " (for)" : " (against)") : "";
+    const { percentile, share } = standing(heat, at);
     element.replaceChildren(
+      ...(title ? [title] : []),
       part("value", readable(raw) + side),
       part("scaled", heat.scaled[at]!.toFixed(2)),
+      part("percentile", String(Math.round(100 * percentile))),
+      part("share", `${readable(100 * share, 2)} %`),
       part("patch", `row ${spot.row + 1}, column ${spot.col + 1}`),
       part("pixel", `${Math.floor(spot.x)}, ${Math.floor(spot.y)}`),
+      ...more,
     );
   });
   return element;
+}
+
+const part = (name: string, value: string) => el("span", {}, `${name} `, el("b", {}, value));
+
+/** How many of the patches are no higher than this one, and its part of the map's mass: both from 0 to 1. */
+export function standing({ raw }: Pick<Heat, "raw">, at: number): { percentile: number; share: number } {
+  const [value, mass] = [raw[at]!, raw.reduce((sum, other) => sum + Math.abs(other), 0)];
+  return {
+    percentile: raw.filter((other) => other <= value).length / raw.length,
+    share: mass && Math.abs(value) / mass,
+  };
 }

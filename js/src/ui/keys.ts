@@ -12,6 +12,10 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["Home End", "first / last layer"],
   ["0", "all layers and heads merged"],
   ["G", "layer × head matrix"],
+  ["A (hold)", "attention of the patch pointed at"],
+  ["L", "patch lens: what the layer reads there"],
+  ["N", "token norms, outliers marked"],
+  ["Ctrl-click, -Enter", "ablate a head of the matrix"],
   ["P", "play through depth"],
   ["1 – 9", "choose a prompt"],
   ["[ ]", "opacity"],
@@ -57,8 +61,12 @@ export function installKeys(
       },
       keyup(event) {
         if (event.key === " ") store.peek(false);
+        if (event.key === "a" || event.key === "A") store.attend(false);
       },
-      focusout: () => store.peek(false),
+      focusout() {
+        store.peek(false);
+        store.attend(false);
+      },
     },
     life,
   );
@@ -69,6 +77,9 @@ export function installKeys(
     else if (key === "0") store.chooseLayers(null);
     else if (key === "p" || key === "P") store.togglePlay(still());
     else if (key === "g" || key === "G") store.toggleMatrix();
+    else if (key === "a" || key === "A") store.attend(true);
+    else if (key === "l" || key === "L") store.toggleLens();
+    else if (key === "n" || key === "N") store.toggleNorms();
     else if (key === "[") nudgeOpacity(-0.05);
     else if (key === "]") nudgeOpacity(0.05);
     else if (key === "?") toggleHelp();

@@ -3,13 +3,29 @@
 
 import { readable } from "../heat/describe";
 import { clamp, height, width } from "../heat/frame";
-import { type Cell, chooseLayers, masses, scaleMap } from "../heat/merge";
+import { type Cell, chooseLayers, type Heat, masses, scaleMap } from "../heat/merge";
 import { computed, signal } from "../signals";
 import type { Store } from "../store";
-import { claim, el, fill, focusedIn, listen, onEnd, set, watch } from "./element";
+import type { Estimates, Measure } from "../store/effects";
+import { TOP } from "../store/effects";
+import { button, claim, el, fill, focusedIn, listen, onEnd, set, watch } from "./element";
 import { rangeWords } from "./pane";
 import { ARROWS } from "./picture";
 import { drawHeat } from "./raster";
+import { segments } from "./segments";
+
+interface Drawn {
+  readonly heat: Heat;
+  /** [layers, heads]: shares of the mass, or what the score loses to first order. */
+  readonly values: readonly number[];
+  readonly layers: readonly number[];
+  readonly count: number;
+  /** Where the cells show effects. */
+  readonly estimates: Estimates | null;
+}
+
+/** With its sign, "+0.012" or "−0.012". */
+const signed = (value: number) => (value < 0 ? "−" : "+") + readable(Math.abs(value));
 
 export function matrix(store: Store, life: AbortSignal): HTMLElement {
   const canvas = el("canvas", { "aria-hidden": true });
@@ -23,29 +39,61 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
   const note = el("p.lg-note");
   const words = el("p.lg-note.lg-readout", { testid: "head-readout" });
   const shown = el("div.lg-stack", {}, el("div.lg-scroll", {}, frame), words);
-  const element = el("section.lg-stack", { testid: "matrix", label: "Layers and heads" }, note, shown);
+  const { effects, tools } = store;
+  const measures = segments("measure", "What the cells show", (value) => {
+    effects.measure.value = value as Measure;
+  });
+  const verify = button(".lg-button", {
+    testid: "verify",
+    onclick: () => (verifying() ? tools.stop() : effects.verify()),
+  });
+  const bar = el("progress", { max: 1, label: "Heads ablated" });
+  const state = el("span.lg-small", { testid: "tool-state" });
+  const ways = el("div.lg-row", {}, measures.element, verify, bar, state);
+  const element = el("section.lg-stack", { testid: "matrix", label: "Layers and heads" }, ways, note, shown);
+  const verifying = () => tools.busy.value?.tool === "verify";
 
-  const layers = () => store.answer.peek()?.layers ?? [];
-  const count = () => store.answer.peek()?.heads ?? 0;
-
-  /** All maps scaled as one, and each one's share of their mass; null where there are no heads to draw. */
-  const drawn = computed(() => {
-    const [answer, entry] = [store.answer.value, store.entry.value];
-    if (!store.matrix.value || !answer || !entry?.heads) return null;
+  /** All maps scaled as one, and each one's number: its share of their mass, or its effect. Null: nothing to draw. */
+  const drawn = computed<Drawn | null>(() => {
+    const [answer, entry, estimates] = [store.answer.value, store.entry.value, effects.estimates.value];
+    if (!store.matrix.value || !answer) return null;
     const [rows, cols] = answer.grid;
+    if (estimates) {
+      const { maps, values, layers, heads } = estimates;
+      if (maps.length !== layers * heads * rows * cols) return null;
+      return {
+        heat: scaleMap(maps, maps.length / cols, cols, true),
+        values: [...values],
+        layers: Array.from({ length: layers }, (_, i) => i + 1),
+        count: heads,
+        estimates,
+      };
+    }
+    if (!entry?.heads) return null;
     const mass = masses(entry.heads, rows * cols);
     const total = mass.reduce((sum, value) => sum + value, 0) || 1;
     return {
       heat: scaleMap(entry.heads, entry.heads.length / cols, cols, answer.signed),
-      shares: mass.map((value) => value / total),
+      values: mass.map((value) => value / total),
+      layers: answer.layers,
+      count: answer.heads,
+      estimates: null,
     };
   });
+  const layers = () => (drawn.peek() ?? store.answer.peek())?.layers ?? [];
+  const count = () => drawn.peek()?.count ?? store.answer.peek()?.heads ?? 0;
 
   // -- boxes, row by row: the first row names the heads, the first column the layers --------------------------------
 
   const boxes = signal<readonly HTMLElement[]>([]);
   const cursor = signal(0);
-  const shape = computed(() => `${store.answer.value?.layers}/${store.answer.value?.heads}`);
+  const shape = computed(() => {
+    const { layers, count } = drawn.value ?? {
+      layers: store.answer.value?.layers,
+      count: store.answer.value?.heads,
+    };
+    return `${layers}/${count}`;
+  });
   watch(life, () => {
     shape.value;
     const named = (role: string, text: string | number, name: string) =>
@@ -84,6 +132,13 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
     else if (col) store.chooseHeads(cell ? [cell] : layers().map((layer) => [layer, col - 1]));
     else store.chooseLayers(row ? [layers()[row - 1]!] : null);
   }
+  /** Measure what the score loses without one head: the answer stands beside the estimates. */
+  function ablate(i: number) {
+    const cell = cellAt(i);
+    if (!cell) return;
+    effects.measure.value = "effect";
+    effects.ablate(cell);
+  }
   function pointAt(i: number) {
     if (i < 0) return;
     cursor.value = i;
@@ -95,8 +150,16 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
     pointerover: (event) => pointAt(at(event)),
     pointerleave: leave,
     blur: leave,
-    click: (event) => at(event) >= 0 && choose(at(event), event.shiftKey),
+    click(event) {
+      if (at(event) < 0) return;
+      if (event.ctrlKey || event.metaKey) ablate(at(event));
+      else choose(at(event), event.shiftKey);
+    },
     keydown(event) {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+        claim(event);
+        return ablate(cursor.peek());
+      }
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const step = ARROWS[event.key];
       const heads = store.trait("heads").peek();
@@ -121,22 +184,24 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
     const now = drawn.peek();
     if (!now) return;
     const [rows, cols] = store.answer.peek()!.grid;
-    const across = count() * cols;
+    const { count } = now;
+    const across = count * cols;
     // From [layers, heads, rows, columns] to one picture of layers x rows by heads x columns.
     const scaled = now.heat.scaled.map((_, i, all) => {
       const [down, x] = [Math.floor(i / across), i % across];
-      const map = Math.floor(down / rows) * count() + Math.floor(x / cols);
+      const map = Math.floor(down / rows) * count + Math.floor(x / cols);
       return all[(map * rows + (down % rows)) * cols + (x % cols)]!;
     });
     const heat = { ...now.heat, scaled, rows: scaled.length / across, cols: across };
-    drawHeat(canvas, heat, { ...store.look.peek(), threshold: 0, opaque: true }, heat.cols, heat.rows);
+    const look = { ...store.lookOf(heat.signed), threshold: 0, opaque: true };
+    drawHeat(canvas, heat, look, heat.cols, heat.rows);
     // Patches smaller than a pixel are averaged by the browser; larger ones keep their edges.
     set(canvas, "data-flat-cells", canvas.clientWidth >= across);
   }
   onEnd(life, () => cancelAnimationFrame(request));
   watch(life, () => {
     drawn.value;
-    store.look.value;
+    store.trait("colormap").value;
     request ||= requestAnimationFrame(draw);
   });
 
@@ -147,24 +212,63 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
     // The keys go on working where the matrix was closed by one.
     if (within && element.hidden) element.closest<HTMLElement>("[tabindex]")?.focus();
     shown.hidden = !drawn.value;
-    set(grid, "aria-busy", store.outdated.value);
+    const { estimates, heat, values } = drawn.value ?? {};
+    set(grid, "aria-busy", store.outdated.value || estimates?.current === false);
     const { window } = picture.value ?? {};
     const ratio = window ? clamp(width(window) / height(window), 0.4, 2) : 1;
     frame.style.setProperty("--lg-ratio", String(ratio));
-    note.textContent = drawn.value
-      ? `${drawn.value.shares.length} maps, one colour scale: raw ${rangeWords(drawn.value.heat)}. Bars: map mass (sum of magnitudes): where the map comes from, not what the score depends on.`
-      : answer.value?.heads
-        ? "The heads of this prompt are not here."
-        : `${store.method.value?.title} has no maps of single heads.`;
+    note.textContent = estimates
+      ? `What the ${estimates.scoreName || "score"}${estimates.score === null ? "" : ` (${readable(estimates.score)})`} loses without a head, to first order: red for it, blue against it; the map says where. A corner marks what was measured: Ctrl-click a head to ablate it.`
+      : values
+        ? `${values.length} maps, one colour scale: raw ${rangeWords(heat!)}. Bars: map mass (sum of magnitudes): where the map comes from, not what the score depends on.`
+        : answer.value?.heads
+          ? "The heads of this prompt are not here."
+          : `${store.method.value?.title} has no maps of single heads.`;
+  });
+
+  const cannot = computed(() => (effects.known.value ? "" : tools.lacks.value));
+  watch(life, () => {
+    measures.offer([
+      { value: "mass", title: "Map mass", hint: "The method's map of every head, and its size" },
+      {
+        value: "effect",
+        title: "Effect",
+        hint: cannot.value || "Gradient times attention of the final score, summed over keys",
+        disabled: !!cannot.value,
+      },
+    ]);
+  });
+  watch(life, () => {
+    cannot.value;
+    const lacks = tools.lacks.value;
+    const { tool, step = 0, total = 0, message } = tools.busy.value ?? {};
+    const running = verifying();
+    const effect = effects.measure.value === "effect";
+    measures.mark(effects.measure.value);
+    verify.disabled = !!lacks;
+    verify.textContent = running ? `Stop (${step} of ${total || TOP})` : `Verify top ${TOP}`;
+    verify.title = lacks || "Ablate the heads with the largest effects, one after the other";
+    bar.hidden = !running;
+    bar.value = total ? step / total : 0;
+    const asked = tool && ["effects", "ablate", "verify"].includes(tool);
+    const failed = (["effects", "ablate", "verify"] as const)
+      .map((name) => tools.entry(name).value)
+      .find((entry) => entry?.state === "failed");
+    state.textContent =
+      lacks && effect
+        ? `Effects and ablation: ${lacks[0]!.toLowerCase()}${lacks.slice(1)}`
+        : asked
+          ? message || "Computing …"
+          : (failed?.message ?? "");
   });
 
   watch(life, () => {
     const answer = store.answer.value;
     if (!answer || !drawn.value) return;
-    const { shares } = drawn.value;
+    const { values, estimates } = drawn.value;
     const heads = store.trait("heads").value;
     const merged = chooseLayers(answer.layers, store.layersWanted.value, answer.default);
-    const most = Math.max(...shares);
+    const most = Math.max(...values.map(Math.abs));
     set(grid, "data-some", !!heads || merged.length < answer.layers.length);
     for (const [i, box] of boxes.value.entries()) {
       const cell = cellAt(i);
@@ -172,7 +276,10 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
       const chosen = heads ? heads.some((other) => `${other}` === `${cell}`) : merged.includes(cell[0]);
       set(box, "aria-selected", chosen);
       set(box, "label", wordsOf(cell));
-      fill(box, shareOf(cell) / most || 0);
+      const value = numberOf(cell);
+      fill(box, Math.min(Math.abs(value) / most, 1) || 0);
+      set(box, "data-sign", estimates && (value < 0 ? "against" : "for"));
+      set(box, "data-measured", estimates && measuredOf(cell) !== undefined);
     }
   });
 
@@ -182,18 +289,19 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
     set(grid, "aria-activedescendant", boxes.value[cursor.value]?.id);
     words.textContent =
       preview && drawn.value
-        ? `${wordsOf(preview)}, peak ${readable(peakOf(preview))}`
-        : "Point at a head; click to keep it, Shift-click to add it.";
+        ? `${wordsOf(preview)}${drawn.value.estimates ? "" : `, peak ${readable(store.heat.value?.range[1] ?? 0)}`}`
+        : "Point at a head to see its map; click to keep it, Shift-click to add it.";
   });
 
-  const peakOf = ([layer, head]: Cell) => {
-    const [rows, cols] = store.answer.peek()!.grid;
-    const from = (layers().indexOf(layer) * count() + head) * rows * cols;
-    const map = store.entry.value!.heads!.subarray(from, from + rows * cols);
-    return map.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const placed = ([layer, head]: Cell) => drawn.value!.values[layers().indexOf(layer) * count() + head]!;
+  const measuredOf = (cell: Cell) => effects.measured.value.get(cell.join("."));
+  const numberOf = (cell: Cell) => (drawn.value!.estimates && measuredOf(cell)) ?? placed(cell);
+  const wordsOf = (cell: Cell) => {
+    const start = `layer ${cell[0]}, head ${cell[1]}: `;
+    if (!drawn.value!.estimates) return `${start}${readable(100 * placed(cell), 2)} % of the map mass`;
+    const measured = measuredOf(cell);
+    const estimate = `estimate ${signed(placed(cell))}`;
+    return start + (measured === undefined ? estimate : `measured ${signed(measured)}, ${estimate}`);
   };
-  const shareOf = ([layer, head]: Cell) => drawn.value!.shares[layers().indexOf(layer) * count() + head]!;
-  const wordsOf = (cell: Cell) =>
-    `layer ${cell[0]}, head ${cell[1]}: ${readable(100 * shareOf(cell), 2)} % of the map mass`;
   return element;
 }

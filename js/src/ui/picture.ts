@@ -26,7 +26,8 @@ export function picture(
   const base = el("canvas.lg-placed", { "aria-hidden": true });
   const heat = el("canvas.lg-heat", { testid: "heat", role: "img" });
   const patch = el("div.lg-placed.lg-patch", { hidden: true });
-  const frame = el("div.lg-placed.lg-window", {}, heat, patch);
+  const outliers = el("div", { "aria-hidden": true });
+  const frame = el("div.lg-placed.lg-window", {}, heat, outliers, patch);
   const empty = el("p.lg-empty");
   const stage = el(
     "div.lg-stage",
@@ -67,7 +68,7 @@ export function picture(
       if (width === 0) return;
       drawHeat(heat, map, store.look.peek(), width, height);
     }
-    const layers = markOf(answer, store.chosen.peek(), store.cells.peek());
+    const layers = store.overlay.peek()?.mark ?? markOf(answer, store.chosen.peek(), store.cells.peek());
     store.painted.value = {
       what: `${answer.rid ?? ""}:${layers}:${answer.rev}`,
       ms: performance.now() - started,
@@ -119,6 +120,16 @@ export function picture(
   });
 
   watch(life, () => showPatch(patch, store));
+  watch(life, () => {
+    const { heat, outliers: found = [] } = store.overlay.value ?? {};
+    outliers.replaceChildren(
+      ...found.map(([row, col]) => {
+        const mark = el("div.lg-placed.lg-outlier", { testid: "outlier" });
+        place(mark, [col! / heat!.cols, row! / heat!.rows, 1 / heat!.cols, 1 / heat!.rows]);
+        return mark;
+      }),
+    );
+  });
 
   watch(life, () => set(heat, "label", store.description.value));
   watch(life, () => {

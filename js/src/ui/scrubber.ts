@@ -43,6 +43,7 @@ export function scrubber(
     { testid: "heads", title: "Layer × head matrix (G)", onclick: store.toggleMatrix },
     "Heads",
   );
+  const norms = button(".lg-button", { testid: "norms", onclick: store.toggleNorms }, "Token norms");
   const weights = segments("weights", "Weights of the layers", (value) =>
     store.set("weights", value as Weights),
   );
@@ -60,7 +61,7 @@ export function scrubber(
   ]);
   weights.element.prepend(el("span.lg-small", {}, "Weights"));
   const head = el("div.lg-row", {}, play, all, el("p.lg-note", {}, caption, floor));
-  const ways = el("div.lg-row.lg-pair", {}, weights.element, heads);
+  const ways = el("div.lg-row.lg-pair", {}, weights.element, el("div.lg-row", {}, norms, heads));
   const element = el("section.lg-stack.lg-depth", { label: "Depth" }, head, strip, ways);
 
   watch(life, () => {
@@ -85,6 +86,12 @@ export function scrubber(
     weights.element.hidden = merge === "last" || layers.length < 2;
     weights.mark(store.trait("weights").value);
     set(heads, "aria-pressed", store.matrix.value);
+    const { norms: shown } = store.patch;
+    set(norms, "aria-pressed", shown.value);
+    norms.disabled = !!store.tools.lacks.value && !shown.value;
+    norms.title =
+      store.tools.lacks.value ||
+      "How long the tokens of the deepest chosen layer are; outliers are marked (N)";
   });
   return element;
 }

@@ -40,7 +40,7 @@ export function thumbnails(
     const picture = store.picture.peek();
     const image = bitmap.peek();
     if (!picture || !image) return;
-    const look = { ...store.look.peek(), opacity: 0.9, threshold: 0 };
+    const look = { ...store.lookOf(!!store.answer.peek()?.signed), opacity: 0.9, threshold: 0 };
     for (const [i, heat] of store.layerHeats.peek().entries()) {
       drawOver(items.peek()[i]!.canvas, image, picture, heat, look, {
         width: PIXELS,
@@ -60,21 +60,33 @@ export function thumbnails(
   watch(life, () => {
     const { layers = [], merge } = store.answer.value ?? {};
     const most = Math.max(...store.shares.value, Number.MIN_VALUE);
-    for (const [i, { element, score, share }] of items.value.entries()) {
+    const { ranks = [], ranksOf = 0, ranksAmong = "" } = store.entry.value ?? {};
+    const { reliable, reliability } = store.trait("_model").value;
+    for (const [i, { element, score, rank, share }] of items.value.entries()) {
+      const layer = layers[i]!;
+      // Ranks are of every block; a method may have maps of some.
+      const place = (ranks.length === layers.length ? ranks[i] : ranks[layer - 1]) ?? null;
+      const chance = reliable[layer - 1] === false;
       const value = store.entry.value?.layerScores[i] ?? null;
       const flat = store.layerHeats.value[i]?.flat;
-      const chosen = store.chosen.value.includes(layers[i]!);
+      const chosen = store.chosen.value.includes(layer);
       const part = store.shares.value[i] ?? 0;
       const floor = store.floors.value[i] ?? null;
       const words = [
-        `layer ${layers[i]}`,
+        `layer ${layer}`,
         value !== null && `score ${readable(value)}`,
+        place !== null && `the target is ${ordinal(place)} of ${ranksOf} (${ranksAmong})`,
+        place !== null && reliable.length === 0 && "reliability unknown",
+        chance && `at chance here: ${reliability[layer - 1]}`,
         flat && "flat map",
         merge === "mean" && chosen && `${Math.round(100 * part)} % of the merged map`,
         floor !== null && !flat && `floor ${floor.toFixed(2)}`,
       ];
       element.title = words.filter(Boolean).join(", ");
       set(element, "aria-selected", chosen);
+      set(element, "data-chance", chance);
+      rank.textContent = place === null ? "" : `${readable(place)}/${ranksOf}`;
+      rank.hidden = place === null;
       score.textContent = flat ? "flat" : value === null ? "" : readable(value, 2);
       fill(share, part / most);
     }
@@ -87,12 +99,14 @@ interface Thumbnail {
   readonly element: HTMLElement;
   readonly canvas: HTMLCanvasElement;
   readonly score: HTMLElement;
+  readonly rank: HTMLElement;
   readonly share: HTMLElement;
 }
 
 function thumbnail(layer: number, id: string): Thumbnail {
   const canvas = el("canvas", { "aria-hidden": true });
   const score = el("span");
+  const rank = el("p.lg-small", { testid: "rank" });
   const share = el("span.lg-meter");
   const text = el("p.lg-small", {}, el("span.lg-sr", {}, "layer "), el("b", {}, String(layer)), score);
   const element = el(
@@ -101,6 +115,14 @@ function thumbnail(layer: number, id: string): Thumbnail {
     canvas,
     share,
     text,
+    rank,
   );
-  return { layer, element, canvas, score, share };
+  return { layer, element, canvas, score, rank, share };
+}
+
+/** "1st", "22nd", "113th"; between two places, where targets share them: "2.5". */
+export function ordinal(place: number): string {
+  if (!Number.isInteger(place)) return String(place);
+  const last = Math.floor(place / 10) % 10 === 1 ? 0 : place % 10;
+  return place + (["th", "st", "nd", "rd"][last] ?? "th");
 }
