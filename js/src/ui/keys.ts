@@ -2,6 +2,7 @@
 
 import { clamp } from "../heat/frame";
 import type { Store } from "../store";
+import type { Trust } from "../store/trust";
 import { focusedIn, listen, set } from "./element";
 
 /** What `?` shows. */
@@ -17,6 +18,9 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["N", "token norms, outliers marked"],
   ["Ctrl-click, -Enter", "ablate a head of the matrix"],
   ["P", "play through depth"],
+  ["B", "brush patches away (Alt: bring back)"],
+  ["Z", "undo a stroke of the brush"],
+  ["F", "faithfulness of the map"],
   ["1 – 9", "choose a prompt"],
   ["[ ]", "opacity"],
   ["Space (hold)", "hide the heatmap"],
@@ -43,6 +47,7 @@ const WALKED = "[type=radio], [role=radio], [role=region]";
 export function installKeys(
   root: HTMLElement,
   store: Store,
+  trust: Trust,
   toggleHelp: (open?: boolean) => boolean,
   life: AbortSignal,
 ) {
@@ -77,6 +82,9 @@ export function installKeys(
     else if (key === "0") store.chooseLayers(null);
     else if (key === "p" || key === "P") store.togglePlay(still());
     else if (key === "g" || key === "G") store.toggleMatrix();
+    else if (key === "b" || key === "B") trust.toggleBrush();
+    else if (key === "z" || key === "Z") trust.undo();
+    else if (key === "f" || key === "F") trust.measure();
     else if (key === "a" || key === "A") store.attend(true);
     else if (key === "l" || key === "L") store.toggleLens();
     else if (key === "n" || key === "N") store.toggleNorms();

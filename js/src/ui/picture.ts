@@ -3,6 +3,8 @@
 import { stageOf, within } from "../heat/frame";
 import type { ReadonlySignal } from "../signals";
 import { markOf, type Store } from "../store";
+import type { Trust } from "../store/trust";
+import { takeBrush } from "./brush";
 import { claim, el, listen, onEnd, set, watch } from "./element";
 import { drawHeat } from "./raster";
 import { takeDrops } from "./upload";
@@ -21,6 +23,7 @@ export function picture(
   store: Store,
   bitmap: ReadonlySignal<ImageBitmap | null>,
   fault: ReadonlySignal<string>,
+  trust: Trust,
   life: AbortSignal,
 ): HTMLElement {
   const base = el("canvas.lg-placed", { "aria-hidden": true });
@@ -52,6 +55,7 @@ export function picture(
   );
 
   takePointer(stage, frame, store);
+  takeBrush(stage, frame, store, trust, life);
 
   // -- painting ---------------------------------------------------------------------------------------------
 
