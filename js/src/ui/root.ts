@@ -2,6 +2,7 @@
 
 import { height, stageOf, width } from "../heat/frame";
 import type { Store } from "../store";
+import { testing } from "../store/trust";
 import { colorbar, readout } from "./colorbar";
 import { compare } from "./compare";
 import { controls } from "./controls";
@@ -16,10 +17,12 @@ import { decodedPicture } from "./raster";
 import { predictions, score } from "./score";
 import { scrubber } from "./scrubber";
 import { announcer, status } from "./status";
+import { trust } from "./trust";
 import { chooser, takePastes } from "./upload";
 
 export function mount(parent: HTMLElement, store: Store, life: AbortSignal): void {
   const { bitmap, fault } = decodedPicture(store, life);
+  const tests = testing(store, life);
   const keys = help();
   const root = el(
     "div.legrad",
@@ -38,7 +41,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
       el(
         "section.lg-stack.lg-view",
         { label: "Heatmap" },
-        picture(store, bitmap, fault, life),
+        picture(store, bitmap, fault, tests, life),
         colorbar(store, life),
         readout(store, life),
       ),
@@ -53,11 +56,12 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         controls(store, life),
       ),
       compare(store, bitmap, life),
+      trust(store, tests, life),
       status(store, life),
       announcer(store, life),
     ),
   );
-  installKeys(root, store, keys.toggle, life);
+  installKeys(root, store, tests, keys.toggle, life);
   takePastes(root, store, life);
   watch(life, () => {
     const shown = store.picture.value;

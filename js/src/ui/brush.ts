@@ -1,0 +1,195 @@
+// Brush and re-predict: patches are painted on the big picture, and the model says what it sees without them.
+
+import { readable } from "../heat/describe";
+import { clamp } from "../heat/frame";
+import type { Store } from "../store";
+import { CONTROLS, type How, type Patches, type Trust } from "../store/trust";
+import type { Moved } from "../wire";
+import { button, claim, el, listen, set, watch } from "./element";
+import { probability } from "./score";
+import { segments } from "./segments";
+
+/** Canvas pixels along a patch. */
+const PIXELS = 16;
+
+// -- on the picture ---------------------------------------------------------------------------------------------------
+
+/** Lay what is painted or erased over `frame`, the model's window; while the brush is on, drags and keys paint. */
+export function takeBrush(
+  stage: HTMLElement,
+  frame: HTMLElement,
+  store: Store,
+  trust: Trust,
+  life: AbortSignal,
+): void {
+  const canvas = el("canvas.lg-placed.lg-brushed", { testid: "brushed", "aria-hidden": true });
+  frame.insertBefore(canvas, frame.lastChild); // under the patch cursor
+  let last: readonly [number, number] | null = null;
+
+  function paint(event: PointerEvent) {
+    const { rows, cols } = store.stack.peek()!;
+    const box = canvas.getBoundingClientRect();
+    const at = (part: number, count: number) => clamp(Math.floor(part * count), 0, count - 1);
+    const row = at((event.clientY - box.top) / box.height, rows);
+    const col = at((event.clientX - box.left) / box.width, cols);
+    // A quick drag skips patches: the straight line from the last one is painted.
+    const [r, c] = last ?? [row, col];
+    const steps = Math.max(Math.abs(row - r), Math.abs(col - c), 1);
+    const line = Array.from({ length: steps + 1 }, (_, i) => {
+      const part = i / steps;
+      return Math.round(r + part * (row - r)) * cols + Math.round(c + part * (col - c));
+    });
+    last = [row, col];
+    trust.paint(line, !event.altKey);
+  }
+  function end() {
+    if (last) trust.endStroke();
+    last = null;
+  }
+  listen(canvas, {
+    pointerdown(event) {
+      if (event.button !== 0 || !trust.brushing.peek() || !store.stack.peek()) return;
+      canvas.setPointerCapture(event.pointerId);
+      trust.startStroke();
+      paint(event);
+    },
+    pointermove: (event) => last && paint(event),
+    pointerup: end,
+    pointercancel: end,
+    lostpointercapture: end,
+  });
+  listen(stage, {
+    keydown(event) {
+      const grid = store.stack.peek();
+      if (!trust.brushing.peek() || !grid || ![" ", "Enter"].includes(event.key)) return;
+      claim(event);
+      if (!store.spot.peek()) store.moveSpot(0, 0);
+      const { row, col } = store.spot.peek()!;
+      trust.toggle(row * grid.cols + col);
+    },
+  });
+  watch(life, () => {
+    set(stage, "data-brushing", trust.brushing.value);
+    set(stage, "data-erasing", trust.erased.value.size > 0);
+  });
+  watch(life, () => {
+    const { rows = 0, cols = 0 } = store.stack.value ?? {};
+    canvas.hidden = !trust.brushing.value && !trust.painted.value.size && !trust.erased.value.size;
+    canvas.width = cols * PIXELS;
+    canvas.height = rows * PIXELS;
+    const context = canvas.getContext("2d");
+    if (context) drawPatches(context, cols, trust.painted.value, trust.erased.value);
+  });
+}
+
+/** Erased patches are black, as the model is shown them; painted ones are hatched. */
+function drawPatches(context: CanvasRenderingContext2D, cols: number, painted: Patches, erased: Patches) {
+  const squares = (patches: Patches) => {
+    context.beginPath();
+    for (const i of patches) context.rect((i % cols) * PIXELS, Math.floor(i / cols) * PIXELS, PIXELS, PIXELS);
+  };
+  squares(erased);
+  context.fill();
+  squares(painted);
+  context.fillStyle = "rgb(0 0 0 / 0.62)";
+  context.fill();
+  context.clip();
+  context.beginPath();
+  const { width, height } = context.canvas;
+  for (let x = -height; x < width; x += PIXELS / 2) {
+    context.moveTo(x, 0);
+    context.lineTo(x + height, height);
+  }
+  context.strokeStyle = "rgb(255 255 255 / 0.8)";
+  context.lineWidth = 1.5;
+  context.stroke();
+}
+
+// -- beside it --------------------------------------------------------------------------------------------------------
+
+export function brush(store: Store, trust: Trust, life: AbortSignal): HTMLElement {
+  const toggle = button(
+    ".lg-button",
+    { testid: "brush", title: "Drag over the picture to paint; Alt erases (B)", onclick: trust.toggleBrush },
+    "Brush",
+  );
+  const how = segments("brush", "What happens to the patches", (value) => {
+    trust.how.value = value as How;
+  });
+  how.offer([
+    { value: "drop", title: "Removed", hint: "Their tokens leave before the first block" },
+    { value: "blur", title: "Blurred" },
+    { value: "mean", title: "Mean colour" },
+  ]);
+  const undo = button(".lg-button", { testid: "brush-undo", title: "Undo (Z)", onclick: trust.undo }, "Undo");
+  const clear = button(".lg-button", { testid: "brush-clear", onclick: trust.clear }, "Clear");
+  const count = el("p.lg-note", { testid: "brush-count", role: "status" });
+  const list = el("ul.lg-stack.lg-moves", { testid: "moves" });
+  const legend = el(
+    "p.lg-small",
+    {},
+    `Bar: without them; line: with them; band: without ${CONTROLS} sets of as many random ones (5 to 95 %).`,
+  );
+
+  watch(life, () => {
+    const lacks = !!store.tools.lacks.value;
+    const on = trust.brushing.value;
+    const some = trust.painted.value.size;
+    how.mark(trust.how.value);
+    set(toggle, "aria-pressed", on);
+    toggle.disabled = lacks;
+    undo.disabled = !trust.undoable.value;
+    clear.disabled = !some;
+    const { rows = 0, cols = 0 } = store.stack.value ?? {};
+    count.textContent =
+      on || some
+        ? `${some} of ${rows * cols} patches. ${on ? "Drag over the picture, or Space on a patch; Alt erases." : ""}`
+        : "Take patches away and see what the model still sees.";
+  });
+  watch(life, () => {
+    const found = store.tools.latest("brush").value;
+    const fault = found?.state === "failed" ? found.message : "";
+    list.hidden = legend.hidden = !trust.painted.value.size || !found;
+    set(list, "aria-busy", trust.awaiting.value || found?.rev !== store.answer.value?.rev);
+    if (!found || list.hidden) return;
+    list.replaceChildren(
+      ...(fault
+        ? [el("li.lg-note.lg-bad", {}, fault)]
+        : found.targets.filter(({ of }) => of).map((moved) => row(moved))),
+      ...found.classes.map((moved, i) => row(moved, i === 0)),
+    );
+  });
+  return el(
+    "section.lg-stack",
+    { label: "Brush and re-predict" },
+    el("h3.lg-legend", {}, "Brush and re-predict"),
+    el("div.lg-row", {}, toggle, undo, clear),
+    how.element,
+    count,
+    list,
+    legend,
+  );
+}
+
+/** One target or class: its name, a bar with what it was and the random band, and the two numbers. */
+function row({ label, before, after, of, low, high }: Moved, first = false): HTMLElement {
+  const values = [0, before, after, low ?? 0, high ?? 0];
+  const least = Math.min(...values);
+  const most = Math.max(...values);
+  const isShare = least >= 0 && most <= 1;
+  const place = (value: number) => (isShare ? value : (value - least) / (most - least || 1));
+  const say = (value: number) => (isShare ? probability(value) : readable(value));
+  const track = el("span.lg-track", { "aria-hidden": true });
+  for (const [name, value] of Object.entries({ low, high, was: before, part: after })) {
+    track.style.setProperty(`--lg-${name}`, String(place(value ?? 0)));
+  }
+  const band = low === null || high === null ? "" : `; as many random patches: ${say(low)} to ${say(high)}`;
+  const words = `${say(before)} → ${say(after)}`;
+  return el(
+    `li${first ? ".lg-first" : ""}` as "li",
+    { title: label },
+    el("span.lg-name", {}, label || "(empty prompt)"),
+    track,
+    el("span.lg-small", {}, words, el("span.lg-sr", {}, ` ${of}${band}`)),
+  );
+}
