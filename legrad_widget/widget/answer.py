@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -121,8 +122,9 @@ def _together_or_alone(
 def _ranks(encoding: Encoding, question: Question, place: int, target: Any) -> LayerRanks | None:
     """Where a target stands at every layer; None where nothing is there to rank it with.
 
-    A prompt is always ranked with everyday prompts, which the text tower has read already. The same prompt of a model's
-    other classes, as ``layer_ranks`` has it, would be a text forward for each of them with every new prompt.
+    A prompt is ranked with what the text tower has read already: the names of the model's classes that it does not
+    say, or everyday prompts where the model has no classes. The same prompt of all other classes, as ``layer_ranks``
+    has it, would be a text forward for each of them with every new prompt; of a bare class name it is the same.
     """
     known, chip = question.photo.ranks, question.chips[place]
     if chip not in known:
@@ -136,11 +138,19 @@ def _ranked(encoding: Encoding, target: Any) -> LayerRanks | None:
     try:
         if not isinstance(target, Text):
             return layer_ranks(encoding, target)
-        others = [prompt for prompt in EVERYDAY if prompt != target.label][: len(EVERYDAY) - 1]
-        found = layer_ranks(encoding, target, among=[Text(prompt) for prompt in others])
+        others, words = _beside(target, encoding.model.class_names or ())
+        return replace(layer_ranks(encoding, target, among=[Text(prompt) for prompt in others]), among=words)
     except (ValueError, TypeError):  # a direction, a concept, a contrast, a single class
         return None
-    return replace(found, among=f"{len(others)} everyday prompts")
+
+
+def _beside(target: Text, names: tuple[str, ...]) -> tuple[list[str], str]:
+    """The prompts that a prompt is ranked with, and what they are in words."""
+    others = [name for name in names if not re.search(rf"\b{re.escape(name)}\b", target.text)]
+    if others:
+        return others, f"the names of {len(others)} {'other ' if len(others) < len(names) else ''}classes"
+    everyday = [prompt for prompt in EVERYDAY if prompt != target.text][: len(EVERYDAY) - 1]  # as many for each
+    return everyday, f"{len(everyday)} everyday prompts"
 
 
 def _grid(encoding: Encoding) -> tuple[int, int]:

@@ -19,6 +19,7 @@ import legrad_widget as lw
 from legrad_widget import heads
 from legrad_widget.evaluate import perturbation, randomisation
 from legrad_widget.explainer import Encoding
+from legrad_widget.models.text import TextEncoder
 from legrad_widget.widget import asking, running
 from legrad_widget.widget.message import read
 from legrad_widget.widget.rules import Refused, Scope
@@ -622,6 +623,33 @@ def test_a_class_is_ranked_with_the_classes_and_what_was_answered_before_keeps_i
             widget.wait()
             widget.targets = [2, 3]
             widget.wait()
+
+
+def test_where_a_model_has_classes_a_prompt_is_ranked_with_their_names_and_nothing_new_is_read(classes_clip, photo):
+    with lw_widget(classes_clip, photo, ["fox", "a fox in the snow"]) as widget:
+        encoding = widget._photo.encoding
+        bare, said = widget.comm.result["targets"]
+        assert bare["ranks"] == encoding.layer_ranks("fox").ranks.tolist()
+        others = ["tabby", "beagle", "pizza"]
+        assert said["ranks"] == encoding.layer_ranks("a fox in the snow", among=others).ranks.tolist()
+        assert {(one["ranks_of"], one["ranks_among"]) for one in (bare, said)} == {(4, "the names of 3 other classes")}
+        read = []
+        with pytest.MonkeyPatch.context() as patch:
+            encode = TextEncoder._encode
+            patch.setattr(TextEncoder, "_encode", lambda self, new: read.extend(new) or encode(self, new))
+            widget.targets = "snow"
+            widget.wait()
+        assert read == ["snow"]
+        assert widget.comm.result["targets"][0]["ranks_among"] == "the names of 4 classes"
+
+
+@pytest.fixture
+def classes_clip():
+    import open_clip
+
+    names = ("tabby", "beagle", "pizza", "fox")
+    module = specimens.clip(logit_bias=-3.0)
+    return lw.wrap(module, tokenizer=open_clip.get_tokenizer("ViT-B-32"), class_names=names)
 
 
 def test_a_direction_has_no_ranks(model, photo):
