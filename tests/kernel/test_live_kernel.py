@@ -133,6 +133,26 @@ def test_methods_are_compared_while_a_cell_sleeps(kernel: Kernel, open_page: Pag
     assert kernel.run("print(list(w.comparison))")["text"] == str(THREE)
 
 
+def test_tools_are_used_while_a_cell_sleeps(kernel: Kernel, open_page: Page):
+    """Their entries come from the worker, several for one message: the next message still passes the cell."""
+    cell = kernel.start("time.sleep(3)")
+    kernel.listen(0.3)
+    for n, (tool, args) in enumerate(
+        {"norms": {"layer": 1}, "verify": {"top": 3}, "brush": {"patches": [[0, 0]]}}.items()
+    ):
+        rid, rev = f"page.t{n}", open_page.state["_result"]["rev"]
+        asked = {"client": "page", "n": n, "rid": rid, "rev": rev, "target": 0, "tool": tool, "args": args}
+        open_page.message(kind="tool", v=1, **asked)
+        kernel.until(lambda tool=tool: open_page.state["_tools"].get(tool, {}).get("state") == "done", timeout=2)
+        assert not kernel.ended(cell)
+    tools = open_page.state["_tools"]
+    assert len(bytes(tools["norms"]["map"]["data"])) == 4 * 3 * 3
+    assert len(bytes(tools["effects"]["maps"]["data"])) == 4 * 3 * 4 * 3 * 3
+    assert bytes(tools["brush"]["picture"]["data"]).startswith(b"\x89PNG")
+    assert len(tools["verify"]["found"]) == 3
+    kernel.finish(cell)
+
+
 def test_a_comparison_is_cancelled_while_a_cell_sleeps(kernel: Kernel, open_page: Page):
     """The last method of three waits in its run until it is told to stop."""
     kernel.run("""
