@@ -21,7 +21,7 @@ interface Plot {
   readonly at?: number;
 }
 
-const [LEFT, TOP, WIDE, HIGH] = [38, 8, 250, 124];
+const [LEFT, TOP, WIDE, HIGH] = [44, 24, 244, 116];
 
 function svg(
   tag: string,
@@ -52,7 +52,8 @@ function chart({ x, y, end, last, lines, band = [], at = 0 }: Plot, label: strin
   const bottom = TOP + HIGH;
   return svg(
     "svg",
-    { viewBox: "0 0 300 154", class: "lg-chart", role: "img", "aria-label": label },
+    { viewBox: "0 0 300 162", class: "lg-chart", role: "img", "aria-label": label },
+    rule(0),
     rule(least),
     rule(most),
     words(LEFT - 4, TOP + 4, readable(most, 2)),
@@ -60,7 +61,7 @@ function chart({ x, y, end, last, lines, band = [], at = 0 }: Plot, label: strin
     words(LEFT, bottom + 15, "0", "middle"),
     words(LEFT + WIDE / 2, bottom + 15, x, "middle"),
     words(LEFT + WIDE + 10, bottom + 15, last),
-    words(LEFT + 4, TOP + 12, y, "start"),
+    words(LEFT, 12, y, "start"),
     line("band", band, "polygon"),
     ...lines.map(({ kind, points }) => line(kind, points)),
     at ? line("at", [[at, least], [at, most]]) : "", // biome-ignore format: a line
@@ -144,7 +145,7 @@ export function faithfulness(store: Store, trust: Trust, life: AbortSignal): HTM
     slider.disabled = !all;
     number.textContent = `${Math.round(100 * share)} %`;
     there.textContent = share
-      ? `${trust.erased.value.size} of ${all} patches erased; the curves go by pixels.`
+      ? `${trust.erased.value.size} of ${all} patches erased, as the map shows; the curves go by pixels, all layers merged as the method does.`
       : "Slide to see it: the strongest patches go first.";
   });
   return trial(
