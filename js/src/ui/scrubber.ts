@@ -43,7 +43,7 @@ export function scrubber(
     { testid: "heads", title: "Layer × head matrix (G)", onclick: store.toggleMatrix },
     "Heads",
   );
-  const norms = button(".lg-button", { testid: "norms", onclick: store.toggleNorms }, "Token norms");
+  const norms = button(".lg-button", { testid: "norms", onclick: store.toggleNorms }, "Norms");
   const weights = segments("weights", "Weights of the layers", (value) =>
     store.set("weights", value as Weights),
   );
@@ -91,7 +91,7 @@ export function scrubber(
     norms.disabled = !!store.tools.lacks.value && !shown.value;
     norms.title =
       store.tools.lacks.value ||
-      "How long the tokens of the deepest chosen layer are; outliers are marked (N)";
+      "Token norms: how long the tokens of the deepest chosen layer are, outliers marked (N)";
   });
   return element;
 }
