@@ -135,7 +135,7 @@ describe("attention of a patch", () => {
     give("row", { map: map(9), prefix: [0.5] });
     expect([...store.heat.value!.raw]).toEqual([9, 1, 2, 3, 4, 5]);
     expect(get("readout").textContent).toContain("attention of row 2, column 3: layer 3, mean of heads");
-    expect(get("readout").textContent).toContain("CLS and registers 0.5");
+    expect(get("readout").textContent).toContain("prefix tokens 0.5");
     key("keyup", "a");
     expect(store.heat.value).toBe(merged);
     key("keydown", "A");

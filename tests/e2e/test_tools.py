@@ -131,7 +131,7 @@ def test_token_norms_stand_over_the_picture(tall: Explorer, notebook: Notebook) 
     expect_overlay(tall, "norms.6")
     found = notebook.value(f"int({ENCODING}.token_norms(6).outliers.sum())")
     expect(tall.get("outlier")).to_have_count(found)
-    expect(tall.get("readout")).to_contain_text("CLS and registers")
+    expect(tall.get("readout")).to_contain_text("prefix tokens")
     tall.get("norms").click()
     expect_overlay(tall, "all")
 

@@ -42,6 +42,8 @@ interface Wish {
 
 /** A pointer that rests this long on a patch asks about it. */
 export const REST_MS = 120;
+/** What fits into the read-out. */
+const GUESSES = 3;
 /** Answers that are kept. */
 const KEPT = 500;
 
@@ -139,7 +141,9 @@ export function patchTools(
   const lens = computed(() => {
     const found = knownOf<"lens">(wantedLens.value);
     if (!found?.predictions.length) return "";
-    const guesses = found.predictions.map(({ name, probability }) => `${name} ${probability.toFixed(2)}`);
+    const guesses = found.predictions
+      .slice(0, GUESSES)
+      .map(({ name, probability }) => `${name} ${probability.toFixed(2)}`);
     return `layer ${layer.value} reads: ${guesses.join(" · ")}${found.of ? ` (${found.of})` : ""}`;
   });
 

@@ -53,11 +53,13 @@ export function readout(store: Store, life: AbortSignal): HTMLElement {
     set(element, "aria-live", store.byKeys.value ? "polite" : "off");
     const heat = store.heat.value;
     const spot = store.spot.value;
-    const { title, prefix = [] } = store.overlay.value ?? {};
+    const { title, mark, prefix = [] } = store.overlay.value ?? {};
     const { lens, lack } = store.patch;
+    // Two lines and no more: what lies below must not move.
+    const reads = mark?.startsWith("row") ? "" : lens.value;
     const more = [
-      prefix.length > 0 && part("CLS and registers", prefix.map((value) => readable(value)).join(", ")),
-      lens.value,
+      prefix.length > 0 && part("prefix tokens", prefix.map((value) => readable(value)).join(", ")),
+      reads,
       lack.value && el("span.lg-warn", {}, lack.value),
     ].filter((it) => !!it) as (Node | string)[];
     if (!heat || heat.flat || !spot || spot.row >= heat.rows || spot.col >= heat.cols) {
@@ -71,14 +73,19 @@ export function readout(store: Store, life: AbortSignal): HTMLElement {
     const raw = heat.raw[at]!;
     const side = heat.signed && raw !== 0 ? (raw > 0 ? " (for)" : " (against)") : "";
     const { percentile, share } = standing(heat, at);
+    const plain = !title && !reads;
     element.replaceChildren(
       ...(title ? [title] : []),
       part("value", readable(raw) + side),
-      part("scaled", heat.scaled[at]!.toFixed(2)),
-      part("percentile", String(Math.round(100 * percentile))),
-      part("share", `${readable(100 * share, 2)} %`),
-      part("patch", `row ${spot.row + 1}, column ${spot.col + 1}`),
-      part("pixel", `${Math.floor(spot.x)}, ${Math.floor(spot.y)}`),
+      ...(plain ? [part("scaled", heat.scaled[at]!.toFixed(2))] : []),
+      ...(reads
+        ? []
+        : [
+            part("percentile", String(Math.round(100 * percentile))),
+            part("share", `${readable(100 * share, 2)} %`),
+          ]),
+      ...(mark?.startsWith("row") ? [] : [part("patch", `row ${spot.row + 1}, column ${spot.col + 1}`)]),
+      ...(plain ? [part("pixel", `${Math.floor(spot.x)}, ${Math.floor(spot.y)}`)] : []),
       ...more,
     );
   });
