@@ -10,7 +10,7 @@ import { probability } from "./score";
 import { segments } from "./segments";
 
 /** Canvas pixels along a patch. */
-const PIXELS = 16;
+const PIXELS = 32;
 
 // -- on the picture ---------------------------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ function drawPatches(context: CanvasRenderingContext2D, cols: number, painted: P
     context.lineTo(x + height, height);
   }
   context.strokeStyle = "rgb(255 255 255 / 0.8)";
-  context.lineWidth = 1.5;
+  context.lineWidth = 2;
   context.stroke();
 }
 
@@ -180,8 +180,9 @@ function row({ label, before, after, of, low, high }: Moved, first = false): HTM
   const place = (value: number) => (isShare ? value : (value - least) / (most - least || 1));
   const say = (value: number) => (isShare ? probability(value) : readable(value));
   const track = el("span.lg-track", { "aria-hidden": true });
-  for (const [name, value] of Object.entries({ low, high, was: before, part: after })) {
-    track.style.setProperty(`--lg-${name}`, String(place(value ?? 0)));
+  const marks = { "--lg-low": low, "--lg-high": high, "--lg-was": before, "--lg-part": after };
+  for (const [name, value] of Object.entries(marks)) {
+    track.style.setProperty(name, String(place(value ?? 0)));
   }
   const band = low === null || high === null ? "" : `; as many random patches: ${say(low)} to ${say(high)}`;
   const words = `${say(before)} → ${say(after)}`;

@@ -143,7 +143,7 @@ export function faithfulness(store: Store, trust: Trust, life: AbortSignal): HTM
     const all = store.heat.value?.raw.length ?? 0;
     slider.value = String(share);
     slider.disabled = !all;
-    number.textContent = `${Math.round(100 * share)} %`;
+    number.textContent = share.toFixed(2);
     there.textContent = share
       ? `${trust.erased.value.size} of ${all} patches erased, as the map shows; the curves go by pixels, all layers merged as the method does.`
       : "Slide to see it: the strongest patches go first.";
