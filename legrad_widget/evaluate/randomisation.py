@@ -93,7 +93,8 @@ def sanity(
         encoding: the image. target, method, knobs (and ``layers``): as in ``explain``.
         blocks: how many last blocks; each number from 0 to L. None: 1, 2, ..., L. 0 is the copy untouched.
         seed: of the shuffling.
-        progress: called with (step, total) between the steps; raises to cancel, which loses nothing but the copy.
+        progress: called with (step, total) between the steps and within a slow method's; raises to cancel, which loses
+            nothing but the copy.
 
     Cost: one copy of the weights, and an encoding and explanation for each number of blocks.
 
@@ -124,18 +125,23 @@ def growing(
     for count in wanted:
         _check(count, model)
     checked = model.target(target)
-    intact = encoding.explain(checked, method, **knobs)
+    step = 0
+
+    def tick(_step: int = 0, _total: int = 0) -> None:
+        if progress is not None:
+            progress(step, len(wanted))
+
+    intact = encoding.explain(checked, method, progress=tick, **knobs)
     if is_flat(intact.raw()):
         raise MetricError(f"the map of {intact.label!r} is flat, so no other can agree with it; choose another target")
     made, shuffled = _copied(model), 0
     found = Sanity((), (), method, intact.label, seed)
     for step, count in enumerate(wanted):
-        if progress is not None:
-            progress(step, len(wanted))
+        tick()
         for layer in range(depth - shuffled, depth - count, -1):
             _shuffle(made.vit.blocks[layer - 1].module, seed, layer)
         shuffled = count
-        changed = made.encode(encoding.image).explain(checked, method, **knobs)
+        changed = made.encode(encoding.image).explain(checked, method, progress=tick, **knobs)
         agreement = rank_correlation(intact.raw(), changed.raw())
         found = replace(found, blocks=(*found.blocks, count), correlations=(*found.correlations, agreement))
         yield found
