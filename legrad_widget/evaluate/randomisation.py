@@ -125,18 +125,18 @@ def growing(
     for count in wanted:
         _check(count, model)
     checked = model.target(target)
-    step = 0
+    done = 0
 
     def tick(_step: int = 0, _total: int = 0) -> None:
         if progress is not None:
-            progress(step, len(wanted))
+            progress(done, len(wanted))
 
     intact = encoding.explain(checked, method, progress=tick, **knobs)
     if is_flat(intact.raw()):
         raise MetricError(f"the map of {intact.label!r} is flat, so no other can agree with it; choose another target")
     made, shuffled = _copied(model), 0
     found = Sanity((), (), method, intact.label, seed)
-    for step, count in enumerate(wanted):
+    for count in wanted:
         tick()
         for layer in range(depth - shuffled, depth - count, -1):
             _shuffle(made.vit.blocks[layer - 1].module, seed, layer)
@@ -144,6 +144,7 @@ def growing(
         changed = made.encode(encoding.image).explain(checked, method, progress=tick, **knobs)
         agreement = rank_correlation(intact.raw(), changed.raw())
         found = replace(found, blocks=(*found.blocks, count), correlations=(*found.correlations, agreement))
+        done += 1
         yield found
 
 
