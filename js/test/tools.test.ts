@@ -121,6 +121,14 @@ describe("asking", () => {
     expect(tools.busy.value).toBeNull();
     expect(tools.entry("row").value!.map!.values[0]).toBe(1);
   });
+  it("waits for nothing more once the answer that it asked about is replaced", () => {
+    const { host, tools } = open();
+    tools.ask("row");
+    host.set("_result", result([text("cat"), text("dog")], { rev: 2 }));
+    expect(tools.busy.value).toBeNull();
+    tools.ask("row");
+    expect(tools.busy.value).toMatchObject({ tool: "row" });
+  });
   it("stops what runs", () => {
     const { host, tools } = open();
     tools.ask("verify", { top: 10 });

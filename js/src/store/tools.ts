@@ -118,7 +118,12 @@ export function tooling(
     },
     entry: (tool) => present[tool],
     latest: (tool) => newest[tool],
-    busy: computed(() => (lacks.value ? null : (asked.value ?? running.value))),
+    busy: computed(() => {
+      const sent = asked.value;
+      // Nothing comes of what was asked about an answer that has been replaced since.
+      const waits = sent && answer.value?.rev === sentFor ? sent : null;
+      return lacks.value ? null : (waits ?? running.value);
+    }),
     lacks,
     stop() {
       heard();
