@@ -40,7 +40,7 @@ def picture(explorer: Explorer, artifacts: Path, name: str) -> None:
     expect(explorer.root).not_to_have_attribute("data-outdated", "true")
     explorer.page.mouse.move(0, 0)
     explorer.root.screenshot(path=artifacts / f"{name}.png")
-    shown = {"light": "widget", "dark": "widget-dark"}.get(name)
+    shown = {"light": "widget", "dark": "widget-dark", "trust": "trust"}.get(name)
     if shown and os.environ.get("UPDATE_PICTURES") == "1":
         PICTURES.mkdir(exist_ok=True)
         explorer.root.screenshot(path=PICTURES / f"{shown}.png")
