@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.conftest import VIEWPORT
 from tests.e2e.explorer import ANSWER_MS, Explorer
 from tests.e2e.lab import Lab
 from tests.e2e.notebook import Notebook
@@ -27,7 +28,7 @@ HELD = """
 import gc, threading
 parts = list(w.model.module.modules())
 hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in parts)
-threads = sorted(t.name for t in threading.enumerate() if not t.name.startswith("subshell"))  # those are Jupyter's
+threads = sum(t.name.startswith("legrad") for t in threading.enumerate())  # the others are Jupyter's
 widgets = sum(isinstance(o, lw.LeGradWidget) for o in gc.get_objects())
 """
 
@@ -118,7 +119,7 @@ class Soak:
 
     def second_browser(self) -> None:
         self.notebook.save()
-        elsewhere = self.browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
+        elsewhere = self.browser.new_context(viewport=VIEWPORT, reduced_motion="reduce")
         try:
             there = Notebook(elsewhere.new_page(), self.lab, self.notebook.name, load=True)
             other = Explorer(there, there.dom.get_by_test_id("legrad"))
@@ -143,11 +144,15 @@ def running(notebook: Notebook, cell: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def soak(page: Page, browser: Browser, lab: Lab) -> Iterator[Soak]:
-    """In a notebook and kernel of its own: it will be restarted."""
-    notebook = Notebook(page, lab, lab.write_notebook("soak.ipynb"))
+def soak(browser: Browser, lab: Lab) -> Iterator[Soak]:
+    """In a page, notebook and kernel of its own: they are loaded anew and restarted, and its listeners are counted."""
+    context = browser.new_context(viewport=VIEWPORT, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    notebook = Notebook(page, lab, lab.write_notebook("soak.ipynb"), load=True)
     yield Soak(notebook, browser, lab, seed=REQUESTS)
     notebook.close()
+    context.close()
 
 
 @pytest.mark.timeout(300 + 5 * REQUESTS)
@@ -171,9 +176,7 @@ def test_nothing_is_lost_or_stale_and_nothing_stays_behind(soak: Soak, artifacts
     report = {**soak.made, "seconds": round(time.monotonic() - started), "held": after, "listeners": grown}
     (artifacts / "soak.json").write_text(json.dumps(report, indent=2))
     print("\n" + json.dumps(report))
-    assert before["views"] == before["widgets"] == 1
-    assert before["hooks"] == 0
-    assert after == before
+    assert before == after == {"views": 1, "hooks": 0, "threads": 1, "widgets": 1}
     assert max(grown) <= 0, "listeners pile up in the page"
 
 
