@@ -426,7 +426,7 @@ describe("chips", () => {
     vi.advanceTimersByTime(COMMIT_MS);
     expect(host.of("ask")).toHaveLength(0);
     expect(host.of("view")).toMatchObject([{ active: 1 }]);
-    expect(host.written).toEqual([{ active: 1 }]);
+    expect(host.written).toMatchObject([{ active: 1 }]);
     store.select(7);
     expect(store.active.value).toBe(1);
   });
@@ -459,8 +459,9 @@ describe("the view", () => {
     vi.advanceTimersByTime(COMMIT_MS - 1);
     expect(host.written).toEqual([]);
     vi.advanceTimersByTime(1);
-    expect(host.written).toEqual([{ opacity: 0.3, layers: [1, 3] }]);
-    expect(host.of("view")).toMatchObject([{ n: 1, active: 0, view: { opacity: 0.3, layers: [1, 3] } }]);
+    const [said] = host.of("view");
+    expect(said).toMatchObject({ n: 1, active: 0, view: { opacity: 0.3, layers: [1, 3] } });
+    expect(host.written).toEqual([{ opacity: 0.3, layers: [1, 3], _look: { client: said!.client, n: 1 } }]);
     vi.advanceTimersByTime(5000);
     expect(host.sent).toHaveLength(2);
   });
@@ -468,7 +469,7 @@ describe("the view", () => {
     const { host, store } = open();
     store.set("opacity", 0.2);
     end.abort();
-    expect(host.written).toEqual([{ opacity: 0.2 }]);
+    expect(host.written).toMatchObject([{ opacity: 0.2 }]);
   });
   it("follows Python without an echo", () => {
     const { host, store } = open();

@@ -13,7 +13,7 @@ from typing import Any
 
 import traitlets
 
-from .message import Ask, Cancel, Hello, Look, Message, Part, Use, read, read_request
+from .message import Ask, Cancel, Hello, Look, Message, Part, Use, read, read_look, read_request
 from .question import Photo
 from .running import Running
 from .state import PLUMBING, PUBLIC, QUESTION, read_active
@@ -115,8 +115,9 @@ class Listening(Running):
         self.send({"kind": "refused", "rid": known, "message": str(error)})
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Trait writes from the browser. They can be held back while a cell runs, so a question among them
-        counts only if it is new, and the public traits that came with it only as part of that question."""
+        """Trait writes from the browser. They can be held back while a cell runs, when messages are not. So a
+        question among them counts only if it is new, and the public traits that came with it only as part of that
+        question; and traits of a view that a message brought already (``_look``) change nothing any more."""
         self._browser = contextvars.copy_context()
         state = {name: value for name, value in sync_data.items() if name not in PLUMBING}
         request = sync_data.get("_request")
@@ -128,6 +129,8 @@ class Listening(Running):
                     super().set_state({"_request": request})
                     if self._newest.take(ask):
                         self._take_ask(ask)
+                elif (look := sync_data.get("_look")) and not self._newest.take(read_look(look)):
+                    state = {name: value for name, value in state.items() if name not in PUBLIC}
                 super().set_state(state)
         except _MISFITS as error:
             self._refuse(error, request.get("rid") if isinstance(request, Mapping) else None)

@@ -128,6 +128,12 @@ def read_request(content: Any, scope: Scope) -> Ask:
     return message
 
 
+def read_look(content: Any) -> Look:
+    """Which look at the map a write of view traits belongs to, from the ``_look`` trait: that view's sender alone."""
+    _check_weight(content)
+    return Look(*_sender(content), view={}, active=None)
+
+
 def read_view(raw: Any, scope: Scope) -> dict[str, Any]:
     """The view traits in ``raw``, checked; names that are not view traits are left out."""
     if not isinstance(raw, Mapping):

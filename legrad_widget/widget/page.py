@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data: blob:"
 GENERATOR = "legrad_widget"
 _STATIC = Path(__file__).parent.parent / "static"
-_ELSEWHERE = {"_request", "_result", "_comparison", "_tools", "_status"}
+_ELSEWHERE = {"_request", "_look", "_result", "_comparison", "_tools", "_status"}
 """Traits of a conversation with a kernel; the page has its own."""
 _STYLE = """
 :root { color-scheme: light dark; background: light-dark(#fff, #111315); color: light-dark(#1d2227, #e4e7ea); }

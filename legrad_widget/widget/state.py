@@ -29,7 +29,7 @@ QUESTION = ("targets", "active", "method", "knobs", "compare", "compared")
 PUBLIC = tuple(dict.fromkeys((*QUESTION, *VIEW)))
 PLUMBING = frozenset(
     {
-        *("_request", "_result", "_comparison", "_tools", "_status", "_image", "_catalogue", "_model"),
+        *("_request", "_look", "_result", "_comparison", "_tools", "_status", "_image", "_catalogue", "_model"),
         *("_esm", "_css", "_anywidget_id"),
     }
 )
@@ -126,6 +126,7 @@ class SharedState(anywidget.AnyWidget):
     _tools = traitlets.Dict().tag(sync=True)
     _status = traitlets.Dict(Status().wire).tag(sync=True)
     _request = traitlets.Dict().tag(sync=True, echo_update=False)
+    _look = traitlets.Dict().tag(sync=True, echo_update=False)
 
     @property
     def status(self) -> Status:

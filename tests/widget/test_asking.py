@@ -162,6 +162,20 @@ def test_a_trait_write_that_was_held_back_changes_nothing(widget, page):
     assert page.result == before
 
 
+def test_an_edit_of_the_view_that_was_held_back_does_not_undo_a_later_choice(widget, page):
+    """The page says it twice; where a cell holds the trait write back, it arrives after later questions."""
+    page.ask("a bird", "a fox", n=1)
+    widget.wait()
+    page.message({"v": 1, "kind": "view", "client": "page", "n": 2, "active": 1, "view": {"opacity": 0.2}})
+    assert (widget.active, widget.opacity) == (1, 0.2)
+    page.ask("a bird", "a fox", n=3, active=0, view={"opacity": 0.4})
+    page.write(active=1, opacity=0.2, _look={"client": "page", "n": 2})
+    assert (widget.active, widget.opacity) == (0, 0.4)
+    page.write(active=1, opacity=0.3, _look={"client": "page", "n": 4})  # this one came first, and its message second
+    page.message({"v": 1, "kind": "view", "client": "page", "n": 4, "active": 0, "view": {"opacity": 0.9}})
+    assert (widget.active, widget.opacity) == (1, 0.3)
+
+
 def test_replayed_and_older_questions_of_a_page_are_ignored_and_other_pages_count_for_themselves(widget, page):
     page.ask("a bird", client="one", n=5)
     widget.wait()

@@ -11,7 +11,7 @@ from legrad_widget.widget.rules import Refused, Scope
 
 
 def state_of(page):
-    return {name: value for name, value in page.state.items() if name not in ("_request", "layout")}
+    return {name: value for name, value in page.state.items() if name not in ("_request", "_look", "layout")}
 
 
 def ask(**parts):
@@ -227,6 +227,9 @@ def test_trait_writes_from_other_hosts_work_like_python(widget, page):
         ({"compare_scale": None}, "compare_scale is one of"),
         ({"active": "one"}, "whole number"),
         ({"_request": [1]}, "an object"),
+        ({"opacity": 0.2, "_look": [1]}, "an object"),
+        ({"opacity": 0.2, "_look": {"client": "", "n": 1}}, "client"),
+        ({"opacity": 0.2, "_look": {"client": "page", "n": "one"}}, "n is"),
         ({"layout": "IPY_MODEL_nobody"}, "nobody"),
         ({"tooltip": 5}, "tooltip"),
     ],
@@ -240,7 +243,7 @@ def test_a_bad_trait_write_is_refused_and_the_page_is_put_right(widget, page, wr
     page.write(**write)
     assert {name: getattr(widget, name) for name in before} == before
     assert any(m["kind"] == "refused" and sentence in m["message"] for m in page.messages)
-    for name in set(write) - {"_request", "layout", "tooltip"}:
+    for name in set(write) - {"_request", "_look", "layout", "tooltip"}:
         assert page.updates(name)[-1] == page.opened[name]
 
 

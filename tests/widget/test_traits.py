@@ -14,7 +14,7 @@ KEYS = {
     *("targets", "active", "method", "knobs", "layers", "heads", "weights", "opacity", "colormap", "threshold"),
     "smooth",
     *("compare", "compared", "compare_scale", "_comparison"),
-    *("_catalogue", "_model", "_image", "_result", "_status", "_request", "_esm", "_css"),
+    *("_catalogue", "_model", "_image", "_result", "_status", "_request", "_look", "_esm", "_css"),
 }
 
 

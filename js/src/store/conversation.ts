@@ -47,8 +47,8 @@ export interface Conversation {
   readonly outdated: ReadonlySignal<boolean>;
   /** Ask, and have the active target's map by other methods made as well. */
   ask(question: Question, compare: readonly string[]): void;
-  /** Say what the view shows, after a change that asks nothing. */
-  tellView(): void;
+  /** Write what a person changed in the view, which asks nothing; it goes both ways too. */
+  commitView(changes: Readonly<Record<string, unknown>>): void;
   cancel(): void;
   /** Put a sentence of the page's own into the status line; "" takes it away. */
   complain(sentence: string): void;
@@ -265,9 +265,11 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
         if (current?.rid === rid && !current.heard) open.value = { ...current, late: true };
       }, LATE_MS);
     },
-    tellView() {
-      if (traits.get("_static").peek()) return;
+    commitView(changes) {
+      if (traits.get("_static").peek()) return host.write(changes);
       n += 1;
+      // A write may be held back until later questions were heard: by its name the kernel knows it is old.
+      host.write({ ...changes, _look: { client, n } });
       send({ kind: "view", n, view: traits.view(), active: traits.get("active").peek() });
     },
     complain(sentence) {

@@ -110,7 +110,7 @@ export interface Store extends Omit<Shown, "behind">, Compare {
 }
 
 export function createStore(host: Host, life: AbortSignal): Store {
-  const traits = followTraits(host, () => conversation.tellView(), life);
+  const traits = followTraits(host, (changes) => conversation.commitView(changes), life);
   const conversation: Conversation = converse(host, traits, life);
   const { answer, phase, complain } = conversation;
   const trait = traits.get;

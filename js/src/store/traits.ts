@@ -132,7 +132,11 @@ export interface Traits {
 
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
-export function followTraits(host: Host, committed: () => void, life: AbortSignal): Traits {
+export function followTraits(
+  host: Host,
+  commitView: (changes: Readonly<Record<string, unknown>>) => void,
+  life: AbortSignal,
+): Traits {
   const decode = <N extends Name>(name: N) => DECODE[name](host.read(name)) as Decoded[N];
   const signals = Object.fromEntries(NAMES.map((name) => [name, signal(decode(name))])) as unknown as {
     [N in Name]: Signal<Decoded[N]>;
@@ -160,8 +164,7 @@ export function followTraits(host: Host, committed: () => void, life: AbortSigna
     if (pending.size === 0) return;
     const changes = Object.fromEntries([...pending].map((name) => [name, signals[name].peek()]));
     pending.clear();
-    host.write(changes);
-    committed();
+    commitView(changes);
   }
 
   function settleLater() {
