@@ -322,11 +322,10 @@ def _may_be_seen(target: Target) -> bool:
     return isinstance(target, Class) or (isinstance(target, Text) and bool(target.text.strip()))
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's r of two maps of one shape; nan where one is flat."""
-    if is_flat(a) or is_flat(b):
-        return float("nan")
-    return float(np.corrcoef(a.astype(np.float64).ravel(), b.astype(np.float64).ravel())[0, 1])
+def specificity_of(ours: Explanation, control: Explanation) -> float:
+    """1 - r of two merged raw maps, r Pearson's; nan where one is flat. See :meth:`Encoding.specificity`."""
+    a, b = (x.raw().astype(np.float64) for x in (ours, control))
+    return float("nan") if is_flat(a) or is_flat(b) else 1 - float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
 def _silent(_step: int, _total: int) -> None:
@@ -506,7 +505,7 @@ class Encoding:
             control = Text(control, control=True)
         together = [[target], [control]] if find(method).together else [[target, control]]
         ours, other = (x for part in together for x in self.explain(part, method, **knobs))
-        return 1 - _correlation(ours.raw(), other.raw())
+        return specificity_of(ours, other)
 
     def _background(self, correction: Correction) -> Target:
         """The correction's prompt as a target; a sentence where it cannot be asked."""

@@ -124,6 +124,11 @@ def method_or_none(value: Any, ground: Ground) -> str | None:
     return None if value is None else rules.compared([value], ground.scope)[0]
 
 
+def control(value: Any, _ground: Ground) -> str:
+    """A prompt to hold the map against; "" is the empty prompt."""
+    return "" if isinstance(value, str) and not value.strip() else rules.words("control", value, rules.MAX_PROMPT)
+
+
 def whole(name: str, low: int, high: int) -> Rule:
     """A rule for a whole number."""
     return lambda value, _ground: rules.whole(name, value, low, high)

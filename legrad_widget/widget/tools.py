@@ -7,8 +7,9 @@ two of these others may use the model.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -16,11 +17,14 @@ from PIL import Image
 
 from ..evaluate import perturbation, randomisation
 from ..evaluate.perturbation import Curve, Mode
+from ..explainer import specificity_of
 from ..heads import HeadEffects, verifying
 from ..intervention import How, Moved
 from ..method import find
+from ..target import Text
 from . import tool_rules as rule
 from .answer import Answer, Progress
+from .chips import HeldChip
 from .comparison import outcome_of
 from .memory import Memory
 from .rules import Refused, shown
@@ -31,6 +35,7 @@ from .worker import Cancelled
 if TYPE_CHECKING:
     from ..explainer import Encoding
     from ..explanation import Explanation
+    from .question import Question
 
 Data = dict[str, Any]
 Found = tuple[str, Data]
@@ -197,11 +202,8 @@ def _map_of(about: Subject, method: str | None, total: int) -> Explanation:
     """The map that is shown, or another method's with its defaults; a ValueError that says why there is none."""
     outcome = about.answer.outcomes[about.place]
     if method is not None and method != about.answer.question.method.name:
-        asked = about.answer.question.about(about.place).by(find(method))
-        known = about.memory.get(asked)
-        if known is not None:
-            return known
-        outcome = outcome_of(asked, lambda *_: about.progress(0, total), about.memory)
+        still = replace(about, progress=lambda *_: about.progress(0, total))
+        return _remembered(still, about.answer.question.about(about.place).by(find(method)))
     if outcome.explanation is None:
         raise ValueError(outcome.error)
     return outcome.explanation
@@ -257,6 +259,48 @@ def randomise(about: Subject, _args: Data) -> Iterator[Found]:
         )
 
 
+def specificity(about: Subject, args: Data) -> Iterator[Found]:
+    """How much the map on the screen differs from the same method's map of a control prompt, which comes with it.
+
+    The number is ``Encoding.specificity`` of the map that is shown. Where a method compares the targets that are asked
+    together, that one is compared with the others, and the control stands alone.
+    """
+    question = about.answer.question
+    ours = _map_of(about, None, 1)
+    prompt = about.encoding.model.target(Text(args["control"], control=True))
+    control = _remembered(about, replace(question, chips=(_control_chip(prompt),), things=(prompt,), suggest=False))
+    value = specificity_of(ours, control)
+    yield (
+        "specificity",
+        {
+            "value": number(value),
+            "control": control.label,
+            "note": _FLAT if math.isnan(value) else control.note,
+            "layers": list(control.layers),
+            "signed": control.signed,
+            "maps": pack(control.maps),
+        },
+    )
+
+
+_FLAT = "One of the two maps is flat, so there is nothing to compare."
+
+
+def _control_chip(prompt: Text) -> HeldChip:
+    """A name to remember a control by: no chip in the page has it."""
+    return HeldChip(f"control {prompt.text}", prompt.label)
+
+
+def _remembered(about: Subject, asked: Question) -> Explanation:
+    """What is remembered or computed now; a ValueError that says why there is nothing."""
+    if (known := about.memory.get(asked)) is not None:
+        return known
+    outcome = outcome_of(asked, about.progress, about.memory)
+    if outcome.explanation is None:
+        raise ValueError(outcome.error)
+    return outcome.explanation
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A tool and the arguments that it takes; ``grows``: it finds more than once under its own name."""
@@ -292,6 +336,7 @@ TOOLS: Mapping[str, Tool] = {
         grows=True,
     ),
     "randomise": Tool(randomise, {}, grows=True),
+    "specificity": Tool(specificity, {"control": Arg(rule.control, "")}),
 }
 
 
