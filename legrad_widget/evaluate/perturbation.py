@@ -181,10 +181,40 @@ class Band:
     high: Numbers
     curves: tuple[Curve, ...] = field(repr=False)
 
+    @classmethod
+    def of(cls, curves: Sequence[Curve]) -> Band:
+        """The band of finished curves that differ in their random order alone.
+
+        Raises:
+            MetricError: fewer than two, an unfinished one, or curves of other steps.
+        """
+        if len(curves) < 2:
+            raise MetricError(f"a band needs at least two random orders; arrived: {len(curves)}")
+        if any(not curve.complete or not np.array_equal(curve.fractions, curves[0].fractions) for curve in curves):
+            raise MetricError("a band is made of finished curves with the same steps; finish them, or leave them out")
+        values = np.stack([curve.values for curve in curves])
+        low, high = np.quantile(values, INTERVAL, axis=0)
+        return cls(curves[0].fractions, values.mean(0), low, high, tuple(curves))
+
     @property
     def areas(self) -> Numbers:
         """[k] the areas of the curves."""
         return np.array([curve.area for curve in self.curves])
+
+    def height(self, upto: float = 1.0) -> float:
+        """Mean height of ``mean`` over the shares 0 to ``upto``: the area that random order gives.
+
+        A random order read backwards is one as well. So what deletion gives in random order insertion gives too (to one
+        pixel at each step), and negative perturbation what positive one does: one band serves both.
+
+        Raises:
+            MetricError: the band does not reach so far.
+        """
+        if not 0 < upto <= self.fractions[-1] + 1e-9:
+            raise MetricError(f"the band reaches from 0 to {self.fractions[-1]:g} of the picture; arrived: {upto!r}")
+        inside = self.fractions < upto - 1e-9
+        x = np.append(self.fractions[inside], upto)
+        return _mean_height(x, np.append(self.mean[inside], np.interp(upto, self.fractions, self.mean)))
 
 
 def perturbation(
@@ -320,9 +350,7 @@ def random_band(
         curves.append(
             perturbation(encoding, target, None, **{**options, "order": "random"}, seed=seed + index, progress=tick)
         )
-    values = np.stack([curve.values for curve in curves])
-    low, high = np.quantile(values, INTERVAL, axis=0)
-    return Band(curves[0].fractions, values.mean(0), low, high, tuple(curves))
+    return Band.of(curves)
 
 
 def _shifted(progress: Progress, index: int, count: int) -> Progress:

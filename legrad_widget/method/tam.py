@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from ..models.capture import Tokens
-from ..models.live import apply
+from ..models.forward import batch_size, features_of_tokens
 from ..target import Aim, Aims
 from ._method import KnobError, Maps, Tick, method
 from ._single_map import only_layer
 
-_CHUNK = {"cpu": 1 << 23, "cuda": 1 << 27}  # numbers that the masks of one batch may need (32 and 512 MiB)
 _REFINED = 4  # coarse to fine: one window in this many is looked at patch by patch
 
 
@@ -113,8 +112,7 @@ class _Removal:
         self.tokens, self.aims, self._tick = tokens, aims, tick
         self._whole: Tensor | None = None
         self._done, self._expected = 0, 0  # batches, removals
-        numbers = tokens.block(1).attention.heads * tokens.count**2 + 8 * tokens.before(1).numel()
-        self._batch = max(1, _CHUNK.get(tokens.before(1).device.type, _CHUNK["cpu"]) // numbers)
+        self._batch = batch_size(tokens.vit, tokens.grid)
 
     def expect(self, removals: int) -> None:
         """At most so many removals come after the next ones."""
@@ -136,19 +134,11 @@ class _Removal:
 
     def _scores(self, keep: Tensor, total: int) -> Tensor:
         """[M, P] float64 for the key masks [M, N] of one batch, of ``total``."""
-        depth = self.tokens.depth
-        z = self.tokens.before(1)  # all masks share the first block's queries, keys and values
-        for layer in range(1, depth):
-            self._tick(self._done * depth + layer - 1, total * depth)
-            z = self.tokens.block(layer)(z, keep=keep)
-        self._tick((self._done + 1) * depth - 1, total * depth)
-        self._done += 1
-        return self.aims(self._read(z, keep).double()[:, None])
+        depth, done = self.tokens.depth, self._done
 
-    def _read(self, z: Tensor, keep: Tensor) -> Tensor:
-        """Features [M, E] from the last block's input: only the tokens that are read go through it."""
-        block, readout = self.tokens.block(self.tokens.depth), self.tokens.vit.readout
-        rows = readout.rows
-        y = z[..., rows, :] + block.attend(block.normed(z), rows, keep=keep)
-        read = apply(readout.norm, block.finish(y, z[..., rows, :]))
-        return readout.tail(readout.pool(read, keep=keep[:, rows]))
+        def tick(block: int, _blocks: int) -> None:
+            self._tick(done * depth + block, total * depth)
+
+        features = features_of_tokens(self.tokens, keep=keep, tick=tick)
+        self._done += 1
+        return self.aims(features.double()[:, None])

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
 from PIL import Image
 
 from ..evaluate import perturbation, randomisation
-from ..evaluate.perturbation import Curve, Mode
+from ..evaluate.perturbation import Band, Curve, Mode
 from ..explainer import specificity_of
 from ..heads import HeadEffects, verifying
 from ..intervention import How, Moved
@@ -227,17 +226,16 @@ def _curves(kinds: list[str], method: str, drawn: list[Curve], *, whole: bool) -
 
 
 def _band(kind: str, drawn: list[Curve]) -> Data | None:
-    """What random orders give, as ``perturbation.random_band`` has it; these are drawn step by step."""
+    """What random orders give."""
     if not drawn:
         return None
-    values = np.stack([curve.values for curve in drawn])
-    low, high = np.quantile(values, perturbation.INTERVAL, axis=0)
+    band = Band.of(drawn)
     return {
         "kind": kind,
-        "fractions": numbers(drawn[0].fractions),
-        "low": numbers(low),
-        "mean": numbers(values.mean(0)),
-        "high": numbers(high),
+        "fractions": numbers(band.fractions),
+        "low": numbers(band.low),
+        "mean": numbers(band.mean),
+        "high": numbers(band.high),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 
 import legrad_widget as lw
 from legrad_widget.evaluate import perturbation as measure
+from legrad_widget.evaluate.perturbation import Band
 from legrad_widget.evaluate.segmentation import MetricError
 from tests import specimens
 from tests.oracles import perturbation as oracle
@@ -188,6 +190,33 @@ def test_a_band_of_seeded_random_orders():
     assert (band.low <= band.mean).all()
     with pytest.raises(MetricError, match="at least two random orders"):
         measure.random_band(encoding, 2, count=1)
+    with pytest.raises(MetricError, match="at least two random orders"):
+        Band.of(band.curves[:1])
+    with pytest.raises(MetricError, match="same steps"):
+        Band.of([band.curves[0], measure.perturbation(encoding, 2, None, order="random")])
+    with pytest.raises(MetricError, match="same steps"):
+        Band.of([*band.curves, replace(band.curves[0], scores=band.curves[0].scores[:2])])
+
+
+def test_the_height_of_a_band_is_the_area_of_its_mean_as_far_as_asked():
+    encoding = lw.wrap(specimens.timm_vit()).encode(specimens.picture())
+    band = measure.random_band(encoding, 2, count=3, steps=10, upto=1.0)
+    assert band.height() == pytest.approx(band.areas.mean())
+    x, y = band.fractions, band.mean
+    fine = np.linspace(0, 0.9, 90_001)  # the integral of the polygon, written out
+    assert band.height(0.9) == pytest.approx(np.interp(fine, x, y).mean(), abs=1e-5)
+    assert band.height(0.25) == pytest.approx(np.interp(np.linspace(0, 0.25, 90_001), x, y).mean(), abs=1e-5)
+    for bad in (0, -0.1, 1.1):
+        with pytest.raises(MetricError, match="reaches from 0 to 1 of the picture"):
+            band.height(bad)
+
+
+def test_a_random_order_backwards_inserts_what_it_deleted():
+    encoding = lw.wrap(specimens.timm_vit()).encode(specimens.picture())
+    order = np.random.default_rng(3).random(tuple(encoding.image.shape[1:]))
+    gone = measure.deletion(encoding, 2, order, steps=8)  # 8 parts of the picture are whole pixels
+    come = measure.perturbation(encoding, 2, order, order="least", insert=True, steps=8, upto=1.0)
+    np.testing.assert_allclose(come.probabilities, gone.probabilities[::-1], rtol=0, atol=1e-6)
 
 
 def test_a_prompt_on_a_sigmoid_model_and_on_a_softmax_clip():

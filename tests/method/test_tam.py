@@ -12,6 +12,7 @@ from torch import nn
 
 import legrad_widget as lw
 from legrad_widget.method import find
+from legrad_widget.models import forward
 from legrad_widget.models.capture import plain_arithmetic
 from tests import specimens
 from tests.oracles import native
@@ -174,20 +175,16 @@ def test_score_scale_and_linearity():
 
 @pytest.mark.parametrize("numbers", [1, 20_000])
 def test_batches_do_not_show(monkeypatch, numbers):
-    import sys
-
     encoding = lw.wrap(specimens.clip().double()).encode(specimens.picture())
     target = specimens.directions(encoding.model.vit.features, 1)
     whole = maps_of(encoding, target)
-    monkeypatch.setitem(sys.modules[find("tam").run.__module__]._CHUNK, "cpu", numbers)
+    monkeypatch.setitem(forward._CHUNK, "cpu", numbers)
     close(maps_of(encoding, target)[0], whole[0].numpy(), 1e-9)
 
 
 @pytest.mark.parametrize("knobs", [{}, {"coarse": 2}])
 def test_progress_rises_to_its_end_and_can_be_stopped(knobs, monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules[find("tam").run.__module__]._CHUNK, "cpu", 1)  # one mask a batch
+    monkeypatch.setitem(forward._CHUNK, "cpu", 1)  # one mask a batch
     module = specimens.timm_vit(dynamic_img_size=True)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     encoding = lw.wrap(module).encode(specimens.picture(), size=(64, 64))
