@@ -24,7 +24,7 @@ from ..method import find
 from ..models.preprocess import Fit
 from . import rules, wire
 from .answer import Answer, answer, first_error, recalled
-from .chips import Held
+from .chips import Held, read_through
 from .comparison import Comparison, beside, outcome_of
 from .memory import Memory
 from .question import Photo, Question
@@ -124,6 +124,8 @@ class Asking(SharedState):
             return
         if change["name"] == "method":
             self._keep_knobs()
+        if change["name"] == "templates":
+            self._reword()
         if self.active >= max(len(self.targets), 1):
             self.active = max(len(self.targets) - 1, 0)
         question = self._question()
@@ -137,6 +139,14 @@ class Asking(SharedState):
             self.knobs = {name: value for name, value in self.knobs.items() if name in known}
         except InvalidValue:
             self.knobs = {}
+
+    def _reword(self) -> None:
+        """Every prompt is read through the templates from now on."""
+        self._quiet = True
+        try:
+            self.targets = [read_through(target, self.templates) for target in self.targets]
+        finally:
+            self._quiet = False
 
     def _take_picture(self, photo: Photo) -> None:
         with self._settled:

@@ -7,7 +7,7 @@ stay in Python, held under a key that the browser hands back.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,6 +152,23 @@ def thing_of(chip: Chip, held: Held) -> Any:
         raise Refused(str(error)) from None
 
 
+def read_through(thing: Any, templates: Sequence[str], *, kinds: tuple[type, ...] = (str, Text)) -> Any:
+    """A target with its prompts put into ``templates``; with none of them a prompt is read as it is typed.
+
+    Controls, and what is no prompt, stay as they are. ``kinds``: what counts as a prompt, ``(str,)`` for those alone
+    that were written as bare strings.
+
+    Raises:
+        TargetError: a filled template is too long, or two sides of a contrast are the same then.
+    """
+    if isinstance(thing, Contrast):
+        return Contrast(*(read_through(side, templates, kinds=kinds) for side in (thing.a, thing.b)))
+    if not isinstance(thing, kinds) or (isinstance(thing, Text) and thing.control):
+        return thing
+    text = thing.text if isinstance(thing, Text) else thing
+    return Text(text, templates=tuple(templates)) if templates else text
+
+
 def read_chips(raw: Any, class_names: tuple[str, ...] | None) -> tuple[Chip, ...]:
     """The chips that a browser sent.
 
@@ -179,7 +196,7 @@ def _read_side(raw: Any, class_names: tuple[str, ...] | None, kinds: str) -> Sid
     kind = _kind(raw)
     if kind == "text":
         text = rules.prompt(raw.get("text"))
-        return TextChip(text, _read_templates(raw.get("templates", ()), text))
+        return TextChip(text, read_templates(raw.get("templates", ()), text))
     if kind == "class":
         if not class_names:
             raise Refused("this model has no classes: type a prompt instead")
@@ -194,7 +211,12 @@ def _kind(raw: Any) -> Any:
     return raw.get("kind") if isinstance(raw, Mapping) else None
 
 
-def _read_templates(raw: Any, text: str) -> tuple[str, ...]:
+def read_templates(raw: Any, text: str = "word") -> tuple[str, ...]:
+    """Templates for ``text``, each checked.
+
+    Raises:
+        Refused: no list of sentences with one {} each, too many, or too long with the text in them.
+    """
     if not isinstance(raw, list | tuple):
         raise Refused(f"templates is a list of sentences, e.g. ['a photo of a {{}}']; arrived: {shown(raw)}")
     try:

@@ -18,6 +18,7 @@ from .rules import shown
 from .state import VIEW
 
 _CALL = "explore(image, targets, model=model)"
+_OWN = ("fit", "size", "templates", "active", *VIEW)
 
 
 def explore(
@@ -36,9 +37,10 @@ def explore(
         model: From :func:`legrad_widget.load` or :func:`legrad_widget.wrap`, or a name that ``load`` knows.
         method: A name from :func:`legrad_widget.list_methods`.
         **knobs: The method's knobs; also ``fit`` and ``size`` (how the model sees the picture; see
-            ``Model.encode``) and the widget's view: ``layers``, ``heads``, ``weights``, ``opacity``, ``colormap``,
-            ``threshold``, ``smooth``, ``active``, ``compare``, ``compared``, ``compare_scale``. Where the method has
-            a knob of the same name (GradCAM's ``weights``), that is meant.
+            ``Model.encode``), ``templates`` (what prompts are read through) and the widget's view: ``layers``,
+            ``heads``, ``weights``, ``opacity``, ``colormap``, ``threshold``, ``smooth``, ``active``, ``compare``,
+            ``compared``, ``compare_scale``. Where the method has a knob of the same name (GradCAM's ``weights``), that
+            is meant.
 
     Raises:
         TypeError: arguments in another order, or an unknown keyword; the message shows what is right.
@@ -51,7 +53,7 @@ def explore(
     if image is None:
         image, targets = _showcase(model, targets)
     turned = {knob.name for knob in chosen.knobs}
-    own = {name: knobs.pop(name) for name in ("fit", "size", "active", *VIEW) if name in knobs and name not in turned}
+    own = {name: knobs.pop(name) for name in _OWN if name in knobs and name not in turned}
     suggestions = _suggestions(model, image)
     return LeGradWidget(
         model,
@@ -86,7 +88,7 @@ def _is_picture(value: Any) -> bool:
 
 
 def _check_keywords(given: Mapping[str, Any], knobs: list[str]) -> None:
-    valid = [*knobs, "fit", "size", "active", *VIEW]
+    valid = [*knobs, *_OWN]
     for name in given:
         if name not in valid:
             close = difflib.get_close_matches(name, valid, n=1)

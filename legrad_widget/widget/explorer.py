@@ -54,7 +54,7 @@ def _asset(name: str, otherwise: str) -> Path | str:
 class LeGradWidget(Listening):
     """See what a vision transformer looks at, layer by layer. Usually made by :func:`explore`.
 
-    Set ``targets``, ``active``, ``method``, ``knobs``, ``layers``, ``heads``, ``weights``, ``opacity``,
+    Set ``targets``, ``templates``, ``active``, ``method``, ``knobs``, ``layers``, ``heads``, ``weights``, ``opacity``,
     ``colormap``, ``threshold``, ``smooth``, ``compare``, ``compared``, ``compare_scale`` and ``image`` from Python,
     or in the browser. A new picture, target, method or knob is computed by a background thread; :meth:`wait` waits
     for it, :attr:`explanation` is the answer, and with ``compare="methods"`` :attr:`comparison` holds the active
@@ -67,6 +67,7 @@ class LeGradWidget(Listening):
         targets: A prompt, class, vector or Target, or a list of them. A classifier without any is asked for
             the class that it sees.
         method, knobs: A method from the catalogue and its knobs.
+        templates: Sentences with one {} each that prompts are read through, averaged.
         fit, size: How the model sees the picture; see ``Model.encode``.
         suggestions: Prompts that the prompt box offers.
         worker: Runs the computations; default: the one thread of this model.
@@ -87,6 +88,7 @@ class LeGradWidget(Listening):
         *,
         method: str = "legrad",
         knobs: Mapping[str, Any] | None = None,
+        templates: Sequence[str] = (),
         fit: Fit = "squash",
         size: int | tuple[int, int] | None = None,
         suggestions: Sequence[str] = (),
@@ -100,6 +102,7 @@ class LeGradWidget(Listening):
         self._prepare(model, fit, size)
         self._sources: dict[int, Any] = {}  # by the rev of its Photo, where a picture comes from: for code()
         # What can be refused comes before the comm opens, so that a refusal leaves no widget behind.
+        self.templates = templates
         self.targets, self.method, self.knobs = targets, method, knobs or {}
         for name, value in view.items():
             setattr(self, name, value)

@@ -89,6 +89,8 @@ class Listening(Running):
         self._quiet = True
         try:
             with self.hold_sync():  # every page hears of the question, the one that asks included
+                if ask.templates is not None:
+                    self.templates = ask.templates
                 self.targets, self.method, self.knobs = targets, ask.method, ask.knobs
                 self.active = read_active(ask.active, self)
                 self.compare = ask.view.get("compare", self.compare)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import rules
-from .chips import Chip, read_chips
+from .chips import Chip, read_chips, read_templates
 from .rules import Refused, Scope, shown
 
 VERSION = 1
@@ -52,7 +52,8 @@ class Look:
 class Ask:
     """A whole question, with how its answer is to be shown.
 
-    ``compare``: the methods to compare on the active target; None: the page says nothing about it.
+    ``compare``: the methods to compare on the active target; ``templates``: what prompts are typed into from now on.
+    None: the page says nothing about it.
     """
 
     client: str
@@ -64,6 +65,7 @@ class Ask:
     knobs: Mapping[str, Any]
     view: Mapping[str, Any]
     compare: tuple[str, ...] | None
+    templates: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,7 @@ def _ask(content: Mapping[str, Any], scope: Scope) -> Ask:
         knobs=rules.knobs(content.get("knobs", {}), method),
         view=read_view(content.get("view", {}), scope),
         compare=tuple(rules.compared(content["compare"], scope)) if "compare" in content else None,
+        templates=read_templates(content["templates"]) if "templates" in content else None,
     )
 
 

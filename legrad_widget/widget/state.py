@@ -12,7 +12,7 @@ import traitlets
 
 from ..method import Method, find
 from . import rules
-from .chips import Chip, Held, read_chips, thing_of
+from .chips import Chip, Held, read_chips, read_templates, read_through, thing_of
 from .rules import Refused, Scope
 from .traits import Checked, InvalidValue, Targets, read_targets
 from .wire import Status
@@ -24,7 +24,7 @@ VIEW = (
     *("layers", "heads", "weights", "opacity", "colormap", "threshold", "smooth"),
     *("compare", "compared", "compare_scale"),
 )
-QUESTION = ("targets", "active", "method", "knobs", "compare", "compared")
+QUESTION = ("templates", "targets", "active", "method", "knobs", "compare", "compared")
 """What decides, with the picture, what is computed."""
 PUBLIC = tuple(dict.fromkeys((*QUESTION, *VIEW)))
 PLUMBING = frozenset(
@@ -40,6 +40,17 @@ def _read_targets(raw: Any, widget: SharedState) -> Targets:
         return widget._targets_of(read_chips(raw, widget._scope.class_names))
     except Refused as error:
         raise InvalidValue(str(error)) from error
+
+
+def _templates(raw: Any, widget: SharedState) -> list[str]:
+    """Templates that every prompt of the widget fits into; one sentence is a list of one."""
+    templates = read_templates([raw] if isinstance(raw, str) else raw)
+    if templates and not widget.model.takes_text:
+        raise Refused(f"templates are for prompts, and {widget.model.name} takes none: leave templates empty")
+    if not widget._quiet:
+        for target in widget.targets:
+            read_through(target, templates)
+    return list(templates)
 
 
 def _cells(heads: Mapping[int, list[int]] | None) -> list[list[int]] | None:
@@ -59,9 +70,16 @@ class SharedState(anywidget.AnyWidget):
     _settled: threading.Condition
     _scope: Scope
     _held: Held
+    _quiet: bool
 
+    templates = Checked(
+        [],
+        lambda w, v: _templates(v, w),
+        help="What prompts are read through: sentences with one {} each, whose vectors are averaged; []: as they are "
+        "typed. Setting it rewrites every prompt among the targets, and later bare strings are read so too",
+    ).tag(sync=True)
     targets = Checked(
-        Targets(), lambda w, v: read_targets(v, w.model.target, w._held), help="What the maps are about"
+        Targets(), lambda w, v: read_targets(v, w.model.target, w._held, w.templates), help="What the maps are about"
     ).tag(sync=True, to_json=lambda value, widget: value.wire, from_json=_read_targets)
     active = Checked(
         0,

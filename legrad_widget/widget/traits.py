@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import traitlets
 
 from ..target import Class, Contrast, Direction, Text, sides_of
 from . import rules
-from .chips import Chip, Held, chip_of
+from .chips import Chip, Held, chip_of, read_through
 from .rules import Refused
 
 
@@ -50,13 +50,14 @@ class Targets(tuple[Any, ...]):
         return [chip.wire for chip in self.chips]
 
 
-def read_targets(value: Any, resolve: Callable[[Any], Any], held: Held) -> Targets:
+def read_targets(value: Any, resolve: Callable[[Any], Any], held: Held, templates: Sequence[str] = ()) -> Targets:
     """Targets from Python: one target, or a list of them.
 
     Args:
         value: str, int, vector, Target, or a list of these.
         resolve: ``Model.target``.
         held: Where objects are kept that a browser cannot make.
+        templates: What bare strings are read through.
 
     Raises:
         ValueError, TypeError: one of them cannot be used, in a sentence.
@@ -66,6 +67,8 @@ def read_targets(value: Any, resolve: Callable[[Any], Any], held: Held) -> Targe
     values = list(value) if isinstance(value, list | tuple) else [value]
     if len(values) > rules.MAX_TARGETS:
         raise Refused(f"{len(values)} targets are too many: at most {rules.MAX_TARGETS} are compared at once")
+    if templates:
+        values = [read_through(item, templates, kinds=(str,)) for item in values]
     resolved = [resolve(item) for item in values]
     for side in (side for target in resolved for side in sides_of(target) if isinstance(side, Text)):
         for words in filter(None, (side.text, *side.templates)):
