@@ -314,18 +314,20 @@ class Explanation:
         *,
         seconds: float = 0.65,
         width: int = 480,
-        kind: Literal["gif", "webp"] | None = None,
+        kind: Literal["gif", "webp", "mp4"] | None = None,
         **look: Any,
     ) -> bytes | Path:
         """Playback over depth: each layer's own map over the picture, one after the other, the last one held.
 
         Args:
-            path: a .gif or .webp file, which is replaced; None: its bytes are returned.
-            seconds: for one layer. width: in pixels. kind: "gif" or "webp"; None: as the path says, else "gif".
+            path: a .gif, .webp or .mp4 file, which is replaced; None: its bytes are returned.
+            seconds: for one layer. width: in pixels (a .mp4 has even sides: one more where it would be odd).
+            kind: "gif", "webp" or "mp4"; None: as the path says, else "gif".
             **look: ``opacity``, ``colormap``, ``threshold`` and ``heads`` as in :meth:`overlay`.
 
         Raises:
             ValueError: another kind, or a number that cannot be. OSError: the file cannot be written.
+            ModuleNotFoundError: a .mp4 without imageio and its ffmpeg (the extra "video").
         """
         from .animation import animation
 

@@ -6,6 +6,8 @@ import dataclasses
 import io
 import json
 import math
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from PIL import Image
 
 import legrad_widget as lw
-from legrad_widget import explanation_file
+from legrad_widget import animation, explanation_file
 from legrad_widget.explanation import Explanation
 from legrad_widget.explanation_file import ExplanationFileError
 from tests import specimens
@@ -261,6 +263,47 @@ def test_a_film_has_a_frame_for_each_layer(x: Explanation, tmp_path: Path, kind:
     assert times == [500] * (len(x.layers) - 1) + [1500]
 
 
+def test_a_video_shows_each_layer_for_its_time(x: Explanation, tmp_path: Path) -> None:
+    imageio = pytest.importorskip("imageio.v2")
+    encoder = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    file = x.animation(tmp_path / "depth.mp4", seconds=0.5, width=200)
+    assert file == tmp_path / "depth.mp4"
+    with imageio.get_reader(file) as film:
+        facts = film.get_meta_data()
+    decode = [encoder, "-v", "error", "-i", str(file), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    pixels = np.frombuffer(subprocess.run(decode, check=True, capture_output=True).stdout, np.uint8)
+    frames = pixels.reshape(-1, 200 + animation.STRIP, 200, 3)[:, :200].astype(float)
+    assert (facts["fps"], facts["codec"], facts["size"]) == (10, "h264", (200, 200 + animation.STRIP))
+    assert facts["pix_fmt"].startswith("yuv420p")  # what every player shows
+    times = 5
+    assert len(frames) == times * (len(x.layers) + animation.HOLD - 1)
+    assert facts["duration"] == pytest.approx(len(frames) / 10)
+    wanted = [np.asarray(x.overlay(layer, size=(200, 200)), float) for layer in x.layers]
+    for at, frame in enumerate(frames):
+        off = [np.abs(frame - other).mean() for other in wanted]
+        layer = min(at // times, len(wanted) - 1)
+        assert off[layer] == min(off), "the frame is its own layer's"
+        assert off[layer] < 12
+
+
+def test_a_video_has_even_sides_and_may_stay_in_memory(x: Explanation, tmp_path: Path) -> None:
+    imageio = pytest.importorskip("imageio.v2")
+    film = x.animation(kind="mp4", width=99, seconds=0.1)
+    assert isinstance(film, bytes)
+    (tmp_path / "film.mp4").write_bytes(film)
+    with imageio.get_reader(tmp_path / "film.mp4") as opened:
+        assert opened.get_meta_data()["size"] == (100, 99 + animation.STRIP + 1)
+
+
+def test_a_video_without_its_encoder_says_what_to_install(
+    x: Explanation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as where it is not installed
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "legrad-widget\[video\]", or write a \.gif'):
+        x.animation(tmp_path / "depth.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_film_is_the_same_every_time(x: Explanation) -> None:
     for kind in ("gif", "webp"):
         first = x.animation(kind=kind, width=120)
@@ -271,8 +314,8 @@ def test_a_film_is_the_same_every_time(x: Explanation) -> None:
 
 
 def test_films_that_cannot_be_are_refused_in_a_sentence(x: Explanation, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"a .gif or a .webp: .*arrived: 'mp4'"):
-        x.animation(tmp_path / "depth.mp4")
+    with pytest.raises(ValueError, match=r"a .gif, a .webp or a .mp4: .*arrived: 'avi'"):
+        x.animation(tmp_path / "depth.avi")
     with pytest.raises(ValueError, match=r"kind is .gif., but the file is called depth\.webp"):
         x.animation(tmp_path / "depth.webp", kind="gif")
     with pytest.raises(ValueError, match="seconds is the time of one layer"):
