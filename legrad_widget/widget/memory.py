@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .question import Photo, Question
 
@@ -20,6 +20,7 @@ class Memory:
 
     def __init__(self, limit: int = MEMORY) -> None:
         self._known: OrderedDict[Question, Explanation] = OrderedDict()
+        self._notes: dict[Question, dict[str, Any]] = {}
         self._limit, self._nbytes = limit, 0
         self._guard = threading.Lock()
 
@@ -41,6 +42,17 @@ class Memory:
             while len(self._known) > 1 and self._nbytes > self._limit:
                 self._forget(next(iter(self._known)))
 
+    def note(self, question: Question, name: str, value: Any) -> None:
+        """Keep what was found out about a remembered explanation, for as long as that is remembered; small things."""
+        with self._guard:
+            if question in self._known:
+                self._notes.setdefault(question, {})[name] = value
+
+    def noted(self, question: Question, name: str) -> Any:
+        """What was kept under ``name``, or None."""
+        with self._guard:
+            return self._notes.get(question, {}).get(name)
+
     @property
     def known(self) -> tuple[tuple[Question, Explanation], ...]:
         """Everything that is remembered, the latest used last."""
@@ -59,6 +71,7 @@ class Memory:
         return self._nbytes
 
     def _forget(self, question: Question) -> None:
+        self._notes.pop(question, None)
         if question in self._known:
             self._nbytes -= nbytes(self._known.pop(question))
 

@@ -129,6 +129,13 @@ def control(value: Any, _ground: Ground) -> str:
     return "" if isinstance(value, str) and not value.strip() else rules.words("control", value, rules.MAX_PROMPT)
 
 
+def methods(value: Any, ground: Ground) -> list[str]:
+    """Methods that this model can have, at least one, each once."""
+    if not isinstance(value, list | tuple) or not value:
+        raise Refused(f"methods is a list of method names, e.g. ['legrad', 'rollout']; arrived: {shown(value)}")
+    return rules.compared(value, ground.scope)
+
+
 def whole(name: str, low: int, high: int) -> Rule:
     """A rule for a whole number."""
     return lambda value, _ground: rules.whole(name, value, low, high)

@@ -10,57 +10,25 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from PIL import Image
 
-from ..evaluate import perturbation, randomisation
-from ..evaluate.perturbation import Band, Curve, Mode
+from ..evaluate import randomisation
+from ..evaluate.perturbation import Mode
 from ..explainer import specificity_of
 from ..heads import HeadEffects, verifying
 from ..intervention import How, Moved
-from ..method import find
 from ..target import Text
 from . import tool_rules as rule
-from .answer import Answer, Progress
 from .chips import HeldChip
-from .comparison import outcome_of
-from .memory import Memory
+from .curve_tools import PLANS, curves, faithfulness
 from .rules import Refused, shown
+from .subject import Data, Found, Subject
 from .tool_rules import Arg, Ground, read_args
 from .wire import label_of, number, numbers, pack
-from .worker import Cancelled
 
-if TYPE_CHECKING:
-    from ..explainer import Encoding
-    from ..explanation import Explanation
-    from .question import Question
-
-Data = dict[str, Any]
-Found = tuple[str, Data]
-"""The tool that the data is shown under, and the data so far."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Subject:
-    """One target of an answer, and whom to tell how far a tool is; ``progress`` raises to cancel."""
-
-    answer: Answer
-    place: int
-    memory: Memory
-    progress: Progress
-
-    @property
-    def encoding(self) -> Encoding:
-        """The picture's encoding; Cancelled where it was let go of."""
-        if (encoding := self.answer.question.photo.encoding) is None:
-            raise Cancelled
-        return encoding
-
-    @property
-    def target(self) -> Any:
-        """As the user wrote it."""
-        return self.answer.question.things[self.place]
+__all__ = ["PLANS", "TOOLS", "Data", "Found", "Subject", "Tool", "args_of", "find_tool"]
 
 
 def effects(about: Subject, _args: Data) -> Iterator[Found]:
@@ -163,82 +131,6 @@ def verify(about: Subject, args: Data) -> Iterator[Found]:
         yield "verify", {"found": found}
 
 
-PLANS: Mapping[str, dict[str, Any]] = {
-    "deletion": {"steps": 30, "upto": 1.0},
-    "insertion": {"steps": 30, "upto": 1.0, "insert": True},
-    "positive": {"steps": 9, "upto": 0.9, "order": "most"},
-    "negative": {"steps": 9, "upto": 0.9, "order": "least"},
-}
-"""The curves, as the functions of these names in ``evaluate.perturbation`` draw them."""
-
-
-def curves(about: Subject, args: Data) -> Iterator[Found]:
-    """The score while the picture is erased in the order of a map; a band of random orders beside the first curve."""
-    kinds, mode, count = args["kinds"], args["mode"], args["random"]
-    plans = [PLANS[kind] for kind in kinds] + [PLANS[kinds[0]] | {"order": "random", "seed": i} for i in range(count)]
-    total = sum(plan["steps"] + 1 for plan in plans)
-    found = _map_of(about, args["method"], total)
-    drawn: list[Curve] = []
-    for plan in plans:
-        done = sum(map(len, drawn))
-        chosen = None if plan.get("order") == "random" else found
-        steps = perturbation.growing(
-            about.encoding, about.target, chosen, mode=mode, **plan,
-            progress=_within(about.progress, done, total),
-        )  # fmt: skip
-        for curve in steps:
-            now = [*drawn, curve]
-            yield "curves", _curves(kinds, found.method, now, whole=done + len(curve) == total)
-        drawn = now
-
-
-def _within(progress: Progress, done: int, total: int) -> Progress:
-    """The progress of a part that begins at step ``done`` of ``total``."""
-    return lambda step, _: progress(done + step, total)
-
-
-def _map_of(about: Subject, method: str | None, total: int) -> Explanation:
-    """The map that is shown, or another method's with its defaults; a ValueError that says why there is none."""
-    outcome = about.answer.outcomes[about.place]
-    if method is not None and method != about.answer.question.method.name:
-        still = replace(about, progress=lambda *_: about.progress(0, total))
-        return _remembered(still, about.answer.question.about(about.place).by(find(method)))
-    if outcome.explanation is None:
-        raise ValueError(outcome.error)
-    return outcome.explanation
-
-
-def _curves(kinds: list[str], method: str, drawn: list[Curve], *, whole: bool) -> Data:
-    return {
-        "curves": [
-            {
-                "kind": kind,
-                "method": method,
-                "fractions": numbers(curve.fractions),
-                "values": numbers(curve.values),
-                "area": number(curve.area) if curve.complete else None,
-            }
-            for kind, curve in zip(kinds, drawn, strict=False)
-        ],
-        "band": _band(kinds[0], drawn[len(kinds) :]) if whole else None,
-        "of": drawn[0].probability_of or drawn[0].score_name,
-    }
-
-
-def _band(kind: str, drawn: list[Curve]) -> Data | None:
-    """What random orders give."""
-    if not drawn:
-        return None
-    band = Band.of(drawn)
-    return {
-        "kind": kind,
-        "fractions": numbers(band.fractions),
-        "low": numbers(band.low),
-        "mean": numbers(band.mean),
-        "high": numbers(band.high),
-    }
-
-
 def randomise(about: Subject, _args: Data) -> Iterator[Found]:
     """How the map changes while the model forgets, block by block from the last one; block 0: it has not yet."""
     question = about.answer.question
@@ -264,9 +156,10 @@ def specificity(about: Subject, args: Data) -> Iterator[Found]:
     together, that one is compared with the others, and the control stands alone.
     """
     question = about.answer.question
-    ours = _map_of(about, None, 1)
-    prompt = about.encoding.model.target(Text(args["control"], control=True))
-    control = _remembered(about, replace(question, chips=(_control_chip(prompt),), things=(prompt,), suggest=False))
+    ours = about.map()
+    prompt = Text(args["control"], control=True)
+    about.encoding.model.target(prompt)  # refuses it where prompts cannot be asked
+    control = about.remembered(replace(question, chips=(_control_chip(prompt),), things=(prompt,), suggest=False))
     value = specificity_of(ours, control)
     yield (
         "specificity",
@@ -287,16 +180,6 @@ _FLAT = "One of the two maps is flat, so there is nothing to compare."
 def _control_chip(prompt: Text) -> HeldChip:
     """A name to remember a control by: no chip in the page has it."""
     return HeldChip(f"control {prompt.text}", prompt.label)
-
-
-def _remembered(about: Subject, asked: Question) -> Explanation:
-    """What is remembered or computed now; a ValueError that says why there is nothing."""
-    if (known := about.memory.get(asked)) is not None:
-        return known
-    outcome = outcome_of(asked, about.progress, about.memory)
-    if outcome.explanation is None:
-        raise ValueError(outcome.error)
-    return outcome.explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +213,16 @@ TOOLS: Mapping[str, Tool] = {
             "kinds": Arg(rule.kinds),
             "random": Arg(rule.orders, 0),
             "method": Arg(rule.method_or_none, None),
+        },
+        grows=True,
+    ),
+    "faithfulness": Tool(
+        faithfulness,
+        {
+            "methods": Arg(rule.methods),
+            "kinds": Arg(rule.kinds),
+            "mode": Arg(rule.one_of("mode", get_args(Mode)), "pixels"),
+            "random": Arg(rule.orders, 0),
         },
         grows=True,
     ),

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 import weakref
+import zlib
 from contextlib import contextmanager
 
 import numpy as np
@@ -190,6 +191,78 @@ def test_curves_of_another_method_are_of_its_map_with_its_defaults_which_is_reme
     assert calls == []
 
 
+ALL = ["deletion", "insertion", "positive", "negative"]
+
+
+def test_the_curves_of_several_methods_are_those_of_each_and_one_band_serves_all(bench, widget, encoding):
+    widget.method, widget.knobs = "legrad", {"relu": False}
+    widget.wait()
+    entry = bench.get("faithfulness", methods=["gradcam", "legrad", "rollout"], kinds=ALL, random=2, target=1)
+    assert [(one["kind"], one["method"]) for one in entry["curves"]] == [
+        (kind, method) for kind in ALL for method in ("gradcam", "legrad", "rollout")
+    ]
+    for got in entry["curves"]:
+        knobs = {"relu": False} if got["method"] == "legrad" else {}
+        x = encoding.explain("a dog", got["method"], **knobs)
+        expected = getattr(perturbation, got["kind"])(encoding, "a dog", x)
+        assert got["area"] == expected.area
+        assert got["fractions"] == expected.fractions.tolist()
+        np.testing.assert_allclose(got["values"], expected.values, rtol=0, atol=1e-7)
+        seen = widget.explanations[1] if got["method"] == "legrad" else x  # asked with the others: the same to a bit
+        assert got["digest"] == zlib.crc32(seen.maps.tobytes())
+    band = perturbation.random_band(encoding, "a dog", count=2, steps=30, upto=1.0)
+    assert (entry["band"]["kind"], entry["band"]["mean"]) == ("deletion", band.mean.tolist())
+    assert entry["chance"] == {
+        "deletion": band.height(), "insertion": band.height(), "positive": band.height(0.9),
+        "negative": band.height(0.9),
+    }  # fmt: skip
+    assert (entry["about"], entry["image_rev"]) == (bench.page.result["targets"][1]["target"], widget._shown.rev)
+    assert entry["of"] == x.probability_of
+    assert entry["step"] == entry["total"] == 3 * (31 + 31 + 10 + 10) + 2 * 31
+    assert entry["errors"] == {}
+
+
+def test_what_was_drawn_once_is_not_drawn_again_while_its_map_is_remembered(bench, widget, monkeypatch):
+    drawn = []
+    growing = perturbation.growing
+
+    def counted(encoding, target, found, **options):
+        drawn.append(found.method if found else "random")
+        return growing(encoding, target, found, **options)
+
+    monkeypatch.setattr(perturbation, "growing", counted)
+    first = bench.get("faithfulness", methods=["legrad", "rollout"], kinds=["deletion"], random=2)
+    assert drawn == ["legrad", "rollout", "random", "random"]
+    widget.method = "rollout"  # the one that is shown plays no part
+    widget.wait()
+    again = bench.get("faithfulness", methods=["legrad", "rollout", "gradcam"], kinds=["deletion"], random=2)
+    assert drawn[4:] == ["gradcam"]
+    assert again["curves"][:2] == first["curves"]
+    assert (again["band"], again["chance"]) == (first["band"], first["chance"])
+    bench.get("faithfulness", methods=["legrad"], kinds=["deletion"], target=1)
+    assert drawn[5:] == ["legrad"]
+    widget.image = np.full((20, 30, 3), 90, np.uint8)
+    widget.wait()
+    assert bench.tools == {}
+    bench.get("faithfulness", methods=["legrad"], kinds=["deletion"])
+    assert drawn[6:] == ["legrad"]
+
+
+def test_a_method_that_fails_is_a_sentence_and_the_others_have_their_curves(bench, monkeypatch):
+    explain = Encoding.explain
+
+    def broken(encoding, target, method="legrad", **options):
+        if method == "gradcam":
+            raise RuntimeError("CUDA out of memory")
+        return explain(encoding, target, method, **options)
+
+    monkeypatch.setattr(Encoding, "explain", broken)
+    entry = bench.get("faithfulness", methods=["gradcam", "rollout"], kinds=["positive", "negative"])
+    assert entry["errors"] == {"gradcam": "RuntimeError: CUDA out of memory"}
+    assert [one["method"] for one in entry["curves"]] == ["rollout", "rollout"]
+    assert (entry["state"], entry["band"], entry["chance"]) == ("done", None, {})
+
+
 def test_randomise_takes_the_method_that_is_shown_with_its_knobs(bench, widget, encoding):
     widget.method, widget.knobs = "legrad", {"relu": False}
     widget.wait()
@@ -221,6 +294,11 @@ def at_once(monkeypatch):
 @pytest.mark.parametrize(
     ("tool", "args", "grown"),
     [
+        (
+            "faithfulness",
+            {"methods": ["legrad", "rollout"], "kinds": ["deletion"], "random": 2},
+            lambda entry: sum(len(curve["values"]) for curve in entry["curves"]),
+        ),
         ("verify", {"top": 5}, lambda entry: len(entry["found"])),
         ("randomise", {}, lambda entry: len(entry["blocks"])),
         (
@@ -421,7 +499,13 @@ def test_after_training_a_tool_fails_in_a_sentence_and_works_when_asked_anew(pho
         bench.get("effects")
         with torch.no_grad():
             own.module.visual.proj.mul_(2)
-        for tool, args in {"effects": {}, "verify": {}, "curves": {"kinds": ["positive"]}, "randomise": {}}.items():
+        for tool, args in {
+            "effects": {},
+            "verify": {},
+            "curves": {"kinds": ["positive"]},
+            "randomise": {},
+            "faithfulness": {"methods": ["rollout"], "kinds": ["positive"]},
+        }.items():
             entry = bench.get(tool, **args)
             assert entry["state"] == "failed", tool
             assert "weights changed" in entry["message"]
@@ -481,6 +565,9 @@ BAD = {
     "no kinds": ("curves", {"kinds": []}, "kinds is a list"),
     "one order": ("curves", {"kinds": ["positive"], "random": 1}, "0 (no band) or 2 to 5"),
     "method": ("curves", {"kinds": ["positive"], "method": "magic"}, "magic"),
+    "no methods": ("faithfulness", {"kinds": ["positive"], "methods": []}, "methods is a list of method names"),
+    "methods of a string": ("faithfulness", {"kinds": ["positive"], "methods": "legrad"}, "methods is a list"),
+    "methods unknown": ("faithfulness", {"kinds": ["positive"], "methods": ["legrad", "magic"]}, "magic"),
     "method unhashable": ("curves", {"kinds": ["positive"], "method": {}}, "method"),
 }
 
