@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..target import MAX_TEMPLATES, Class, Contrast, Text
+from ..target import MAX_TEMPLATES, Class, Concept, Contrast, Text
 from . import rules
 from .rules import Refused, shown
 
 MAX_HELD = 256
+MAX_CONCEPTS = 40
+"""Concepts that are held: their pictures take up to 24 MB each."""
 MAX_LABEL = 200
 
 
@@ -110,6 +112,9 @@ class Held:
         self._things[key] = thing
         if len(self._things) > self._limit:
             self._things.popitem(last=False)
+        concepts = [known for known, held in self._things.items() if isinstance(held, Concept)]
+        for oldest in concepts[:-MAX_CONCEPTS]:
+            del self._things[oldest]
         return key
 
     def __getitem__(self, key: str) -> object:
@@ -152,21 +157,19 @@ def thing_of(chip: Chip, held: Held) -> Any:
         raise Refused(str(error)) from None
 
 
-def read_through(thing: Any, templates: Sequence[str], *, kinds: tuple[type, ...] = (str, Text)) -> Any:
+def read_through(thing: Any, templates: Sequence[str], *, bare: bool = False) -> Any:
     """A target with its prompts put into ``templates``; with none of them a prompt is read as it is typed.
 
-    Controls, and what is no prompt, stay as they are. ``kinds``: what counts as a prompt, ``(str,)`` for those alone
-    that were written as bare strings.
+    Controls, and what is no prompt, stay as they are; so does a ``Text`` where only ``bare`` strings are meant.
 
     Raises:
         TargetError: a filled template is too long, or two sides of a contrast are the same then.
     """
     if isinstance(thing, Contrast):
-        return Contrast(*(read_through(side, templates, kinds=kinds) for side in (thing.a, thing.b)))
-    if not isinstance(thing, kinds) or (isinstance(thing, Text) and thing.control):
-        return thing
-    text = thing.text if isinstance(thing, Text) else thing
-    return Text(text, templates=tuple(templates)) if templates else text
+        return Contrast(*(read_through(side, templates, bare=bare) for side in (thing.a, thing.b)))
+    if isinstance(thing, Text) and not (bare or thing.control):
+        thing = thing.text
+    return Text(thing, templates=tuple(templates)) if isinstance(thing, str) and templates else thing
 
 
 def read_chips(raw: Any, class_names: tuple[str, ...] | None) -> tuple[Chip, ...]:

@@ -234,6 +234,7 @@ class LeGradWidget(Listening):
                 self._run = None
                 self._open, self._browser = None, None
                 self._uploads.clear()
+                self._examples.clear()
                 self._memory.keep(None)
                 for photo in {self._photo, self._shown} - {None}:
                     photo.encoding = None  # type: ignore[union-attr]  # None was taken out

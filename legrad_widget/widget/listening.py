@@ -13,8 +13,10 @@ from typing import Any
 
 import traitlets
 
-from .message import Ask, Cancel, Hello, Look, Message, Part, Use, read, read_look, read_request
+from .examples import Examples
+from .message import Ask, Cancel, Example, Hello, Look, Message, Part, Use, read, read_look, read_request
 from .question import Photo
+from .rules import MAX_TARGETS, Refused
 from .running import Running
 from .state import PLUMBING, PUBLIC, QUESTION, read_active
 from .upload import Uploads
@@ -50,6 +52,7 @@ class Listening(Running):
 
     def _listen(self) -> None:
         self._uploads, self._newest = Uploads(), Newest()
+        self._examples = Examples(self.model.vit.size)
         self.on_msg(self._on_message)
 
     def _on_message(self, _widget: Any, content: Any, buffers: Any) -> None:
@@ -64,6 +67,9 @@ class Listening(Running):
         if isinstance(message, Hello):
             self.send({"kind": "alive"})
             return
+        if isinstance(message, Example):
+            self._take_example(message)
+            return
         with self._settled:
             if isinstance(message, Part):
                 data = self._uploads.add(message)
@@ -71,6 +77,16 @@ class Listening(Running):
                     self._take_picture(Photo(next(self._photos), data, message.name))
             elif self._newest.take(message):
                 self._obey(message)
+
+    def _take_example(self, example: Example) -> None:
+        """Read one more picture of a concept; with the last one the concept becomes a target, and the active one."""
+        if len(self.targets) >= MAX_TARGETS:
+            raise Refused(f"{MAX_TARGETS} targets are the most: remove one first")
+        if (concept := self._examples.add(example)) is None:
+            return
+        with self._settled, self.hold_sync(), self.hold_trait_notifications():
+            self.targets = [*self.targets, concept]
+            self.active = len(self.targets) - 1
 
     def _obey(self, message: Ask | Look | Cancel | Use) -> None:
         if isinstance(message, Ask):

@@ -20,6 +20,8 @@ MAX_DEPTH = 8
 MAX_UPLOAD = 32 * 2**20
 MAX_PART = 4 * 2**20
 MAX_PARTS = 64
+MAX_EXAMPLES = 30
+"""Pictures of one concept, as many as the CDAM paper takes."""
 _BIGGEST = 2**53 - 1
 
 
@@ -83,6 +85,17 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """One part of picture ``at`` out of ``count`` that make up a concept."""
+
+    client: str
+    concept: str
+    at: int
+    count: int
+    file: Part
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """A tool, asked about target ``target`` of the answer ``rev``; the tool "stop" stops the one that runs.
 
@@ -98,7 +111,7 @@ class Use:
     args: Any
 
 
-Message = Hello | Cancel | Look | Ask | Part | Use
+Message = Hello | Cancel | Look | Ask | Part | Example | Use
 
 
 def read(content: Any, buffers: Iterable[Any], scope: Scope) -> Message:
@@ -117,8 +130,9 @@ def read(content: Any, buffers: Iterable[Any], scope: Scope) -> Message:
             "reload the page, and restart the kernel if legrad-widget was updated"
         )
     arrived = tuple(itertools.islice(buffers, 2))
-    if len(arrived) != (kind == "image"):
-        raise Refused(f"a message of the kind {kind!r} carries {'one buffer' if kind == 'image' else 'no buffers'}")
+    carries = kind in ("image", "example")
+    if len(arrived) != carries:
+        raise Refused(f"a message of the kind {kind!r} carries {'one buffer' if carries else 'no buffers'}")
     return _READERS[kind](content, scope, *arrived)
 
 
@@ -239,12 +253,27 @@ def _part(content: Mapping[str, Any], _scope: Scope, data: Any) -> Part:
     )
 
 
+def _example(content: Mapping[str, Any], scope: Scope, data: Any) -> Example:
+    count = content.get("count")
+    if isinstance(count, int) and count > MAX_EXAMPLES:
+        raise Refused(f"{count} pictures are too many: a concept is made of at most {MAX_EXAMPLES}. Choose fewer")
+    count = rules.whole("count", count, 1, MAX_EXAMPLES)
+    return Example(
+        _client(content),
+        concept=rules.words("concept", content.get("concept"), 64),
+        at=rules.whole("at", content.get("at"), 0, count - 1),
+        count=count,
+        file=_part(content, scope, data),
+    )
+
+
 _READERS: dict[str, Callable[..., Message]] = {
     "hello": _hello,
     "cancel": _cancel,
     "view": _look,
     "ask": _ask,
     "image": _part,
+    "example": _example,
     "tool": _use,
 }
 

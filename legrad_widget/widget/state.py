@@ -13,6 +13,7 @@ import traitlets
 from ..method import Method, find
 from . import rules
 from .chips import Chip, Held, read_chips, read_templates, read_through, thing_of
+from .examples import concepts_of
 from .rules import Refused, Scope
 from .traits import Checked, InvalidValue, Targets, read_targets
 from .wire import Status
@@ -30,7 +31,7 @@ PUBLIC = tuple(dict.fromkeys((*QUESTION, *VIEW)))
 PLUMBING = frozenset(
     {
         *("_request", "_look", "_result", "_comparison", "_tools", "_status", "_image", "_catalogue", "_model"),
-        *("_esm", "_css", "_anywidget_id"),
+        *("_concepts", "_esm", "_css", "_anywidget_id"),
     }
 )
 
@@ -139,12 +140,19 @@ class SharedState(anywidget.AnyWidget):
     _catalogue: Any = traitlets.List().tag(sync=True)
     _model = traitlets.Dict().tag(sync=True)
     _image = traitlets.Dict().tag(sync=True)
+    _concepts = traitlets.Dict().tag(sync=True)
     _result = traitlets.Dict().tag(sync=True)
     _comparison = traitlets.Dict().tag(sync=True)
     _tools = traitlets.Dict().tag(sync=True)
     _status = traitlets.Dict(Status().wire).tag(sync=True)
     _request = traitlets.Dict().tag(sync=True, echo_update=False)
     _look = traitlets.Dict().tag(sync=True, echo_update=False)
+
+    @traitlets.observe("targets")
+    def _picture_concepts(self, _change: Any) -> None:
+        found = concepts_of(self.targets.chips, tuple(self.targets), self._concepts)
+        if found != self._concepts:
+            self._concepts = found
 
     @property
     def status(self) -> Status:

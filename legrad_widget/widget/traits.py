@@ -68,7 +68,7 @@ def read_targets(value: Any, resolve: Callable[[Any], Any], held: Held, template
     if len(values) > rules.MAX_TARGETS:
         raise Refused(f"{len(values)} targets are too many: at most {rules.MAX_TARGETS} are compared at once")
     if templates:
-        values = [read_through(item, templates, kinds=(str,)) for item in values]
+        values = [read_through(item, templates, bare=True) for item in values]
     resolved = [resolve(item) for item in values]
     for side in (side for target in resolved for side in sides_of(target) if isinstance(side, Text)):
         for words in filter(None, (side.text, *side.templates)):
