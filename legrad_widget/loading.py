@@ -34,7 +34,9 @@ def load(
     """A Model by name.
 
     Args:
-        name: "builtin" (offline), "open_clip:ViT-B-16/laion2b_s34b_b88k" or "timm:vit_base_patch16_224".
+        name: "builtin" (offline), "shortcuts" (offline: a small classifier that learned two shortcuts, see
+            :func:`legrad_widget.builtin.shortcut_world`), "open_clip:ViT-B-16/laion2b_s34b_b88k" or
+            "timm:vit_base_patch16_224".
         device, dtype: where and in which precision the model runs; attribution is float32 always.
         cache_dir: the libraries' download cache (the built-in model downloads nothing).
         checkpoint: a local weights file (``.safetensors``, or a weights-only ``.pt``) in place of a download.
@@ -51,14 +53,14 @@ def load(
     where = _device(device)
     if dtype is not None and (not isinstance(dtype, torch.dtype) or not dtype.is_floating_point):
         raise TypeError(f"dtype is torch.float32, torch.float16 or torch.bfloat16; arrived: {dtype!r}")
-    if name == "builtin":
+    if name in _BUILT_IN:
         if checkpoint is not None:
             raise ModelNotAvailable("the built-in model comes with its weights; leave out checkpoint")
-        return _builtin(where, dtype)
+        return _built_in(name, where, dtype)
     source, _, rest = name.partition(":")
     if source not in ("open_clip", "timm") or not rest:
         raise ModelNotAvailable(
-            f"there is no model {name!r}; use 'builtin', 'open_clip:ARCHITECTURE/WEIGHTS' "
+            f"there is no model {name!r}; use 'builtin', 'shortcuts', 'open_clip:ARCHITECTURE/WEIGHTS' "
             "(e.g. 'open_clip:ViT-B-16/laion2b_s34b_b88k') or 'timm:NAME' (e.g. 'timm:vit_base_patch16_224')"
         )
     weights = None if checkpoint is None else _checkpoint(checkpoint)
@@ -89,18 +91,31 @@ def _device(device: str | torch.device) -> torch.device:
     return where
 
 
+def _built_in(name: str, device: torch.device, dtype: torch.dtype | None) -> Model:
+    try:
+        return _BUILT_IN[name](device, dtype)
+    except FileNotFoundError as error:
+        raise ModelNotAvailable(str(error)) from error
+
+
 def _builtin(device: torch.device, dtype: torch.dtype | None) -> Model:
     from . import builtin
 
-    try:
-        made = builtin.load(device=str(device), dtype=dtype)
-    except FileNotFoundError as error:
-        raise ModelNotAvailable(str(error)) from error
+    made = builtin.load(device=str(device), dtype=dtype)
     model = wrap(made.clip, tokenizer=made.tokenizer, class_names=made.vocabulary.nouns, name="builtin")
     threshold = made.manifest.get("support", {}).get("probability")
     layers = builtin.layer_calibration()
     reliability = None if layers is None else LayerReliability.from_json(layers)
     return replace(model, vocabulary=made.vocabulary, support_threshold=threshold, layer_reliability=reliability)
+
+
+def _shortcuts(device: torch.device, dtype: torch.dtype | None) -> Model:
+    from .builtin.shortcuts import CLASSES, load_classifier
+
+    return wrap(load_classifier(device, dtype), class_names=CLASSES, name="shortcuts")
+
+
+_BUILT_IN = {"builtin": _builtin, "shortcuts": _shortcuts}
 
 
 @contextmanager

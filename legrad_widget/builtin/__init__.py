@@ -15,15 +15,21 @@ _HOMES = {
     "showcase": "examples",
     "Scene": "scenes",
     "scene": "scenes",
+    "ShortcutWorld": "shortcuts",
+    "shortcut_world": "shortcuts",
     "Vocabulary": "vocabulary",
 }
 
-__all__ = ["EXAMPLES", "Builtin", "Scene", "Vocabulary", "example", "layer_calibration", "load", "scene", "showcase"]
+__all__ = [
+    "EXAMPLES", "Builtin", "Scene", "ShortcutWorld", "Vocabulary", "example", "layer_calibration", "load", "scene",
+    "shortcut_world", "showcase",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from .examples import EXAMPLES, example, showcase
     from .loading import Builtin, layer_calibration, load
     from .scenes import Scene, scene
+    from .shortcuts import ShortcutWorld, shortcut_world
     from .vocabulary import Vocabulary
 
 
