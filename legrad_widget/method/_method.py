@@ -104,12 +104,16 @@ class Method:
     ``readouts``: the kinds of readout it is defined for ("cls", "mean", "attention"); ``undefined(vit)`` names any
     other reason why not, or None; ``refuses(vit)`` says either in one sentence. ``slow``: one target costs more than
     about two forwards. ``together``: targets asked together are compared with each other, so a list of them is never
-    split and no answer is remembered for one of them alone.
+    split and no answer is remembered for one of them alone. ``shows`` says in words how the map is to be read, and
+    ``formula`` what it is: lines of plain text, the formula first, then what its letters stand for. ``card`` has all of
+    it for people, as Markdown.
     """
 
     name: str
     title: str
     summary: str
+    shows: str
+    formula: str
     paper: str
     cost: str
     signed: bool
@@ -134,6 +138,25 @@ class Method:
             )
         return self.undefined(vit)
 
+    @property
+    def card(self) -> str:
+        """About this method, as Markdown: what the map shows, formula, paper, cost, and what it is defined for."""
+        kinds = ", ".join(_READOUTS[kind] for kind in self.readouts)
+        traits = [
+            "signed" if self.signed else "never below zero with its defaults",
+            "tells targets apart" if self.class_discriminative else "the same for every target",
+            f"defined for models that read their tokens by {kinds}",
+        ]
+        knobs = [f"- `{knob.name}` = {knob.default!r}: {knob.help}" for knob in self.knobs]
+        parts = [
+            f"### {self.title} (`{self.name}`)", self.summary, self.shows, f"```text\n{self.formula}\n```",
+            f"**Paper** {self.paper}", f"**Cost** {self.cost}", "; ".join(traits), "\n".join(knobs),
+        ]  # fmt: skip
+        return "\n\n".join(parts) + "\n"
+
+    def _repr_markdown_(self) -> str:
+        return self.card
+
     def checked(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
         """``knobs`` with the defaults filled in, after checking names and values."""
         known = {knob.name: knob for knob in self.knobs}
@@ -150,6 +173,8 @@ def method(
     *,
     title: str,
     summary: str,
+    shows: str,
+    formula: str,
     paper: str,
     cost: str,
     signed: bool = False,
@@ -166,8 +191,8 @@ def method(
 
     def wrap(run: Callable[..., Maps]) -> Method:
         return Method(
-            run.__name__, title, summary, paper, cost, signed, class_discriminative, merge, default, readouts,
-            (*_knobs(run), *(CORRECTION[:2] if signed else CORRECTION)), run, slow, undefined, instead,
+            run.__name__, title, summary, shows, formula, paper, cost, signed, class_discriminative, merge, default,
+            readouts, (*_knobs(run), *(CORRECTION[:2] if signed else CORRECTION)), run, slow, undefined, instead,
             together,
         )  # fmt: skip
 

@@ -17,6 +17,16 @@ from ._single_map import only_layer
 @method(
     title="AttentionCAM",
     summary="The last attention's heads, each weighted by how much the score wants more of it.",
+    shows=(
+        "The heads of the last attention added up, with a plus where the score wants more of a head and a minus where "
+        "it wants less. One weight per head: none can count in one place only."
+    ),
+    formula=(
+        "w[h] = 1/n² · Σᵢ Σⱼ ∂s/∂A[h, i, j]\n"
+        "E[j] = 1/H · Σₕ w[h] · Σᵢ πᵢ · A[h, i, j]\n"
+        "A: the last attention (the pooler's, where there is one); s: the final score\n"
+        "π: the readout's shares of the rows; n patches"
+    ),
     paper="LeGrad (arXiv:2404.03214), eq. 10; Chefer et al. 2021 call it GradCAM",
     cost="no forward; 0.01 (class token) to 0.1 forwards (mean of all tokens), and little more per target",
     signed=True,

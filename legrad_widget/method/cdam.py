@@ -22,6 +22,15 @@ Site = Literal["pooler", "last_block"]
 @method(
     title="CDAM",
     summary="Each token's pull on the score through the last attention: above zero for the target, below against it.",
+    shows=(
+        "How much the score moves, to first order, as a token that the last attention reads grows or shrinks. Above "
+        "zero it speaks for the target, below against it; under a class token, zero where that does not look."
+    ),
+    formula=(
+        "S[i] = Σ_d T[i, d] · ∂s/∂T[i, d]\n"
+        "T: the normed tokens that the last attention reads (the pooler, where there is one)\n"
+        "s: the final score"
+    ),
     paper="Brocki et al., CDAM (arXiv:2312.02364), eqs. 2 and 4",
     cost="no forward; 0.05 (class token) to 0.15 forwards (mean of all tokens), and little more per target",
     signed=True,

@@ -19,6 +19,17 @@ _STORED = 1 << 25  # numbers of the N x N relevances that a pooler's rule needs 
 @method(
     title="CheferCAM",
     summary="Attention times its gradient, multiplied through the layers, residual included.",
+    shows=(
+        "Attention weighed by its gradient and followed from the readout down through every layer, the residual "
+        "path included. It leans on attention itself, so it tells targets apart only weakly."
+    ),
+    formula=(
+        "Āˡ = 1/H · Σₕ max(0, Aˡ[h] ⊙ ∂s/∂Aˡ[h])\n"
+        "E = πᵀ (I + Āᴸ) ⋯ (I + Ā¹)\n"
+        "With a pooler: E = a (R̂ / rowsum R̂ + I),  R̂ = (I + Āᴸ) ⋯ (I + Ā¹) − I,\n"
+        "a = 1/H · Σₕ max(0, A_pool[h] ⊙ ∂s/∂A_pool[h])\n"
+        "s: the final score; π: the readout's shares of the tokens"
+    ),
     paper="Chefer, Gur & Wolf 2021 (arXiv:2103.15679), eqs. 5-6; poolers: eq. 10 as in LeGrad, sec. 9.3",
     cost="no forward; 1.5 forwards for one target, 1 for every other (0.02 for the last block alone)",
     readouts=("cls", "mean", "attention"),

@@ -19,6 +19,16 @@ from ._method import KnobError, Maps, MethodError, Tick, method
 @method(
     title="GradCAM",
     summary="The tokens of one block, their channels weighed by the mean gradient of the final score.",
+    shows=(
+        "Patches that are strong in the channels the score wants more of, in the middle of the model. One weight per "
+        "channel for the whole picture; the class token's gradient often decides it."
+    ),
+    formula=(
+        "w[k] = 1/n · Σᵢ ∂s/∂Z[i, k]\n"
+        "E[i] = max(0, 1/D · Σₖ w[k] · Z[i, k])\n"
+        "Z: the tokens after a block two thirds up; i in the first sum runs over all tokens, n counts the patches\n"
+        "s: the final score; D channels"
+    ),
     paper="Selvaraju et al. 2017 (arXiv:1610.02391), on ViT tokens as in LeGrad eq. 9",
     cost="no forward; one target 0.12 forwards for every block above the layer (0.45 for layer 8 of 12)",
     readouts=("cls", "mean", "attention"),

@@ -23,6 +23,16 @@ _CHUNK = 1 << 22  # numbers of an [P, H, rows, N] product held at once (16 MiB)
 @method(
     title="LeGrad",
     summary="Where more attention would raise this layer's own score: gradient, ReLU, mean over heads and rows.",
+    shows=(
+        "Patches whose attention, were it a little stronger, would raise the target's score as it stands after a "
+        "layer. Only the gradient speaks: how strong the attention already is plays no part."
+    ),
+    formula=(
+        "Eˡ[j] = 1/(H·N) · Σₕ Σᵢ max(0, ∂sˡ/∂Aˡ[h, i, j])\n"
+        "E = mean of Eˡ over the layers\n"
+        "sˡ: the target's score read from the tokens after block l\n"
+        "Aˡ: its attention (a pooler's, where there is one); head h, row i, column j"
+    ),
     paper="Bousselham et al., LeGrad (arXiv:2404.03214), eqs. 4-8",
     cost="no forward; per target 0.01 forwards (class token, pooler) to 0.5 (mean of all tokens); final score 2",
     readouts=("cls", "mean", "attention"),

@@ -14,6 +14,16 @@ from ._relevance_walk import Path, descend, path_of, top, without_rules
 @method(
     title="LRP",
     summary="Relevance of the target, handed down rule by rule to the tokens that enter the first block.",
+    shows=(
+        "Relevance starts at 1 on the target and is handed down, layer by layer, to whatever made up each sum; drawn "
+        "is what arrives at the patches. Above zero it speaks for the target, below against it. The published rules "
+        "explode with depth."
+    ),
+    formula=(
+        "E[j] = Σ_d R(Z⁰)[j, d]\n"
+        "Linear layers, rules “orig”: R[j] = Σᵢ (x⁺w⁺[i, j] / Σⱼ x⁺w⁺ + x⁻w⁻[i, j] / Σⱼ x⁻w⁻) · R[i]\n"
+        "Z⁰: the tokens that enter block 1; x, w: what a layer reads, and its weights, split by sign"
+    ),
     paper="Bach et al. 2015; rules for transformers by Chefer et al. 2021 (arXiv:2012.09838)",
     cost="no forward; about 5 forwards in float64 per target",
     signed=True,

@@ -15,6 +15,15 @@ from ._single_map import only_layer
 @method(
     title="Partial LRP",
     summary="Relevance of the target, propagated back to the last attention map and read there.",
+    shows=(
+        "How much of the target's relevance passes through the last attention map, column by column. What the "
+        "layers below made of the patches plays no part."
+    ),
+    formula=(
+        "E[j] = 1/H · Σₕ Σᵢ πᵢ · max(0, R_A[h, i, j])\n"
+        "R_A: relevance of the last attention (the pooler's, where there is one), 1 on the target\n"
+        "π: the readout's shares of the rows"
+    ),
     paper="Voita et al. 2019 (arXiv:1905.09418), as a baseline of Chefer et al. 2021 (arXiv:2012.09838)",
     cost="no forward; per target the head and the last block only: 0.01 forwards (class token) to 0.4 (mean)",
     readouts=("cls", "mean", "attention"),

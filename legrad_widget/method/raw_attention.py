@@ -14,6 +14,15 @@ from ._method import Maps, Tick, method
 @method(
     title="Raw attention",
     summary="How much the class token, the mean patch or the pooler looks at each patch. Knows nothing of the prompt.",
+    shows=(
+        "Where the readout looks. The same for every target, and no measure of what counts for one: a patch that is "
+        "looked at may add nothing."
+    ),
+    formula=(
+        "Eˡ[j] = 1/H · Σₕ Σᵢ πᵢ · Aˡ[h, i, j]\n"
+        "Aˡ: block l's attention (a pooler's, where there is one); merged is the last layer's\n"
+        "π: the readout's shares of the rows"
+    ),
     paper="LeGrad eq. 11; CDAM's AM",
     cost="no forward; 0.1 to 0.2 forwards for all layers, next to none of a pooler, whatever the target",
     class_discriminative=False,

@@ -25,6 +25,16 @@ _KERNELS = {"dirac": ((1.0,),), "gaussian": ((1 / 16, 1 / 8, 1 / 16), (1 / 8, 1 
 @method(
     title="ViT-ReciproCAM",
     summary="The score when the last block sees one patch (and its neighbours) and zeros elsewhere. No gradient.",
+    shows=(
+        "What the model would say if its last block saw one patch with its neighbours and zeros elsewhere. No "
+        "gradient; but the layers below have mixed the patches by then."
+    ),
+    formula=(
+        "S[m] = s(H(F ⊙ Mᵐ))\n"
+        "F: what the last block's attention reads; H: the rest of the model\n"
+        "Mᵐ: 1/16 · [1 2 1; 2 4 2; 1 2 1] around patch m, 1 on the class token, 0 elsewhere\n"
+        "s: a class's probability, a prompt's cosine"
+    ),
     paper="Byun & Lee, ViT-ReciproCAM (arXiv:2310.02588), eqs. 2-4",
     cost="class token: 0.2 forwards for all targets; else one last block per patch",
     merge="last",

@@ -14,6 +14,15 @@ from ._method import KnobError, Maps, Tick, method
 @method(
     title="Attention rollout",
     summary="Attention multiplied from the first layer up, residual included. Knows nothing of the prompt.",
+    shows=(
+        "How much of each patch can have reached the readout through attention, if heads are averaged and every "
+        "block passes half of its input on unchanged. The same for every target."
+    ),
+    formula=(
+        "Rˡ = ½ (Āˡ + I) Rˡ⁻¹,  Āˡ = 1/H · Σₕ Aˡ[h],  R⁰ = I\n"
+        "Eˡ = πᵀ Rˡ\n"
+        "π: the readout's shares of the tokens at layer l"
+    ),
     paper="Abnar & Zuidema 2020 (arXiv:2005.00928)",
     cost="no forward; about 0.2 forwards for all layers, whatever the target",
     class_discriminative=False,

@@ -19,6 +19,14 @@ _REFINED = 4  # coarse to fine: one window in this many is looked at patch by pa
 @method(
     title="TAM",
     summary="How much the score drops when a patch is removed, exactly, one patch after the other.",
+    shows=(
+        "What the score really loses without a patch, found by running the model without it: no gradient, nothing "
+        "approximated. What two patches show alike neither of them loses."
+    ),
+    formula=(
+        "S[i] = s(all tokens) − s(all tokens but patch i)\n"
+        "s: the final score; a token leaves after the position embedding, before block 1"
+    ),
     paper="token ablation map: Brocki et al., CDAM (arXiv:2312.02364), eq. 5",
     cost="one forward per patch (or per group of patches), shared by all targets",
     signed=True,

@@ -61,6 +61,16 @@ def _is_affine(readout: Readout, pooled: Tensor) -> bool:
 @method(
     title="TextSpan",
     summary="What each patch's attended value adds to the image's vector along the target's direction.",
+    shows=(
+        "The score taken apart: what each patch adds to the image's vector along the target, through attention, with "
+        "all norms held fixed. With the parts of MLPs and embedding it adds up to the score."
+    ),
+    formula=(
+        "Mˡ[i] = Σₕ ⟨Aˡ[h, r, i] · W_O⁽ʰ⁾ vˡ[h, i], t̃⟩ + const\n"
+        "t̃ = γ ⊙ (proj · t) / (σ ‖z‖)\n"
+        "r: the row that the readout reads; v: values; γ, σ: gain and spread of the final norm\n"
+        "z: the image's vector; t: the target's"
+    ),
     paper="Gandelsman et al. 2024 (arXiv:2310.05916), as used in LeGrad (arXiv:2404.03214)",
     cost="no forward and no gradient; 0.16 (class token) to 0.26 forwards (mean), and little more per target",
     signed=True,

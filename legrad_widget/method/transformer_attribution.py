@@ -20,6 +20,16 @@ from ._relevance_walk import Path
 @method(
     title="Transformer Attribution",
     summary="Relevance times gradient of each attention map, multiplied through the layers, residual included.",
+    shows=(
+        "Where attention carried what the target is made of: each attention map's relevance times its "
+        "gradient, followed from the readout down through every layer, the residual path included."
+    ),
+    formula=(
+        "Āˡ = 1/H · Σₕ max(0, ∂s/∂Aˡ[h] ⊙ R_Aˡ[h])\n"
+        "E = πᵀ (I + Āᴸ) ⋯ (I + Ā¹)\n"
+        "R_Aˡ: relevance of block l's attention, by rules that keep the total, 1 on the target\n"
+        "s: the final score; π: the readout's shares of the tokens"
+    ),
     paper="Chefer, Gur & Wolf 2021 (arXiv:2012.09838)",
     cost="no forward; about 7 forwards per target, most of them in float64",
     readouts=("cls", "mean", "attention"),

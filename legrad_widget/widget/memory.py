@@ -21,6 +21,8 @@ class Memory:
     def __init__(self, limit: int = MEMORY) -> None:
         self._known: OrderedDict[Question, Explanation] = OrderedDict()
         self._notes: dict[Question, dict[str, Any]] = {}
+        self.verdicts: dict[tuple[str, tuple[Any, ...]], dict[str, Any]] = {}
+        """What the randomisation check said of a method with its knobs; whatever the picture, until weights change."""
         self._limit, self._nbytes = limit, 0
         self._guard = threading.Lock()
 
@@ -62,6 +64,8 @@ class Memory:
     def keep(self, photo: Photo | None) -> None:
         """Forget everything about another picture; None forgets all."""
         with self._guard:
+            if photo is None:
+                self.verdicts.clear()
             for question in [question for question in self._known if question.photo is not photo]:
                 self._forget(question)
 

@@ -10,11 +10,12 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from PIL import Image
 
 from ..evaluate import randomisation
+from ..evaluate.cost import measured
 from ..evaluate.perturbation import Mode
 from ..explainer import specificity_of
 from ..heads import HeadEffects, verifying
@@ -27,6 +28,9 @@ from .rules import Refused, shown
 from .subject import Data, Found, Subject
 from .tool_rules import Arg, Ground, read_args
 from .wire import label_of, number, numbers, pack
+
+if TYPE_CHECKING:
+    from .question import Question
 
 __all__ = ["PLANS", "TOOLS", "Data", "Found", "Subject", "Tool", "args_of", "find_tool"]
 
@@ -139,14 +143,39 @@ def randomise(about: Subject, _args: Data) -> Iterator[Found]:
         about.encoding, about.target, question.method.name, blocks=tuple(range(depth + 1)), progress=about.progress,
         **dict(question.knobs),
     ):  # fmt: skip
-        yield (
-            "randomise",
-            {
-                "blocks": list(found.blocks),
-                "correlations": numbers(found.correlations),
-                "passed": found.passed if len(found.blocks) == depth + 1 else None,
-            },
-        )
+        whole = len(found.blocks) == depth + 1
+        data = {
+            "method": found.method,
+            "blocks": list(found.blocks),
+            "correlations": numbers(found.correlations),
+            "passed": found.passed if whole else None,
+        }
+        if whole:
+            about.memory.verdicts[_settings(question)] = {
+                "passed": found.passed,
+                "correlation": number(found.correlations[-1]),
+                "label": found.label,
+            }
+        yield "randomise", data
+
+
+def card(about: Subject, _args: Data) -> Iterator[Found]:
+    """What the card of the method that is shown says of this model: the cost of the map, and the last check."""
+    question = about.answer.question
+    found = measured(about.map(), about.encoding)
+    yield (
+        "card",
+        {
+            "method": question.method.name,
+            "seconds": number(found.seconds),
+            "forward": number(found.forward_seconds),
+            "verdict": about.memory.verdicts.get(_settings(question)),
+        },
+    )
+
+
+def _settings(question: Question) -> tuple[str, tuple[Any, ...]]:
+    return question.method.name, tuple(sorted(question.knobs))
 
 
 def specificity(about: Subject, args: Data) -> Iterator[Found]:
@@ -227,6 +256,7 @@ TOOLS: Mapping[str, Tool] = {
         grows=True,
     ),
     "randomise": Tool(randomise, {}, grows=True),
+    "card": Tool(card, {}),
     "specificity": Tool(specificity, {"control": Arg(rule.control, "")}),
 }
 

@@ -394,6 +394,22 @@ class Stop(Exception):
     """Raised from outside, in the middle."""
 
 
+@each_method
+def test_its_card_says_how_to_read_it(name):
+    method = METHODS[name]
+    assert method.shows.endswith(".")
+    assert method.shows != method.summary
+    first, *where = method.formula.splitlines()
+    assert "=" in first
+    assert where, "every formula says what its letters stand for"
+    assert not any(code in method.formula for code in ("sum_", "**", "pi^")), "as on paper, not as in code"
+    for part in (method.title, method.shows, method.formula, method.paper, method.cost):
+        assert part in method.card
+    assert all(f"`{knob.name}`" in method.card for knob in method.knobs)
+    assert ("the same for every target" in method.card) is not method.class_discriminative
+    assert method._repr_markdown_() == method.card
+
+
 def watch_reads(patch: pytest.MonkeyPatch, broken: int | None = None) -> list[str]:
     """What is read from the captured tokens from now on; the read number ``broken`` runs out of memory."""
     reads: list[str] = []

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import legrad_widget as lw
 from legrad_widget import heads
-from legrad_widget.evaluate import perturbation, randomisation
+from legrad_widget.evaluate import cost, perturbation, randomisation
 from legrad_widget.explainer import Encoding
 from legrad_widget.models.text import TextEncoder
 from legrad_widget.widget import asking, running
@@ -268,11 +268,63 @@ def test_randomise_takes_the_method_that_is_shown_with_its_knobs(bench, widget, 
     widget.wait()
     entry = bench.get("randomise")
     expected = randomisation.sanity(encoding, "a cat", "legrad", blocks=(0, 1, 2, 3), relu=False)
-    assert entry["blocks"] == [0, 1, 2, 3]
+    assert (entry["method"], entry["blocks"]) == ("legrad", [0, 1, 2, 3])
     assert entry["correlations"] == list(expected.correlations)
     assert entry["correlations"][0] == pytest.approx(1)
     assert entry["passed"] is expected.passed
     assert (entry["step"], entry["total"]) == (4, 4)
+
+
+def test_the_card_says_what_the_map_cost_here(bench, widget, monkeypatch):
+    monkeypatch.setattr(cost, "forward_seconds", lambda encoding: 0.5 if encoding is bench_encoding else 0)
+    bench_encoding = widget._answer.question.photo.encoding
+    entry = bench.get("card", target=1)
+    assert (entry["method"], entry["forward"]) == ("legrad", 0.5)
+    assert entry["seconds"] == widget.explanations[1].seconds > 0
+    assert entry["verdict"] is None
+    assert bench.get("card", target=1)["seconds"] == entry["seconds"], "the map was not made again"
+
+
+def test_the_card_knows_the_check_of_this_method_with_these_knobs_until_the_weights_change(photo):
+    import open_clip
+
+    own = lw.wrap(specimens.clip(), tokenizer=open_clip.get_tokenizer("ViT-B-32"))
+    with lw_widget(own, photo) as widget:
+        bench = Bench(widget.comm)
+        check = bench.get("randomise")
+        said = {"passed": check["passed"], "correlation": check["correlations"][-1], "label": "a cat"}
+        assert bench.get("card")["verdict"] == said
+        for change in ({"knobs": {"relu": False}}, {"method": "rollout", "knobs": {}}):
+            for name, value in change.items():
+                setattr(widget, name, value)
+            widget.wait()
+            assert bench.get("card")["verdict"] is None
+        widget.method = "legrad"
+        widget.image = np.full((20, 30, 3), 90, np.uint8)
+        widget.wait()
+        assert bench.get("card")["verdict"] == said, "it is about the method and the model"
+        with torch.no_grad():
+            own.module.visual.proj.mul_(2)
+        widget.targets = "a dog"
+        widget.wait()
+        assert bench.get("card")["verdict"] is None
+
+
+def test_a_check_that_was_stopped_is_no_verdict(bench, monkeypatch):
+    reached, go = threading.Event(), threading.Event()
+    shuffle = randomisation._shuffle
+
+    def held(*args):
+        reached.set()
+        assert go.wait(20)
+        shuffle(*args)
+
+    monkeypatch.setattr(randomisation, "_shuffle", held)
+    bench.use("randomise")
+    assert reached.wait(20)
+    bench.use("stop")
+    go.set()
+    assert bench.get("card")["verdict"] is None
 
 
 # ---------------------------------------------------------------- while a tool runs
