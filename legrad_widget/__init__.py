@@ -18,6 +18,7 @@ _HOMES = {
     "KnobError": "method", "MethodError": "method",
     "list_methods": "method",
     "scene": "builtin", "Scene": "builtin",
+    "inspect": "inspection",
     "explore": "widget", "LeGradWidget": "widget",
 }  # fmt: skip
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .builtin import Scene, scene
     from .explainer import Encoding, Model, StaleEncoding
     from .explanation import Explanation
+    from .inspection import inspect
     from .loading import ModelNotAvailable, load
     from .method import KnobError, MethodError, list_methods
     from .models.preprocess import ImageError

@@ -1,0 +1,356 @@
+"""Inspection: a model's answers on labelled samples, and every question about its errors. Complete without a widget."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..explainer import Encoding, Model
+from ..models.preprocess import Fit
+from ..target import Class
+from . import curves, marking, near, streaming, table
+from .cache import Cache, default_folder
+from .classes import ClassScores, chooser
+from .labels import Labels
+from .problem import InspectionError, Problem
+from .reading import thumbnail
+from .reopening import picture as reopened
+from .reopening import raw
+from .samples import Samples, samples_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T")
+Indices = NDArray[np.int64]
+Progress = Callable[[int, int], None]
+Status = Literal["pending", "scored", "unreadable", "label", "not finite"]
+STATUSES: tuple[Status, ...] = ("pending", "scored", "unreadable", "label", "not finite")
+_ENCODINGS = 2  # held at a time
+
+
+class Inspection:
+    """A model's answers on labelled samples; made by :func:`legrad_widget.inspect`.
+
+    Samples are named by their number i, from 0. Rows of :attr:`frame` are samples.
+
+    Attributes:
+        model: the model, choosing among ``class_names``; None where it was opened without one.
+        samples, labels: what is inspected. ``fit``, ``size``: how pictures are shown to the model.
+        records: [N] the answers, laid out as :func:`~legrad_widget.inspection.scoring.record_type` says; valid where
+            ``status`` is "scored".
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        images: Any,
+        labels: Any = None,
+        *,
+        class_names: Iterable[str] | None = None,
+        logits: Any = None,
+        embeddings: Any = None,
+        templates: Sequence[str] = (),
+        fit: Fit = "squash",
+        size: int | tuple[int, int] | None = None,
+        batch: int | None = None,
+        cache: bool | str | os.PathLike[str] = True,
+    ):
+        chosen = chooser(model, class_names, templates)
+        samples = samples_of(images, labels)
+        self._begin(chosen, samples, tuple(chosen.class_names or ()), fit, _size(chosen, size))
+        self.templates = tuple(templates)
+        self.batch = _whole(batch, "batch") if batch is not None else None
+        self.cache = Cache(default_folder() if cache is True else None if cache is False else cache)
+        answered = logits is not None
+        if embeddings is not None and not answered:
+            raise InspectionError("embeddings go with the logits of the same pictures: pass logits=... too")
+        self.records = np.zeros(len(samples), streaming.layout_of(self, embeddings, answered=answered))
+        if answered:
+            for one in streaming.precomputed(self, logits, embeddings):
+                self.keep(one)
+            near.know_disagreement(self)
+        self._note_duplicates()
+
+    def _begin(
+        self, model: Model | None, samples: Samples, names: tuple[str, ...], fit: Fit, size: tuple[int, int]
+    ) -> None:
+        """The state of an inspection that knows nothing yet."""
+        count = len(samples)
+        self.model, self.samples, self.class_names, self.fit, self.size = model, samples, names, fit, size
+        self.labels, self.templates, self.batch = Labels(names), (), None
+        self.cache = Cache(None)
+        self.lock = threading.RLock()
+        self.digests = np.zeros((count, 16), np.uint8)
+        self.small: list[bytes] = [b""] * count
+        self.found: list[Problem] = []
+        self.tags: dict[int, tuple[str, ...]] = {}
+        self.notes: dict[int, str] = {}
+        self.disagreement: NDArray[np.float64] | None = None
+        self.version = 0
+        self._status = np.zeros(count, np.uint8)
+        self._chosen: Indices = np.empty(0, np.int64)
+        self._encodings: OrderedDict[int, Encoding] = OrderedDict()
+        self._derived: dict[str, tuple[int, Any]] = {}
+        self._frame: tuple[int, pd.DataFrame] | None = None
+
+    # ------------------------------------------------------------ phase 1
+
+    stream = streaming.stream
+
+    def run(self, progress: Progress | bool = True) -> Inspection:
+        """Score everything that is pending, in the foreground; Ctrl-C stops it, and the next call goes on from there.
+
+        Args:
+            progress: True: a progress bar. False: none. Or a function called with (done, total) between batches; an
+                exception raised there stops it and is passed on; what was computed is kept.
+
+        Raises:
+            InspectionError: not one of the samples can be used.
+        """
+        from .foreground import run
+
+        run(self, progress)
+        return self
+
+    def keep(self, one: streaming.Scored | Problem) -> None:
+        """Take one sample's answer, or what is wrong with it."""
+        with self.lock:
+            if isinstance(one, Problem):
+                self.found.append(one)
+                if one.kind in STATUSES:
+                    self._status[one.index] = STATUSES.index(one.kind)
+            else:
+                self.records[one.index] = one.record
+                self.digests[one.index] = np.frombuffer(one.digest or bytes(16), np.uint8)
+                self.small[one.index] = one.thumbnail
+                self._status[one.index] = STATUSES.index("scored")
+            self.changed()
+
+    def changed(self) -> None:
+        """The table is no longer current."""
+        self.version += 1
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What follows from the answers so far, made once until there are more."""
+        held, done = self._derived.get(name), self.done
+        if held is None or held[0] != done:
+            held = self._derived[name] = (done, make())
+        return cast(T, held[1])
+
+    def late_columns(self) -> dict[str, Any]:
+        """Columns of the table that are there once something was asked."""
+        return {}
+
+    @property
+    def total(self) -> int:
+        """N."""
+        return len(self.samples)
+
+    @property
+    def done(self) -> int:
+        """How many samples are scored or skipped."""
+        return int((self._status > 0).sum())
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is pending."""
+        return self.done == self.total
+
+    @property
+    def pending(self) -> Indices:
+        """Samples that are neither scored nor skipped."""
+        return np.flatnonzero(self._status == 0)
+
+    @property
+    def scored(self) -> Indices:
+        """Samples that the model has answered."""
+        return np.flatnonzero(self._status == STATUSES.index("scored"))
+
+    @property
+    def wrong(self) -> Indices:
+        """Samples that the model got wrong: those scored whose predicted class is not their label."""
+        found = self.scored
+        return found[self.records["predicted"][found] != self.records["label"][found]]
+
+    def status(self, index: int) -> Status:
+        """What became of a sample."""
+        return STATUSES[self._status[index]]
+
+    # ------------------------------------------------------------ tables
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per sample, indexed by its number; see :mod:`legrad_widget.inspection.table` for the columns."""
+        with self.lock:
+            if self._frame is None or self._frame[0] != self.version:
+                self._frame = (self.version, table.frame(self))
+            return self._frame[1].copy()
+
+    @property
+    def errors(self) -> pd.DataFrame:
+        """The rows of :attr:`frame` that the model got wrong."""
+        return self.frame.loc[self.wrong]
+
+    problems = property(table.problems)
+    confusion = table.confusion
+    confusion_matrix = table.confusion_matrix
+    cell = table.cell
+    sorted = table.sorted_by
+    query = table.query
+
+    # ------------------------------------------------------------ one sample
+
+    curve = curves.curve
+    reliability = property(curves.reliability_of)
+    neighbours = near.neighbours
+
+    def picture(self, index: int) -> Image.Image:
+        """The upright RGB picture.
+
+        Raises:
+            InspectionError: it cannot be read any more; the sentence says why.
+        """
+        return reopened(self, self.at(index))
+
+    def source(self, index: int) -> Any:
+        """What ``encode`` is given of a sample.
+
+        Raises:
+            InspectionError: it cannot be read any more.
+        """
+        return raw(self, self.at(index))
+
+    def target(self, class_: int | str) -> Class:
+        """A class, by number or name, as a target of :attr:`model`."""
+        index = self.labels.index(class_)
+        return Class(index, self.class_names[index])
+
+    def thumbnail(self, index: int) -> bytes:
+        """A JPEG of at most 96 x 96 pixels."""
+        at = self.at(index)
+        if not self.small[at]:
+            self.small[at] = thumbnail(self.picture(at))
+        return self.small[at]
+
+    def encoding(self, index: int) -> Encoding:
+        """The sample encoded, as the model sees it here; the last two are held."""
+        at, model = self.at(index), self.needs_model("look into a picture")
+        with self.lock:
+            if at not in self._encodings:
+                image = raw(self, at)
+                self._encodings[at] = model.encode(image, fit=self.fit, size=self.size)
+                while len(self._encodings) > _ENCODINGS:
+                    self._encodings.popitem(last=False)
+            self._encodings.move_to_end(at)
+            return self._encodings[at]
+
+    # ------------------------------------------------------------ marks, and out
+
+    tag = marking.tag
+    untag = marking.untag
+    note = marking.note
+    tagged = marking.tagged
+    rows = marking.rows
+
+    @property
+    def selected(self) -> pd.DataFrame:
+        """The selected rows of :attr:`frame`. Set it to anything that :meth:`rows` takes."""
+        return self.frame.loc[self._chosen]
+
+    @selected.setter
+    def selected(self, where: Any) -> None:
+        self._chosen = self.rows(where)
+
+    # ------------------------------------------------------------ what it is made of
+
+    @cached_property
+    def scores(self) -> ClassScores:
+        """The scores of all classes from features."""
+        return ClassScores(self.needs_model("score samples"))
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patch rows and columns."""
+        patch = self.needs_model("cut a picture into patches").vit.patch
+        return self.size[0] // patch[0], self.size[1] // patch[1]
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """1 ... L of the lens curves; () where the logits were given."""
+        return tuple(range(1, self.records["lens_true"].shape[1] + 1))
+
+    def needs_model(self, what: str) -> Model:
+        """The model.
+
+        Raises:
+            InspectionError: it was opened without one.
+        """
+        if self.model is None:
+            raise InspectionError(f"to {what} the model is needed: lw.open_inspection(folder, model=model)")
+        return self.model
+
+    def at(self, index: Any) -> int:
+        """A sample's number, checked.
+
+        Raises:
+            InspectionError: there is no such sample. TypeError: no whole number.
+        """
+        number = _whole(index, "a sample's number", low=0)
+        if number >= self.total:
+            raise InspectionError(f"samples go from 0 to {self.total - 1}; arrived: {number}")
+        return number
+
+    def answered(self, index: Any) -> int:
+        """The number of a sample that the model has answered, checked.
+
+        Raises:
+            InspectionError: it was skipped, or is still pending.
+        """
+        at = self.at(index)
+        if (status := self.status(at)) != "scored":
+            why = "run() has not come to it yet" if status == "pending" else f"it was skipped ({status}); see problems"
+            raise InspectionError(f"there is no answer on sample {at}: {why}")
+        return at
+
+    def pair(self, index: int) -> tuple[int, int]:
+        """(predicted class, rival) of a sample: of an error the rival is its label, else the runner-up."""
+        record = self.records[index]
+        predicted, label = int(record["predicted"]), int(record["label"])
+        return predicted, int(record["rival"]) if predicted == label else label
+
+    def _note_duplicates(self) -> None:
+        first: dict[str, int] = {}
+        for index, name in enumerate(self.samples.names):
+            if name and first.setdefault(name, index) != index:
+                says = f"the same file as sample {first[name]}; it counts twice"
+                self.found.append(Problem(index, name, "duplicate", says))
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __repr__(self) -> str:
+        scored, wrong, skipped = len(self.scored), len(self.wrong), int((self._status > 1).sum())
+        model = "no model" if self.model is None else self.model.name
+        parts = [f"{wrong} of {scored} samples wrong ({wrong / scored:.1%})" if scored else "nothing scored yet"]
+        parts += [f"{skipped} skipped (see problems)"] * bool(skipped)
+        parts += [f"{self.total - self.done} pending (run() goes on)"] * (not self.complete)
+        return f"<Inspection of {model}, {len(self.class_names)} classes: {', '.join(parts)}>"
+
+
+def _whole(value: Any, what: str, low: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+        raise InspectionError(f"{what} is a whole number from {low}; arrived: {value!r}")
+    return int(value)
+
+
+def _size(model: Model, size: Any) -> tuple[int, int]:
+    return model._size(size)  # as encode(size=...) is checked

@@ -1,0 +1,58 @@
+"""A label as the index of a class: whole numbers, or names as the classes are called."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from .problem import InspectionError
+
+
+class Labels:
+    """Turns labels into indices of C named classes.
+
+    A name counts as written, or without regard to case as one of several synonyms that commas separate.
+    """
+
+    def __init__(self, names: Sequence[str]):
+        self.names = tuple(names)
+        self._exact: dict[str, list[int]] = {}
+        self._loose: dict[str, list[int]] = {}
+        for index, name in enumerate(self.names):
+            self._exact.setdefault(name, []).append(index)
+            for part in {part.strip().lower() for part in [*name.split(","), name]}:
+                self._loose.setdefault(part, []).append(index)
+
+    def index(self, label: Any) -> int:
+        """The class of a label, from 0.
+
+        Raises:
+            InspectionError: no label, out of range, no such name, or a name that several classes share.
+        """
+        if label is None or (isinstance(label, float) and math.isnan(label)) or label == "":
+            raise InspectionError("it has no label")
+        return self._named(label) if isinstance(label, str) else self._numbered(label)
+
+    def _numbered(self, label: Any) -> int:
+        if isinstance(label, float) and label.is_integer():
+            label = int(label)  # a column of integers with gaps is one of floats
+        try:
+            index = operator.index(label)
+        except TypeError:
+            raise InspectionError(f"a label is the number or the name of a class; this is {label!r:.60}") from None
+        if not 0 <= index < len(self.names):
+            raise InspectionError(f"its label {index} is out of range: labels go from 0 to {len(self.names) - 1}")
+        return index
+
+    def _named(self, label: str) -> int:
+        found = self._exact.get(label) or self._loose.get(label.strip().lower(), [])
+        if len(found) > 1:
+            raise InspectionError(f"{len(found)} classes are called {label!r:.60}; pass labels as numbers")
+        if not found:
+            close = difflib.get_close_matches(label, self.names, n=1, cutoff=0.6)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise InspectionError(f"there is no class {label!r:.60}{hint}")
+        return found[0]

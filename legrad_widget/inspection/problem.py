@@ -1,0 +1,29 @@
+"""What is wrong with one sample, and the error for input that cannot be inspected at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["unreadable", "label", "not finite", "mask", "duplicate"]
+
+
+class InspectionError(ValueError):
+    """It cannot be inspected; the message says what was expected, what arrived and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One sample that was skipped, or of which something was left out.
+
+    Attributes:
+        index: which sample. ``name``: its path, or what it is called.
+        kind: "unreadable", "label" or "not finite": the sample is skipped. "mask": only its mask is left out.
+            "duplicate": it is there twice, and counts twice.
+        says: one sentence.
+    """
+
+    index: int
+    name: str
+    kind: Kind
+    says: str

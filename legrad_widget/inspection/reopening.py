@@ -1,0 +1,47 @@
+"""A sample's picture read once more, with a sentence where that is no longer possible."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+from torch import Tensor
+
+from ..models.preprocess import picture as as_picture
+from .problem import InspectionError
+from .reading import UNREADABLE
+
+if TYPE_CHECKING:
+    from .inspection import Inspection
+
+
+def raw(inspection: Inspection, index: int) -> Any:
+    """What ``encode`` reads.
+
+    Raises:
+        InspectionError: it cannot be read.
+    """
+    try:
+        return inspection.samples.read(index)[0]
+    except UNREADABLE as error:
+        raise _gone(inspection, index, error) from error
+
+
+def picture(inspection: Inspection, index: int) -> Image.Image:
+    """The upright RGB picture; of a preprocessed tensor the normalisation undone.
+
+    Raises:
+        InspectionError: it cannot be read.
+    """
+    image = raw(inspection, index)
+    try:
+        if isinstance(image, Tensor):
+            return inspection.needs_model("show a preprocessed tensor").preprocess.tensor_view(image).picture
+        return as_picture(image)
+    except UNREADABLE as error:
+        raise _gone(inspection, index, error) from error
+
+
+def _gone(inspection: Inspection, index: int, error: BaseException) -> InspectionError:
+    name = inspection.samples.names[index]
+    return InspectionError(f"sample {index}{f' ({name})' if name else ''} cannot be read: {error}")

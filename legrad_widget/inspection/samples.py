@@ -1,0 +1,155 @@
+"""Pictures with labels, read when they are needed: a folder, a list, a torch Dataset or a column of paths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from .problem import InspectionError
+
+_CALL = "lw.inspect(model, images, labels)"
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """N pictures in their order.
+
+    Attributes:
+        source: what ``source[i]`` gives: a path, a picture, or (picture, label).
+        labels: N of them, integers or names; None where every picture brings its own.
+        names: what the samples are called: their paths as given, "" where a picture has none.
+    """
+
+    source: Sequence[Any]
+    labels: Sequence[Any] | None
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, index: int) -> tuple[Any, Any]:
+        """(what ``encode`` reads, label) of one sample; nothing is decoded here.
+
+        Raises:
+            Whatever the source raises.
+        """
+        image, own = _parted(self.source[index])
+        return image, own if self.labels is None else _plain(self.labels[index])
+
+    def label(self, index: int) -> Any:
+        """The label alone; the picture is read only where it brings the label."""
+        return self.read(index)[1] if self.labels is None else _plain(self.labels[index])
+
+
+def samples_of(images: Any, labels: Any = None) -> Samples:
+    """The samples behind what a user passes.
+
+    Args:
+        images: a folder with one sub-folder per class (as torchvision's ImageFolder; without sub-folders ``labels`` is
+            needed, in the order of the sorted file names); a list, tuple, array or pandas column of anything
+            ``encode`` reads; a torch Dataset, or any sequence, of pictures or (picture, label).
+        labels: integers or names, one per picture; None: taken from the folder or the Dataset.
+
+    Raises:
+        InspectionError: nothing to inspect, no labels, or not one per picture. TypeError: none of these.
+    """
+    source: Sequence[Any]
+    if isinstance(images, str | os.PathLike):
+        source, own = _folder(Path(images).expanduser())
+    else:
+        source, own = _sequence(images), None
+    if not len(source):
+        raise InspectionError(f"there is nothing to inspect: images is empty. {_CALL}")
+    given = _listed(labels, len(source)) if labels is not None else own or _own_labels(images, source)
+    names = tuple(_name_of(one) for one in source) if isinstance(source, list) else ("",) * len(source)
+    return Samples(source, given, names)
+
+
+def _folder(folder: Path) -> tuple[list[Path], list[str] | None]:
+    """Files, sorted by class and name, and the name of the class folder of each; no labels without such folders."""
+    if not folder.is_dir():
+        there = "is a file" if folder.exists() else "is not there"
+        raise InspectionError(f"images is a folder, a list of pictures or a Dataset; {folder} {there}")
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not classes:
+        return sorted(_pictures_in(folder)), None
+    pairs = [(path, group.name) for group in classes for path in sorted(_pictures_in(group))]
+    return [path for path, _ in pairs], [name for _, name in pairs]
+
+
+def _pictures_in(folder: Path) -> Iterator[Path]:
+    known = Image.registered_extensions()
+    return (path for path in folder.rglob("*") if path.suffix.lower() in known and not path.name.startswith("."))
+
+
+def _sequence(images: Any) -> Sequence[Any]:
+    """A list where the pictures are held already, else the source itself, asked one by one."""
+    if hasattr(images, "columns"):
+        raise TypeError(f"a table has many columns: pass the one with the paths, e.g. table['path']. {_CALL}")
+    if hasattr(images, "tolist") and getattr(images, "ndim", 0) == 1:  # an array, or a pandas column
+        return list(images.tolist())
+    if isinstance(images, list | tuple):
+        return list(images)
+    if isinstance(images, Image.Image | bytes | dict | set) or not hasattr(images, "__getitem__"):
+        raise TypeError(
+            f"images is a folder, a list of pictures or paths, a column of them, or a torch Dataset; this is "
+            f"{type(images).__name__}. {_CALL}"
+        )
+    if not hasattr(images, "__len__"):
+        raise TypeError("this Dataset does not say how long it is: it needs __len__, so that samples can be numbered")
+    return images
+
+
+def _listed(labels: Any, count: int) -> list[Any]:
+    values = labels.tolist() if hasattr(labels, "tolist") else labels
+    if isinstance(values, str | dict) or not isinstance(values, Sequence):
+        raise TypeError(f"labels is a list with one label per picture; this is {type(labels).__name__}. {_CALL}")
+    if len(values) != count:
+        raise InspectionError(
+            f"one label per picture: there are {count} pictures and {len(values)} labels, so nobody can tell which "
+            "belongs to which. Pass labels=None for a Dataset that brings its own"
+        )
+    return list(values)
+
+
+def _own_labels(images: Any, source: Sequence[Any]) -> list[Any] | None:
+    """A Dataset's list of labels, or None where each item brings its own."""
+    for name in ("targets", "labels"):
+        held = getattr(images, name, None)
+        held = held.tolist() if held is not None and hasattr(held, "tolist") else held
+        if isinstance(held, Sequence) and not isinstance(held, str) and len(held) == len(source):
+            return list(held)
+    try:
+        _, own = _parted(source[0])
+    except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError):
+        return None  # the first one cannot be read; the others may
+    if own is None:
+        raise InspectionError(f"there are no labels to tell right from wrong: {_CALL}")
+    return None
+
+
+def _parted(item: Any) -> tuple[Any, Any]:
+    """(picture, label or None) of an item."""
+    if isinstance(item, tuple | list) and len(item) >= 2:
+        return item[0], _plain(item[1])
+    if isinstance(item, dict):
+        image = next((item[name] for name in ("image", "img", "pixel_values", "path") if name in item), None)
+        label = next((item[name] for name in ("label", "labels", "target") if name in item), None)
+        return image, _plain(label)
+    return item, None
+
+
+def _plain(label: Any) -> Any:
+    return label.item() if isinstance(label, Tensor | np.generic) or getattr(label, "ndim", None) == 0 else label
+
+
+def _name_of(item: Any) -> str:
+    image, _ = _parted(item)
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else str(getattr(image, "filename", "") or "")

@@ -1,0 +1,165 @@
+"""Phase 1: every sample through the model once, batch by batch, with what is known already taken from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..models.forward import batch_size
+from ..models.view import ViT
+from .cache import digest, digest_of_model
+from .near import know_disagreement
+from .problem import InspectionError, Problem
+from .reading import UNREADABLE, Read, _says, read, thumbnail, view
+from .scoring import record_type, score_images
+
+if TYPE_CHECKING:
+    from .inspection import Inspection
+
+Indices = NDArray[np.int64]
+Progress = Callable[[int, int], None]
+LARGEST = 256  # samples in one batch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """One sample's answer: its record, its picture's digest, and a thumbnail."""
+
+    index: int
+    record: np.void
+    digest: bytes
+    thumbnail: bytes
+
+
+def stream(inspection: Inspection) -> Iterator[Indices]:
+    """Score what is still pending, in order; after each batch the indices that are done now, skipped ones included.
+
+    Stop where you like: what was yielded is kept, here and in the cache, and the next call goes on from there.
+    """
+    model = inspection.needs_model("score samples")
+    spec = specification(inspection)
+    size = inspection.batch or _batch(model.vit, inspection.grid)
+    pending = inspection.pending
+    for start in range(0, len(pending), size):
+        part = pending[start : start + size]
+        for scored in _scored(inspection, spec, part):
+            inspection.keep(scored)
+        know_disagreement(inspection)
+        yield part
+
+
+def _batch(vit: ViT, grid: tuple[int, int]) -> int:
+    """So many that a batch takes about a second or less: whoever waits for the model gets a turn between batches."""
+    fits = batch_size(vit, grid)
+    return min(LARGEST, fits if vit.device.type != "cpu" else max(1, fits // 4))
+
+
+def specification(inspection: Inspection) -> bytes:
+    """The digest of all that an answer depends on beside picture and label."""
+    model = inspection.needs_model("score samples")
+    vectors = inspection.scores.vectors()
+    return digest(digest_of_model(model, vectors), inspection.fit, inspection.size, str(model.vit.dtype))
+
+
+def _scored(inspection: Inspection, spec: bytes, part: Indices) -> list[Scored | Problem]:
+    """The answers for a few samples: from the cache, or computed and put there."""
+    results: list[Scored | Problem] = []
+    found: list[Read] = []
+    for index in part:
+        one = read(inspection.samples, int(index), inspection.labels)
+        (results if isinstance(one, Problem) else found).append(one)  # type: ignore[arg-type]
+    keys = [digest(spec, one.digest, one.label) for one in found]
+    layout = inspection.records.dtype
+    known = {key: value for key, value in inspection.cache.get("score", keys).items() if len(value) > layout.itemsize}
+    new = {key: one for key, one in zip(keys, found, strict=True) if key not in known}  # the same picture once
+    computed, problems = _computed(inspection, new)
+    inspection.cache.put("score", computed)
+    known |= computed
+    for key, one in zip(keys, found, strict=True):
+        if key in known:
+            record = np.frombuffer(known[key], layout, 1)[0]
+            results.append(Scored(one.index, record, one.digest, known[key][layout.itemsize :]))
+        else:
+            kind, says = problems[key]
+            results.append(Problem(one.index, inspection.samples.names[one.index], kind, says))
+    return results
+
+
+def _computed(inspection: Inspection, new: dict[bytes, Read]) -> tuple[dict[bytes, bytes], dict[bytes, Any]]:
+    """Record and thumbnail of each new picture as bytes, and what is wrong with the others."""
+    views, problems = {}, {}
+    for key, one in new.items():
+        try:
+            seen = view(inspection.needs_model("score samples"), one.image, inspection.fit, inspection.size)
+            views[key] = (seen.tensor, seen.picture.size, thumbnail(seen.picture))
+        except UNREADABLE as error:
+            problems[key] = ("unreadable", _says(error))
+    if not views:
+        return {}, problems
+    labels = np.array([new[key].label for key in views])
+    records, finite = score_images(inspection.scores, torch.stack([seen[0] for seen in views.values()]), labels)
+    made = {}
+    for (key, (_, size, small)), record, good in zip(views.items(), records, finite, strict=True):
+        record["size"] = size
+        if good:
+            made[key] = record.tobytes() + small
+        else:
+            problems[key] = ("not finite", "the model's answer is NaN or infinite")
+    return made, problems
+
+
+def precomputed(inspection: Inspection, logits: Any, embeddings: Any) -> list[Scored | Problem]:
+    """Answers from logits [N, C] that the caller has already, with embeddings [N, E] or without; nothing is decoded.
+
+    Raises:
+        InspectionError: other shapes.
+    """
+    from .scoring import records_of
+
+    names, count = inspection.class_names, inspection.total
+    values = _matrix(logits, "logits", count)
+    if values.shape[1] != len(names):
+        raise InspectionError(
+            f"logits are [{count}, {len(names)}], one column per class; arrived: {list(values.shape)}"
+        )
+    vectors = None if embeddings is None else _matrix(embeddings, "embeddings", count)
+    results: list[Scored | Problem] = []
+    labels, rows = [], []
+    for index in range(count):
+        try:
+            labels.append(inspection.labels.index(inspection.samples.label(index)))
+            rows.append(index)
+        except InspectionError as error:
+            results.append(Problem(index, inspection.samples.names[index], "label", str(error)))
+        except UNREADABLE as error:
+            results.append(Problem(index, inspection.samples.names[index], "unreadable", _says(error)))
+    if not rows:
+        return results
+    of = None if vectors is None else vectors[rows]
+    records, finite = records_of(values[rows], np.array(labels), None, of)
+    for index, record, good in zip(rows, records, finite, strict=True):
+        bad = Problem(
+            index, inspection.samples.names[index], "not finite", "its logits or embedding are NaN or infinite"
+        )
+        results.append(Scored(index, record, b"", b"") if good else bad)
+    return results
+
+
+def _matrix(values: Any, what: str, count: int) -> NDArray[np.float64]:
+    array = values.detach().cpu().double().numpy() if hasattr(values, "detach") else np.asarray(values, np.float64)
+    if array.ndim != 2 or len(array) != count:
+        raise InspectionError(f"{what} have one row per picture, {count} in all; arrived: {list(array.shape)}")
+    return np.asarray(array)
+
+
+def layout_of(inspection: Inspection, embeddings: Any = None, *, answered: bool = False) -> np.dtype[Any]:
+    """The layout of the records: of precomputed answers there are no layers."""
+    if answered:
+        return record_type(0, 0 if embeddings is None else len(embeddings[0]), len(inspection.class_names))
+    vit = inspection.needs_model("score samples").vit
+    return record_type(len(vit.blocks), vit.features, len(inspection.class_names))

@@ -1,0 +1,211 @@
+"""The table of all samples, its sort keys, and the confusion of classes. pandas is imported when it is first needed.
+
+Columns, in order (not applicable: empty, or NaN):
+
+- ``path``, ``label``, ``predicted`` (names), ``label_index``, ``predicted_index`` (numbers), ``status``, ``correct``
+- ``p_true``, ``p_pred``, ``loss``, ``margin`` (p_true - the largest other probability; below 0: wrong),
+  ``entropy``, ``rank_true``, ``rival``: see :func:`~legrad_widget.inspection.scoring.record_type`
+- of errors ``flip_layer``, ``flip`` (the same as it should be read: "3", or "<= 3" where the lens is weak),
+  ``flip_kind``, ``lost_after``: see :mod:`~legrad_widget.inspection.lens_curve`
+- ``disagreement``: share of the 10 nearest neighbours with another label, once all samples are scored
+- after ``alignment()``: ``case_predicted``, ``case_true`` and the numbers of
+  :class:`~legrad_widget.inspection.alignment.Alignment` for the evidence for the predicted class, with
+  ``outside_mask``, the share of its floor-removed mass that lies outside the mask
+- after ``flip_set(i)``: ``flip_size``, the patches of the smallest flip set that was found; 0: none
+- after ``clusters()``: ``cluster``, from 1
+- ``tags`` (", " between them), ``note``
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .curves import flips_of
+from .near import disagreement_of
+from .problem import InspectionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .inspection import Inspection
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One way to sort samples.
+
+    Attributes:
+        column: of the frame. ``ascending``: the smallest first. ``says``: what comes first, in words.
+        where: a query that keeps the rows that it is about, or "".
+    """
+
+    column: str
+    ascending: bool
+    says: str
+    where: str = ""
+
+
+_WRONG = "correct == False"
+SORT_KEYS: dict[str, SortKey] = {
+    "loss": SortKey("loss", False, "what the model finds hardest to believe"),
+    "margin": SortKey("margin", True, "the widest wrong margin"),
+    "confident_errors": SortKey("p_pred", False, "wrong and sure of it", _WRONG),
+    "near_misses": SortKey("margin", False, "the true class was second, by the least", f"{_WRONG} and rank_true == 2"),
+    "late_losers": SortKey("lost_after", False, "the true class led until late", f"{_WRONG} and lost_after > 0"),
+    "entropy": SortKey("entropy", False, "least decided"),
+    "outside_mask": SortKey("outside_mask", False, "evidence outside the mask", "outside_mask == outside_mask"),
+    "flip_set": SortKey("flip_size", True, "the answer that hangs on the fewest patches", "flip_size > 0"),
+    "label_noise": SortKey("disagreement", False, "the label that its neighbours contradict"),
+    "cluster": SortKey("cluster", True, "errors of one kind together", "cluster > 0"),
+}
+
+
+def frame(inspection: Inspection) -> pd.DataFrame:
+    """One row per sample; see above."""
+    import pandas as pd
+
+    count, scored = inspection.total, inspection.scored
+    records, names = inspection.records, np.array([*inspection.class_names, ""], object)
+    known = np.zeros(count, np.bool_)
+    known[scored] = True
+    label, predicted = (np.where(known, records[field], -1) for field in ("label", "predicted"))
+    columns: dict[str, Any] = {
+        "path": list(inspection.samples.names),
+        "label": names[label],
+        "predicted": names[predicted],
+        "label_index": _whole(label, known),
+        "predicted_index": _whole(predicted, known),
+        "status": [inspection.status(i) for i in range(count)],
+        "correct": pd.array(np.where(known, label == predicted, False), "boolean"),
+    }
+    columns["correct"][~known] = pd.NA
+    for name in ("p_true", "p_pred", "loss", "margin", "entropy"):
+        columns[name] = np.where(known, records[name], np.nan)
+    columns["rank_true"] = _whole(records["rank"], known)
+    columns["rival"] = names[np.where(known, records["rival"], -1)]
+    columns |= _flip_columns(inspection)
+    columns["disagreement"] = disagreement_of(inspection)
+    columns |= inspection.late_columns()
+    columns["tags"] = [", ".join(inspection.tags.get(i, ())) for i in range(count)]
+    columns["note"] = [inspection.notes.get(i, "") for i in range(count)]
+    return pd.DataFrame(columns, index=pd.RangeIndex(count, name="sample"))
+
+
+def _whole(values: NDArray[Any], known: NDArray[np.bool_]) -> Any:
+    """Whole numbers with gaps."""
+    import pandas as pd
+
+    made = pd.array(np.asarray(values, np.int64), "Int64")
+    made[~known] = pd.NA
+    return made
+
+
+def _flip_columns(inspection: Inspection) -> dict[str, Any]:
+    wrong, count = inspection.wrong, inspection.total
+    found = flips_of(inspection, wrong)
+    layer, lost = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    text, kind = np.full(count, "", object), np.full(count, "", object)
+    there = np.zeros(count, np.bool_)
+    if inspection.layers:
+        layer[wrong], lost[wrong], there[wrong] = found.layer, found.lost_after, True
+        kind[wrong] = np.array(found.kind, object)
+        text[wrong] = [f"<= {l}" if m else str(l) for l, m in zip(found.layer, found.at_most, strict=True)]  # noqa: E741
+    return {
+        "flip_layer": _whole(layer, there),
+        "flip": text,
+        "flip_kind": kind,
+        "lost_after": _whole(lost, there),
+    }
+
+
+def problems(inspection: Inspection) -> pd.DataFrame:
+    """What was skipped or left out: sample, path, kind and one sentence each, in the order of the samples."""
+    import pandas as pd
+
+    rows = [(one.index, one.name, one.kind, one.says) for one in sorted(inspection.found, key=lambda one: one.index)]
+    return pd.DataFrame(rows, columns=["sample", "path", "kind", "says"])
+
+
+def confusion(inspection: Inspection, *, errors_only: bool = True) -> pd.DataFrame:
+    """Which class was taken for which: true, predicted, count and share of the samples of that label; most first."""
+    import pandas as pd
+
+    scored = inspection.wrong if errors_only else inspection.scored
+    labels = inspection.records["label"]
+    size = np.bincount(labels[inspection.scored], minlength=len(inspection.class_names))
+    pairs = np.stack([labels[scored], inspection.records["predicted"][scored]], 1)
+    cells, counts = np.unique(pairs, axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    names = np.array(inspection.class_names, object)
+    true, predicted, counts = cells[order, 0], cells[order, 1], counts[order]
+    columns = {"true": names[true], "predicted": names[predicted], "count": counts, "share": counts / size[true]}
+    return pd.DataFrame(columns)
+
+
+def confusion_matrix(inspection: Inspection) -> pd.DataFrame:
+    """Counts [C, C], a row per true class and a column per predicted one, of the classes that occur."""
+    import pandas as pd
+
+    scored = inspection.scored
+    label, predicted = inspection.records["label"][scored], inspection.records["predicted"][scored]
+    there = np.unique(np.concatenate([label, predicted]))
+    counts = np.zeros((len(there), len(there)), np.int64)
+    np.add.at(counts, (np.searchsorted(there, label), np.searchsorted(there, predicted)), 1)
+    names = [inspection.class_names[index] for index in there]
+    return pd.DataFrame(counts, pd.Index(names, name="true"), pd.Index(names, name="predicted"))
+
+
+def cell(inspection: Inspection, true: Any = None, predicted: Any = None) -> NDArray[np.int64]:
+    """The samples of one cell of the confusion, of a row (``predicted=None``) or of a column (``true=None``).
+
+    Args:
+        true, predicted: names or numbers of classes.
+
+    Raises:
+        InspectionError: there is no such class.
+    """
+    found = inspection.scored
+    for field, value in (("label", true), ("predicted", predicted)):
+        if value is not None:
+            found = found[inspection.records[field][found] == inspection.labels.index(value)]
+    return found
+
+
+def sorted_by(inspection: Inspection, key: str, *, errors_only: bool = False) -> pd.DataFrame:
+    """The frame, sorted by one of :data:`SORT_KEYS`, with the rows that the key is about.
+
+    Raises:
+        InspectionError: there is no such key, or what it needs was not computed yet.
+    """
+    if key not in SORT_KEYS:
+        raise InspectionError(f"samples are sorted by {', '.join(map(repr, SORT_KEYS))}; arrived: {key!r}")
+    chosen, rows = SORT_KEYS[key], inspection.frame
+    if chosen.column not in rows:
+        source = {"flip_size": "flip_set(i)", "cluster": "clusters()", "outside_mask": "alignment()"}[chosen.column]
+        raise InspectionError(f"{key!r} needs {source} first: it fills the column {chosen.column!r}")
+    rows = rows[rows["status"] == "scored"]
+    rows = rows.loc[inspection.wrong] if errors_only else rows
+    rows = rows.query(chosen.where) if chosen.where else rows
+    return rows.sort_values(chosen.column, ascending=chosen.ascending, kind="stable")
+
+
+def query(inspection: Inspection, expression: str) -> pd.DataFrame:
+    """Rows of the frame by a pandas query: ``r.query("label == 'wolf' and p_predicted > 0.9")``.
+
+    Raises:
+        InspectionError: it cannot be read; the sentence says where.
+    """
+    rows = inspection.frame
+    try:
+        found = rows.query(expression)
+    except Exception as error:  # pandas raises almost anything here
+        raise InspectionError(
+            f"the query {expression!r} cannot be used ({error}); it compares columns: {', '.join(rows.columns)}"
+        ) from error
+    if found.ndim != 2:
+        raise InspectionError(f"the query {expression!r} is a number, not a choice of rows; compare something")
+    return found

@@ -1,0 +1,145 @@
+"""Whatever the pictures and labels come as, the same samples are inspected."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from legrad_widget.inspection import Inspection, InspectionError
+from legrad_widget.inspection.labels import Labels
+from tests.inspection import world
+
+NAMES = world.NAMES
+
+
+class Pairs(Dataset):
+    """A torch Dataset that counts how often it is asked."""
+
+    def __init__(self, images, labels):
+        self.images, self.given, self.asked = images, labels, []
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        self.asked.append(index)
+        return self.images[index], self.given[index]
+
+
+class Dicts(Pairs):
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        return {"image": image, "label": torch.tensor(label)}
+
+
+def answers(r):
+    return r.frame[["label", "predicted", "loss"]].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("make", [Pairs, Dicts])
+def test_a_dataset_brings_its_labels_and_is_read_once(make):
+    data = make(world.pictures(), world.labels())
+    r = Inspection(world.classifier(), data, cache=False)
+    assert len(data.asked) <= 1  # to see what it gives
+    data.asked.clear()
+    r.run(False)
+    assert data.asked == list(range(12))
+    pd.testing.assert_frame_equal(answers(r), answers(world.inspected()))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [NAMES[i] for i in world.labels()],
+        np.array(world.labels()),
+        torch.tensor(world.labels()),
+        pd.Series(world.labels(), index=range(100, 112)),
+        [name.upper() for name in (NAMES[i] for i in world.labels())],
+        [float(i) for i in world.labels()],
+    ],
+    ids=["names", "array", "tensor", "column", "case", "floats"],
+)
+def test_labels_are_numbers_or_names(labels):
+    r = Inspection(world.classifier(), world.pictures(), labels, cache=False).run(False)
+    pd.testing.assert_frame_equal(answers(r), answers(world.inspected()))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.stack(world.pictures()),
+        [Image.fromarray(image) for image in world.pictures()],
+        tuple(world.pictures()),
+    ],
+    ids=["array", "PIL", "tuple"],
+)
+def test_pictures_of_any_kind(images):
+    r = Inspection(world.classifier(), images, world.labels(), cache=False).run(False)
+    pd.testing.assert_frame_equal(answers(r), answers(world.inspected()))
+
+
+def test_preprocessed_tensors_are_taken_as_they_are():
+    model = world.classifier()
+    tensors = torch.stack([model.encode(image).image for image in world.pictures()])
+    r = Inspection(model, tensors, world.labels(), cache=False).run(False)
+    pd.testing.assert_frame_equal(answers(r), answers(world.inspected()))
+    assert r.picture(0).size == (48, 48)
+
+
+def test_a_folder_with_a_sub_folder_per_class(tmp_path):
+    world.folder(tmp_path / "data")
+    (tmp_path / "data" / "ant" / "notes.txt").write_text("no picture")
+    r = Inspection(world.classifier(), tmp_path / "data", cache=False).run(False)
+    assert r.frame["label"].tolist() == [name for name in NAMES for _ in range(2)]
+    assert r.frame["path"].str.endswith(".png").all()
+    column = pd.DataFrame({"file": r.frame["path"], "kind": r.frame["label"]})
+    again = Inspection(world.classifier(), column["file"], column["kind"], cache=False).run(False)
+    pd.testing.assert_frame_equal(answers(r), answers(again))
+
+
+def test_a_flat_folder_needs_labels(tmp_path):
+    for index in range(3):
+        Image.fromarray(world.pictures()[index]).save(tmp_path / f"{index}.png")
+    with pytest.raises(InspectionError, match="there are no labels"):
+        Inspection(world.classifier(), str(tmp_path), cache=False)
+    assert Inspection(world.classifier(), str(tmp_path), [0, 1, 2], cache=False).run(False).done == 3
+
+
+def test_a_name_counts_as_one_of_several_synonyms():
+    labels = Labels(["gnu, wildebeest", "fox"])
+    assert labels.index("Wildebeest") == 0
+    assert labels.index("gnu, wildebeest") == 0
+    assert labels.index("fox") == 1
+    with pytest.raises(InspectionError, match="did you mean 'fox'"):
+        labels.index("foxx")
+
+
+def test_the_callers_model_keeps_its_own_names():
+    model = world.classifier()
+    r = Inspection(model, world.pictures(), world.labels(), class_names=[n.upper() for n in NAMES], cache=False)
+    assert model.class_names == tuple(NAMES)
+    assert r.run(False).frame["label"][0] == "ANT"
+    assert r.target(1) == r.model.target("BEE")
+
+
+def test_logits_that_are_there_already_are_not_computed_again(monkeypatch):
+    base = world.inspected()
+    model = world.classifier()
+    images = world.pictures()
+    logits = torch.stack([model.class_logits(model.encode(image).features) for image in images])
+    embeddings = np.stack([model.encode(image).features.numpy() for image in images])
+    monkeypatch.setattr("legrad_widget.inspection.streaming.score_images", None)  # would fail if it were called
+    r = Inspection(model, images, world.labels(), logits=logits, embeddings=embeddings, cache=False)
+    assert r.complete
+    assert list(r.stream()) == []
+    for name in ("loss", "margin", "disagreement"):
+        assert np.allclose(r.frame[name], base.frame[name], atol=1e-4), name
+    assert r.frame["rival"].tolist() == base.frame["rival"].tolist()
+    assert r.neighbours(0).correct_true == base.neighbours(0).correct_true
+    assert r.layers == ()
+    with pytest.raises(InspectionError, match="no layer was seen"):
+        r.curve(0)
