@@ -39,6 +39,7 @@ from .target import (
     find_class,
     sides_of,
 )
+from .translator import Translators
 
 Progress = Callable[[int, int], None]
 Keep = Literal["tokens", "nothing"]
@@ -64,6 +65,7 @@ class Model:
     vocabulary: Any = None
     support_threshold: float | None = None
     layer_reliability: reliability.LayerReliability | None = None
+    translators: Translators | None = None
     _concepts: WeakKeyDictionary[Concept, tuple[int, Tensor]] = field(default_factory=WeakKeyDictionary, init=False)
 
     @property
@@ -172,6 +174,11 @@ class Model:
         return target
 
     calibrate_layers = reliability.calibrate_layers
+
+    def reliability_of(self, layers: Sequence[int]) -> tuple[float, ...] | None:
+        """What layers count with in ``x.merged(weights="reliability")``; None: the model was not calibrated."""
+        known = self.layer_reliability
+        return None if known is None else tuple(known.weights[layer - 1] for layer in layers)
 
     def explore(self, image: Any = None, targets: Any = None, **options: Any) -> Any:
         """The widget on this model; see :func:`legrad_widget.explore`."""
@@ -578,6 +585,7 @@ class Encoding:
             "prefix": tokens[..., :prefix].mean(1) if prefix else None,
             "layers": maps.layers,
             "scores": nothing if maps.scores is None else maps.scores[index].cpu().numpy(),
+            "reliability": self.model.reliability_of(maps.layers),
             "signed": maps.signed,
         }
 

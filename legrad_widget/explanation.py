@@ -18,7 +18,7 @@ Array = NDArray[np.float32]
 FLAT = 1e-6  # a map whose range is below this share of its largest magnitude is flat: maps have no scale of their own
 Layers = int | slice | Iterable[int] | None
 Heads = int | slice | Iterable[int] | Mapping[int, int | slice | Iterable[int] | None] | None
-Weights = Literal["paper", "equal"]
+Weights = Literal["paper", "equal", "reliability"]
 WEIGHTS: tuple[Weights, ...] = get_args(Weights)
 """How layers count in a merged map; see :meth:`Explanation.raw`."""
 
@@ -128,6 +128,8 @@ class Explanation:
         picture: the upright RGB picture; ``input_size``: (height, width) of the model input.
         merge, default: how layers are merged and which ones when none are named, as the method states.
         method, knobs, model, label, seconds: how it was made.
+        reliability: what each layer counts with under ``weights="reliability"``, in [0, 1] and 0 at chance; None: the
+            model was not calibrated.
     """
 
     maps: Array
@@ -153,6 +155,7 @@ class Explanation:
     target: Any
     label: str
     seconds: float
+    reliability: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         for array in (self.maps, self.heads, self.prefix, self.scores):
@@ -177,6 +180,11 @@ class Explanation:
             weights: "paper": the mean of the raw maps, so that a layer counts by the size of its values. "equal":
                 every layer's map is divided by its own peak (the largest magnitude) before it is averaged; flat ones
                 are left out, and where all are flat the result is zero. One map that stands alone is never divided.
+                "reliability": as "equal", and the mean is weighted by r_l / sum r over the chosen layers that are not
+                flat, with ``r_l = max(0, 2 AUC_l - 1)`` and 0 where layer l is at chance. AUC_l is how likely the raw
+                lens of layer l scores what an image shows above another target of a set: what
+                ``model.calibrate_layers`` measures. Where all chosen layers are at chance they count equally. It says
+                how well a layer's score knows its target, not where its map lies.
         """
         _, maps = self._contributions(layers, heads, weights)
         return np.asarray(maps.mean(0), dtype=np.float32)
@@ -193,10 +201,11 @@ class Explanation:
                 chosen layer. Heads are numbered from 0, for head h is ``x.heads[:, h]``. A mapping {layer: heads} for
                 any set of cells, e.g. {3: 2, 5: [1, 4], 6: None}; it names its layers itself, so ``layers`` is left
                 out.
-            weights: "paper" or "equal"; see :meth:`raw`.
+            weights: "paper", "equal" or "reliability"; see :meth:`raw`.
 
         Raises:
-            ValueError: a layer or head that was not computed, a method without heads, other weights.
+            ValueError: a layer or head that was not computed, a method without heads, other weights, or
+                "reliability" of a model that was not calibrated.
             TypeError: not whole numbers.
         """
         return normalised(self.raw(layers, heads, weights), signed=self.signed)
@@ -345,6 +354,11 @@ class Explanation:
         """
         if weights not in WEIGHTS:
             raise ValueError(f"weights is one of {', '.join(WEIGHTS)}; arrived: {weights!r}")
+        if weights == "reliability" and self.reliability is None:
+            raise ValueError(
+                f"how reliable the layers of {self.model} are is not known; call model.calibrate_layers(images, "
+                "targets) and explain again, or use weights='equal'"
+            )
         cells = self._cells(layers, heads)
         if self.merge == "last":
             cells = cells[-1:]
@@ -357,7 +371,13 @@ class Explanation:
             return [], np.zeros((1, *maps.shape[1:]))
         maps = maps[telling]
         counting = [at for at, tells in zip(positions, telling, strict=True) if tells]
-        return counting, maps / np.abs(maps).max((1, 2), keepdims=True)
+        maps = maps / np.abs(maps).max((1, 2), keepdims=True)
+        return counting, maps if weights == "equal" else maps * self._trust(counting)[:, None, None]
+
+    def _trust(self, positions: list[int]) -> NDArray[np.float64]:
+        """What the layers count with by their reliability, with a mean of 1; 1 each where all are at chance."""
+        trust = np.array([(self.reliability or ())[at] for at in positions], dtype=np.float64)
+        return trust / trust.mean() if trust.any() else np.ones_like(trust)
 
     def _mean_over_heads(self, at: int, heads: list[int] | None) -> NDArray[np.float64]:
         if heads is None or self.heads is None:

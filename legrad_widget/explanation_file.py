@@ -52,6 +52,8 @@ _FACTS: dict[str, type | tuple[type, ...]] = {
     "label": str,
     "seconds": (float, int, type(None)),
 }
+_LATER: dict[str, type | tuple[type, ...]] = {"reliability": (list, type(None))}
+"""Facts that files of older versions of this library lack: then there are none."""
 _STAMP = (1980, 1, 1, 0, 0, 0)  # the same explanation gives the same bytes
 _LIBRARIES = ("numpy", "torch", "timm", "open_clip_torch")
 
@@ -75,7 +77,9 @@ def packed(x: Explanation) -> bytes:
     """The bytes of the file."""
     arrays = {name: getattr(x, name) for name in ARRAYS if getattr(x, name) is not None}
     vectors: dict[str, NDArray[Any]] = {}
-    facts = {name: _plain(getattr(x, name)) for name in _FACTS} | {"target": _described(x.target, "target", vectors)}
+    facts = {name: _plain(getattr(x, name)) for name in (*_FACTS, *_LATER)} | {
+        "target": _described(x.target, "target", vectors)
+    }
     manifest = {"format": FORMAT, "version": VERSION, "made_with": _versions(), **facts}
     try:
         said = json.dumps(manifest, indent=1, allow_nan=False)
@@ -178,6 +182,7 @@ def _fields(archive: zipfile.ZipFile) -> dict[str, Any]:
     arrays = {name: _array(archive, name) if f"{name}.npy" in names else None for name in ARRAYS}
     facts = _facts(manifest)
     _check_shapes(arrays, len(facts["layers"]))
+    _check_reliability(facts["reliability"], len(facts["layers"]))
     with Image.open(io.BytesIO(archive.read("picture.png")), formats=["PNG"]) as opened:
         picture = opened.convert("RGB")
     return {**arrays, **facts, "picture": picture, "target": _target(manifest.get("target"), archive)}
@@ -198,10 +203,11 @@ def _check_version(manifest: Any) -> None:
 
 
 def _facts(manifest: dict[str, Any]) -> dict[str, Any]:
-    for name, kind in _FACTS.items():
+    manifest = dict.fromkeys(_LATER) | manifest
+    for name, kind in (_FACTS | _LATER).items():
         if name not in manifest or not isinstance(manifest[name], kind):
             raise ExplanationFileError(f"is damaged: {name} is {str(manifest.get(name, 'missing'))[:60]!r}")
-    facts = {name: manifest[name] for name in _FACTS}
+    facts = {name: manifest[name] for name in (*_FACTS, *_LATER)}
     for name, count in (("window", 4), ("input_size", 2)):
         if len(facts[name]) != count or not all(isinstance(number, int | float) for number in facts[name]):
             raise ExplanationFileError(f"is damaged: {name} is {str(facts[name])[:60]}")
@@ -210,9 +216,16 @@ def _facts(manifest: dict[str, Any]) -> dict[str, Any]:
         raise ExplanationFileError(f"is damaged: layers is {str(layers)[:60]}")
     if facts["merge"] not in ("mean", "last") or facts["default"] not in ("all", "last"):
         raise ExplanationFileError(f"is damaged: merge is {facts['merge']!r}, default is {facts['default']!r}")
-    tuples = {name: tuple(facts[name]) for name in ("layers", "window", "input_size")}
+    tuples = {name: facts[name] and tuple(facts[name]) for name in ("layers", "window", "input_size", "reliability")}
     numbers = {name: math.nan if facts[name] is None else float(facts[name]) for name in _MAYBE_NAN}
     return {**facts, **tuples, **numbers}
+
+
+def _check_reliability(trust: Any, depth: int) -> None:
+    if trust is None:
+        return
+    if len(trust) != depth or not all(isinstance(number, int | float) and 0 <= number <= 1 for number in trust):
+        raise ExplanationFileError(f"is damaged: reliability is {str(trust)[:60]}")
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> NDArray[np.float32]:

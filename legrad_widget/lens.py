@@ -1,7 +1,9 @@
 """What a layer, or one of its tokens, would say if the model ended there: the logit lens, and the target's rank by it.
 
-A lens reads the tokens of a layer with the final norm and projection, which were trained for the last layer alone. What
-it says of early layers misleads: :mod:`legrad_widget.reliability` tells from which layer on it beats chance.
+The raw lens reads the tokens of a layer with the final norm and projection, which were trained for the last layer
+alone: it is what LeGrad differentiates. What it says of early layers misleads: :mod:`legrad_widget.reliability` tells
+from which layer on it beats chance. The fitted lens (:mod:`legrad_widget.translator`) tells whether the information is
+there already.
 
 Source: nostalgebraist, "interpreting GPT: the logit lens" (2020); for patches of CLIP compare Gandelsman et al.
 (arXiv:2310.05916). Axis letters: N tokens, D width, E feature width, L layers, R reference targets.
@@ -25,9 +27,14 @@ from .models.view import ViT
 from .patches import layer_at, patch_or_prefix, token_of
 from .support import EVERYDAY, Prediction, top_classes
 from .target import Aims, Class, Target, TargetError, Text
+from .translator import pooled_tokens
 
 if TYPE_CHECKING:
     from .explainer import Encoding, Model
+
+
+class LensError(ValueError):
+    """A lens that this model does not have, or not for what is asked; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +63,7 @@ def lens(
     *,
     k: int = 5,
     among: Sequence[Any] | None = None,
+    fitted: bool = False,
 ) -> tuple[Prediction, ...]:
     """The ``k`` likeliest classes or prompts, read from a layer's tokens by the model's own final norm and projection.
 
@@ -68,20 +76,28 @@ def lens(
         k: how many.
         among: targets to choose from, at least two; ``index`` then counts in this list. None: the model's classes, or
             everyday prompts where it has none.
+        fitted: by the layer's translator, which ``model.calibrate_layers`` fits, instead of the raw lens: is the
+            information there? Of all tokens only.
 
     Cost: next to nothing; the first time the prompts' text forwards.
 
     Raises:
-        TargetError: nothing to choose from. LayerError, InterventionError: not there. StaleEncoding.
+        TargetError: nothing to choose from. LensError: no translators, or ``fitted`` of one token. LayerError,
+        InterventionError: not there. StaleEncoding.
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise ValueError(f"k is how many predictions are wanted, from 1; arrived: {k!r}")
     layer = layer_at(layer, encoding)
     query = None if patch is None else patch_or_prefix(patch, encoding)
     model = encoding.model
+    if fitted and query is not None:
+        raise LensError("the fitted lens was fitted on all tokens, read together; leave out patch, or fitted")
     with model.lock, plain_arithmetic(model.vit.device):
-        z = encoding.tokens.after(layer)
-        features = model.vit.readout(z) if query is None else alone(model.vit, z[token_of(query, encoding)])
+        if fitted:
+            features = layer_features(encoding, fitted=True)[layer - 1]
+        else:
+            z = encoding.tokens.after(layer)
+            features = model.vit.readout(z) if query is None else alone(model.vit, z[token_of(query, encoding)])
         names, logits = _choices(model, features, among)
     return top_classes(logits, names, int(k), sigmoid=model.is_sigmoid)
 
@@ -93,7 +109,26 @@ def alone(vit: ViT, token: Tensor) -> Tensor:
     return readout.tail(readout.pool(apply(readout.norm, token.expand(copies, -1))))
 
 
-def layer_ranks(encoding: Encoding, target: Any, *, among: Sequence[Any] | None = None) -> LayerRanks:
+def layer_features(encoding: Encoding, *, fitted: bool = False) -> Tensor:
+    """Features [L, E] as every layer says them, by the raw or the fitted lens.
+
+    Raises:
+        LensError: no translators were fitted. StaleEncoding.
+    """
+    vit, tokens = encoding.model.vit, encoding.tokens
+    if not fitted:
+        return torch.stack([vit.readout(tokens.after(layer)) for layer in range(1, tokens.depth + 1)])
+    if encoding.model.translators is None:
+        raise LensError(
+            f"the fitted lens of {encoding.model.name} was not fitted; give it 50 images or more, with one target "
+            "each: model.calibrate_layers(images, targets)"
+        )
+    return encoding.model.translators(pooled_tokens(vit, tokens), vit.readout(tokens.after(tokens.depth)))
+
+
+def layer_ranks(
+    encoding: Encoding, target: Any, *, among: Sequence[Any] | None = None, fitted: bool = False
+) -> LayerRanks:
     """The target's rank at every layer, by the score of each layer's tokens as the model reads them.
 
     Args:
@@ -102,17 +137,22 @@ def layer_ranks(encoding: Encoding, target: Any, *, among: Sequence[Any] | None 
         among: the targets that it is ranked with (itself is left out). None: of a class, the model's classes; of a
             prompt that names one of them, the same prompt with each of the other names put in its place; of any other
             prompt, everyday prompts.
+        fitted: by the layers' translators instead of the raw lens, as in :func:`lens`.
 
     Cost: L readouts; the first time the prompts' text forwards.
 
     Raises:
-        TargetError: nothing to rank it with, as for a direction without ``among``. StaleEncoding.
+        TargetError: nothing to rank it with, as for a direction without ``among``. LensError: no translators were
+        fitted. StaleEncoding.
     """
-    model = encoding.model
+    with encoding.model.lock, plain_arithmetic(encoding.model.vit.device):
+        return ranked(encoding.model, target, layer_features(encoding, fitted=fitted), among=among)
+
+
+def ranked(model: Model, target: Any, features: Tensor, *, among: Sequence[Any] | None = None) -> LayerRanks:
+    """The same from features [L, E] as every layer says them."""
     checked = model.target(target)
     with model.lock, plain_arithmetic(model.vit.device):
-        tokens = encoding.tokens
-        features = torch.stack([model.vit.readout(tokens.after(layer)) for layer in range(1, tokens.depth + 1)])
         if among is None and isinstance(checked, Class):
             own, rest, words = _among_classes(model, checked, features)
         else:

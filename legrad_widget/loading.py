@@ -16,6 +16,7 @@ from .explainer import Model
 from .models import library
 from .models.from_timm import class_names as timm_class_names
 from .reliability import LayerReliability
+from .translator import Translators
 from .wrapping import wrap
 
 
@@ -104,9 +105,12 @@ def _builtin(device: torch.device, dtype: torch.dtype | None) -> Model:
     made = builtin.load(device=str(device), dtype=dtype)
     model = wrap(made.clip, tokenizer=made.tokenizer, class_names=made.vocabulary.nouns, name="builtin")
     threshold = made.manifest.get("support", {}).get("probability")
+    model = replace(model, vocabulary=made.vocabulary, support_threshold=threshold)
     layers = builtin.layer_calibration()
-    reliability = None if layers is None else LayerReliability.from_json(layers)
-    return replace(model, vocabulary=made.vocabulary, support_threshold=threshold, layer_reliability=reliability)
+    if layers is None:
+        return model
+    translators = Translators.load(builtin.translators_file(), device)
+    return replace(model, layer_reliability=LayerReliability.from_json(layers), translators=translators)
 
 
 def _shortcuts(device: torch.device, dtype: torch.dtype | None) -> Model:

@@ -130,8 +130,22 @@ def test_the_same_explanation_gives_the_same_bytes(x: Explanation) -> None:
 
 
 def test_every_field_of_an_explanation_is_kept() -> None:
-    kept = {*explanation_file.ARRAYS, *explanation_file._FACTS, "picture", "target"}
+    kept = {*explanation_file.ARRAYS, *explanation_file._FACTS, *explanation_file._LATER, "picture", "target"}
     assert {field.name for field in dataclasses.fields(Explanation)} == kept
+
+
+def test_a_file_from_before_layers_were_weighed_by_reliability_is_read(x: Explanation, file: Path) -> None:
+    assert x.reliability is not None
+    assert lw.Explanation.load(file).reliability == x.reliability
+
+    def shorten(members: dict[str, bytes]) -> None:
+        facts = json.loads(members["manifest.json"])
+        del facts["reliability"]
+        members["manifest.json"] = json.dumps(facts).encode()
+
+    older = lw.Explanation.load(rewritten(file, shorten))
+    assert older.reliability is None
+    np.testing.assert_array_equal(older.raw(), x.raw())
 
 
 def test_it_is_written_as_a_whole_under_its_suffix(x: Explanation, tmp_path: Path) -> None:
@@ -181,6 +195,9 @@ def array(name: str, values: Any) -> Callable[[dict[str, bytes]], None]:
         (manifest(version="1"), "damaged: its version is '1'"),
         (manifest(layers=[3, 2, 1, 4, 5, 6]), r"damaged: layers is \[3, 2"),
         (manifest(layers=[1, 2]), "damaged: maps has shape"),
+        (manifest(reliability=[0.5, 1]), r"damaged: reliability is \(0.5, 1\)"),
+        (manifest(reliability=[0, 0, 1, 1, 1, 2]), "damaged: reliability is"),
+        (manifest(reliability="high"), "damaged: reliability is 'high'"),
         (manifest(window=[0, 0, 1]), "damaged: window"),
         (manifest(merge="max"), "damaged: merge is 'max'"),
         (manifest(method=None), "damaged: method is"),

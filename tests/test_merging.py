@@ -14,11 +14,13 @@ from legrad_widget.explanation import WEIGHTS, Explanation, chosen_heads
 from tests.test_explanation import explanation
 
 LAYERS = (2, 3, 5)
+RELIABILITY = (0.0, 0.3, 0.9)
 
 
 def with_heads(heads, **changes) -> Explanation:
     heads = np.asarray(heads, np.float32)
-    return explanation(heads.mean(1), **({"heads": heads, "layers": LAYERS[: len(heads)]} | changes))
+    own = {"heads": heads, "layers": LAYERS[: len(heads)], "reliability": RELIABILITY[: len(heads)]}
+    return explanation(heads.mean(1), **(own | changes))
 
 
 # Two layers of two heads on a grid of 1 x 2: small enough to merge in one's head.
@@ -44,6 +46,28 @@ def test_equal_weights_by_hand():
     np.testing.assert_array_equal(HAND.shares(heads=1, weights="equal"), [1, 0])
     np.testing.assert_array_equal(HAND.raw(heads={3: 1}, weights="equal"), [[0, 0]])
     np.testing.assert_array_equal(HAND.shares(heads={3: 1}, weights="equal"), [0, 0])
+
+
+def test_weights_by_reliability_by_hand():
+    x = with_heads(HAND.heads, reliability=(0.25, 0.75))
+    np.testing.assert_allclose(x.raw(weights="reliability"), [[(1 + 3 * 2 / 3) / 4, (2 / 3 + 3) / 4]], rtol=1e-6)
+    np.testing.assert_allclose(x.shares(weights="reliability"), [0.25, 0.75], rtol=1e-6)
+    # A layer at chance is left out, but not where there is no other one, or where the others are flat.
+    np.testing.assert_allclose(HAND.raw(weights="reliability"), [[2 / 3, 1]], rtol=1e-6)
+    np.testing.assert_array_equal(HAND.shares(weights="reliability"), [0, 1])
+    np.testing.assert_allclose(HAND.raw(2, weights="reliability"), [[1, 2 / 3]], rtol=1e-6)
+    np.testing.assert_allclose(HAND.raw(heads=1, weights="reliability"), [[1, 0.2]], rtol=1e-6)
+    none = with_heads(HAND.heads, reliability=(0.0, 0.0))
+    np.testing.assert_array_equal(none.raw(weights="reliability"), none.raw(weights="equal"))
+    last = with_heads(HAND.heads, merge="last")
+    np.testing.assert_array_equal(last.raw(weights="reliability"), last.raw())
+
+
+def test_weights_by_reliability_need_a_calibrated_model():
+    x = explanation(np.ones((2, 2, 2)))
+    for ask in (x.merged, x.raw, x.shares, x.floor, x.overlay):
+        with pytest.raises(ValueError, match=r"not known; call model.calibrate_layers\(images, targets\)"):
+            ask(weights="reliability")
 
 
 def test_shares_and_floors_by_hand():
@@ -94,7 +118,7 @@ def test_heat_map_and_overlay_are_of_the_same_cells():
         (dict(heads={4: 1}), ValueError, "layers go from 2 to 3; arrived: 4"),
         (dict(heads={2: 9}), ValueError, "heads go from 0 to 1; arrived: 9"),
         (dict(layers=2, heads={2: 1}), ValueError, "names its layers itself"),
-        (dict(weights="mean"), ValueError, "weights is one of paper, equal; arrived: 'mean'"),
+        (dict(weights="mean"), ValueError, "weights is one of paper, equal, reliability; arrived"),
     ],
 )
 def test_refusals_are_sentences(chosen, error, sentence):
@@ -132,19 +156,21 @@ def explained(draw):
 
 def slowly(x: Explanation, cells, weights) -> list[float]:
     """The merged map, flattened, in Python's own floats."""
-    layers = []
+    layers, trust = [], []
     for layer in sorted(cells):
         maps = [x.heads[x.layers.index(layer)][head].ravel().tolist() for head in cells[layer]]
         merged = [statistics.fmean(values) for values in zip(*maps, strict=True)]
         peak = max(map(abs, merged))
-        if weights == "equal":
+        if weights != "paper":
             if max(merged) - min(merged) <= 1e-6 * peak:
                 continue
             merged = [value / peak for value in merged]
         layers.append(merged)
+        trust.append(x.reliability[x.layers.index(layer)] if weights == "reliability" else 1)
     if not layers:
         return [0.0] * x.maps[0].size
-    return [statistics.fmean(values) for values in zip(*layers, strict=True)]
+    counted = trust if sum(trust) else [1] * len(layers)
+    return [statistics.fmean(values, counted) for values in zip(*layers, strict=True)]
 
 
 @settings(max_examples=150, deadline=None)

@@ -10,6 +10,7 @@ _HOMES = {
     "Builtin": "loading",
     "load": "loading",
     "layer_calibration": "loading",
+    "translators_file": "loading",
     "EXAMPLES": "examples",
     "example": "examples",
     "showcase": "examples",
@@ -22,12 +23,12 @@ _HOMES = {
 
 __all__ = [
     "EXAMPLES", "Builtin", "Scene", "ShortcutWorld", "Vocabulary", "example", "layer_calibration", "load", "scene",
-    "shortcut_world", "showcase",
+    "shortcut_world", "showcase", "translators_file",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from .examples import EXAMPLES, example, showcase
-    from .loading import Builtin, layer_calibration, load
+    from .loading import Builtin, layer_calibration, load, translators_file
     from .scenes import Scene, scene
     from .shortcuts import ShortcutWorld, shortcut_world
     from .vocabulary import Vocabulary

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "weights"
 WEIGHTS, CONFIGURATION, MANIFEST = "open_clip_model.safetensors", "open_clip_config.json", "manifest.json"
 LAYERS = "layers.json"  # which layers beat chance, with the hash of the weights that this holds for
+TRANSLATORS = "translators.safetensors"  # the fitted lens, made together with LAYERS
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,11 @@ def layer_calibration() -> dict[str, Any] | None:
         return None
     held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return held if held["sha256"] == manifest()["sha256"] else None
+
+
+def translators_file() -> Path:
+    """Return where the fitted lens lies that belongs to the layer calibration."""
+    return FOLDER / TRANSLATORS
 
 
 def weights_hash() -> str:

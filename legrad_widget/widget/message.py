@@ -157,7 +157,7 @@ def read_view(raw: Any, scope: Scope) -> dict[str, Any]:
     checks: dict[str, Callable[[Any], Any]] = {
         "layers": lambda value: rules.layers(value, scope.depth),
         "heads": lambda value: rules.heads(value, scope),
-        "weights": rules.weights,
+        "weights": lambda value: rules.weights(value, scope),
         "opacity": lambda value: rules.fraction("opacity", value),
         "colormap": rules.colormap,
         "threshold": lambda value: rules.fraction("threshold", value),

@@ -32,6 +32,7 @@ class Scope:
     Attributes:
         depth: its number of layers.
         heads: the largest number of heads of a layer, or of its attention pooler.
+        model: itself; it may be calibrated later.
         class_names: of its classes, if it has any.
         refusals: by method, why this model cannot have it; a method that it can have is not here.
         usual: the methods that are compared when none are named: those that it can have and that are not slow.
@@ -42,6 +43,7 @@ class Scope:
     refusals: Mapping[str, str] = field(default_factory=dict)
     usual: tuple[str, ...] = ()
     heads: int = 1
+    model: Model | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, model: Model) -> Scope:
@@ -51,7 +53,7 @@ class Scope:
         usual = tuple(method.name for method in list_methods() if not (method.name in refusals or method.slow))
         pooler = model.vit.readout.pooler
         heads = max(model.vit.heads, pooler.heads if pooler is not None else 0)
-        return cls(len(model.vit.blocks), model.class_names, refusals, usual, heads)
+        return cls(len(model.vit.blocks), model.class_names, refusals, usual, heads, model)
 
 
 class Refused(ValueError):
@@ -165,9 +167,15 @@ def _by_layer(value: Any) -> Any:
     return cells
 
 
-def weights(value: Any) -> str:
-    """How layers count in a merged map."""
-    return choice("weights", value, WEIGHTS)
+def weights(value: Any, scope: Scope | None = None) -> str:
+    """How layers count in a merged map; with a scope: of its model's."""
+    chosen = choice("weights", value, WEIGHTS)
+    if chosen == "reliability" and scope and scope.model and scope.model.layer_reliability is None:
+        raise Refused(
+            f"how reliable the layers of {scope.model.name} are is not known; call model.calibrate_layers(images, "
+            "targets) first, or use weights 'equal'"
+        )
+    return chosen
 
 
 def method(value: Any) -> Method:

@@ -104,9 +104,10 @@ class SharedState(anywidget.AnyWidget):
     ).tag(sync=True, echo_update=False, to_json=lambda value, widget: _cells(value))
     weights = Checked(
         "paper",
-        lambda w, v: rules.weights(v),
+        lambda w, v: rules.weights(v, w._scope),
         help='How layers count in the merged map: "paper", by the size of their values; "equal", each divided by its '
-        "own peak",
+        'own peak; "reliability", the same, and by how well each layer\'s score finds its target, where the model was '
+        "calibrated",
     ).tag(sync=True, echo_update=False)
     opacity = Checked(0.65, lambda w, v: rules.fraction("opacity", v), help="Of the map over the picture").tag(
         sync=True, echo_update=False
