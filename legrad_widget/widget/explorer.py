@@ -19,7 +19,8 @@ from ..builtin import Scene
 from ..explainer import Model
 from ..method import list_methods
 from ..models.preprocess import Fit, picture
-from . import page, wire
+from . import page, pins, wire
+from .chips import read_chips
 from .code import code
 from .listening import Listening
 from .question import Photo
@@ -55,9 +56,9 @@ class LeGradWidget(Listening):
     """See what a vision transformer looks at, layer by layer. Usually made by :func:`explore`.
 
     Set ``targets``, ``templates``, ``active``, ``method``, ``knobs``, ``layers``, ``heads``, ``weights``, ``opacity``,
-    ``colormap``, ``threshold``, ``smooth``, ``compare``, ``compared``, ``compare_scale`` and ``image`` from Python,
-    or in the browser. A new picture, target, method or knob is computed by a background thread; :meth:`wait` waits
-    for it, :attr:`explanation` is the answer, and with ``compare="methods"`` :attr:`comparison` holds the active
+    ``colormap``, ``threshold``, ``smooth``, ``compare``, ``compared``, ``compare_scale``, ``pins`` and ``image`` from
+    Python, or in the browser. A new picture, target, method or knob is computed by a background thread; :meth:`wait`
+    waits for it, :attr:`explanation` is the answer, and with ``compare="methods"`` :attr:`comparison` holds the active
     target under every method of ``compared``. Several changes under ``with w.hold_trait_notifications():`` are one
     question.
 
@@ -218,6 +219,29 @@ class LeGradWidget(Listening):
         """
         self._come_to_rest()
         return code(self)
+
+    def pin(self) -> dict[str, Any]:
+        """Pin the present view, as K does in the browser: it is the last one of ``pins`` then, and is returned.
+
+        Raises:
+            ValueError: there is no target yet, or there are 12 pins already.
+        """
+        with self._settled:
+            self.pins = [*self.pins, {name: getattr(self, name) for name in pins.DEFAULTS}]
+            return self.pins[-1]
+
+    def recall(self, pin: Mapping[str, Any]) -> None:
+        """Show a pinned view again, e.g. ``w.recall(w.pins[0])``; what is not remembered is computed again.
+
+        Raises:
+            ValueError: it is no view, or one of its targets was only in Python's memory and is gone.
+        """
+        with self.hold_trait_notifications():
+            (view,) = pins.read_pins([pin], self._scope, self._chip_of)
+            targets = self._targets_of(read_chips(view.pop("targets"), self._scope.class_names))
+            self.method, self.knobs, self.targets = view.pop("method"), view.pop("knobs"), targets
+            for name, value in view.items():
+                setattr(self, name, value)
 
     def _come_to_rest(self) -> None:
         """Wait for the question under way, whatever becomes of it; not on the thread that answers it."""

@@ -9,13 +9,14 @@ from typing import Any
 
 from . import rules
 from .chips import Chip, read_chips, read_templates
+from .pins import read_pins
 from .rules import Refused, Scope, shown
 
 VERSION = 1
 MAX_CHARACTERS = 200_000
 MAX_ITEMS = 2_000
 MAX_TOOL_ITEMS = 20_000
-"""A tool may name every patch of a large grid, two numbers each."""
+"""A tool may name every patch of a large grid, two numbers each; a look brings all pins, with their targets."""
 MAX_DEPTH = 8
 MAX_UPLOAD = 32 * 2**20
 MAX_PART = 4 * 2**20
@@ -165,6 +166,7 @@ def read_view(raw: Any, scope: Scope) -> dict[str, Any]:
         "compare": rules.compare,
         "compared": lambda value: rules.compared(value, scope),
         "compare_scale": rules.compare_scale,
+        "pins": lambda value: read_pins(value, scope),
     }
     return {name: check(raw[name]) for name, check in checks.items() if name in raw}
 
@@ -282,7 +284,7 @@ def _check_weight(content: Any) -> None:
     """Refuse what is too big before looking any closer; never walks further than the limits."""
     if not isinstance(content, Mapping):
         raise Refused(f"a message is an object; arrived: {shown(content)}")
-    most = MAX_TOOL_ITEMS if content.get("kind") == "tool" else MAX_ITEMS
+    most = MAX_TOOL_ITEMS if content.get("kind") in ("tool", "view") else MAX_ITEMS
     characters = items = 0
     level: Sequence[Any] = [content]
     for _ in range(MAX_DEPTH):

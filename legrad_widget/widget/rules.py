@@ -167,6 +167,11 @@ def _by_layer(value: Any) -> Any:
     return cells
 
 
+def cells(heads: Mapping[int, list[int]] | None) -> list[list[int]] | None:
+    """Heads by layer as [layer, head] pairs: the keys of an object in JSON would be strings."""
+    return None if heads is None else [[layer, head] for layer, numbers in heads.items() for head in numbers]
+
+
 def weights(value: Any, scope: Scope | None = None) -> str:
     """How layers count in a merged map; with a scope: of its model's."""
     chosen = choice("weights", value, WEIGHTS)

@@ -12,8 +12,9 @@ import traitlets
 
 from ..method import Method, find
 from . import rules
-from .chips import Chip, Held, read_chips, read_templates, read_through, thing_of
+from .chips import Chip, Held, chip_of, read_chips, read_templates, read_through, thing_of
 from .examples import concepts_of
+from .pins import read_pins
 from .rules import Refused, Scope
 from .traits import Checked, InvalidValue, Targets, read_targets
 from .wire import Status
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 VIEW = (
     *("layers", "heads", "weights", "opacity", "colormap", "threshold", "smooth"),
-    *("compare", "compared", "compare_scale"),
+    *("compare", "compared", "compare_scale", "pins"),
 )
 QUESTION = ("templates", "targets", "active", "method", "knobs", "compare", "compared")
 """What decides, with the picture, what is computed."""
@@ -52,11 +53,6 @@ def _templates(raw: Any, widget: SharedState) -> list[str]:
         for target in widget.targets:
             read_through(target, templates)
     return list(templates)
-
-
-def _cells(heads: Mapping[int, list[int]] | None) -> list[list[int]] | None:
-    """Heads by layer as [layer, head] pairs: the keys of an object in JSON would be strings."""
-    return None if heads is None else [[layer, head] for layer, numbers in heads.items() for head in numbers]
 
 
 def read_active(raw: Any, widget: SharedState) -> Any:
@@ -101,7 +97,7 @@ class SharedState(anywidget.AnyWidget):
         lambda w, v: rules.heads(v, w._scope),
         help="The heads (from 0) that are merged, {layer: [heads]}; None: all. Also taken: a head or several, "
         "meant for every layer, and (layer, head) pairs. While it is set it names the layers too, and `layers` waits",
-    ).tag(sync=True, echo_update=False, to_json=lambda value, widget: _cells(value))
+    ).tag(sync=True, echo_update=False, to_json=lambda value, widget: rules.cells(value))
     weights = Checked(
         "paper",
         lambda w, v: rules.weights(v, w._scope),
@@ -138,6 +134,13 @@ class SharedState(anywidget.AnyWidget):
         help='"own": every map is scaled by itself; "shared": all by one scale (signed maps apart from unsigned ones)',
     ).tag(sync=True, echo_update=False)
 
+    pins = Checked(
+        (),
+        lambda w, v: read_pins(v, w._scope, w._chip_of),
+        help="Views to come back to, at most 12: dicts with targets, active, method, knobs, layers, heads and weights, "
+        "which JSON can hold. To change them set them anew: w.pins = [*w.pins, {'targets': ['a cat'], 'layers': 3}]",
+    ).tag(sync=True, echo_update=False)
+
     _catalogue: Any = traitlets.List().tag(sync=True)
     _model = traitlets.Dict().tag(sync=True)
     _image = traitlets.Dict().tag(sync=True)
@@ -172,6 +175,10 @@ class SharedState(anywidget.AnyWidget):
         present = dict(zip(self.targets.chips, self.targets, strict=True))
         things = [present[chip] if chip in present else thing_of(chip, self._held) for chip in chips]
         return Targets(things, chips, self._held)
+
+    def _chip_of(self, target: Any) -> Any:
+        """A target as the browser knows it, from that form itself or from what Python writes."""
+        return target if isinstance(target, Mapping) else chip_of(self.model.target(target), self._held).wire
 
     # ---------------------------------------------------------------- one lock for all traits
 
