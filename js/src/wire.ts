@@ -251,8 +251,13 @@ export interface Busy {
   readonly message: string;
 }
 
+/** Small pictures of a concept, by its key. */
+export type Concepts = Readonly<Record<string, readonly string[]>>;
+
 /** What the kernel is asked; the rest of `_request` is the envelope. */
 export interface Question {
+  /** What prompts that are typed are read through; each target has its own. */
+  readonly templates: readonly string[];
   readonly targets: readonly Target[];
   readonly active: number;
   readonly method: string;
@@ -627,6 +632,21 @@ export function decodeBusy(raw: unknown): Busy | null {
   };
 }
 
+/** Small pictures as data URLs, so that nothing has to be let go of; what cannot be read is left out. */
+export function decodeConcepts(raw: unknown): Concepts {
+  const concepts: Record<string, string[]> = {};
+  for (const [key, concept] of Object.entries(record(raw))) {
+    const pictures: string[] = [];
+    for (const small of list(record(concept).thumbnails))
+      attempt("A small picture", () => {
+        const bytes = decodeBytes(small, "it");
+        pictures.push(`data:image/jpeg;base64,${btoa(String.fromCharCode(...bytes))}`);
+      });
+    concepts[key] = pictures;
+  }
+  return concepts;
+}
+
 /** A custom message from the kernel; of kind "" where this side does not know it. */
 export const decodeMessage = fields<{
   readonly kind: "" | "accepted" | "refused" | "alive";
@@ -656,6 +676,17 @@ export const opposed = (a?: Target | null, b?: Target | null): Target | null =>
   a && b && a.kind !== "contrast" && b.kind !== "contrast" && keyOf(a) !== keyOf(b)
     ? { kind: "contrast", a, b }
     : null;
+
+/** The target with its prompts in templates; without any a prompt is read as it is typed. */
+export function readThrough(target: Target, templates: readonly string[]): Target {
+  const { kind } = target;
+  if (kind === "contrast") {
+    const [a, b] = [target.a, target.b].map((side) => readThrough(side, templates));
+    return opposed(a, b) ?? target;
+  }
+  if (kind !== "text") return target;
+  return { kind, text: target.text, ...(templates.length && { templates }) };
+}
 
 /** A random name; `crypto.randomUUID` is missing on pages served over plain http. */
 export const freshName = (): string => crypto.getRandomValues(new Uint32Array(4)).join("-");

@@ -52,7 +52,8 @@ export interface Conversation {
   cancel(): void;
   /** Put a sentence of the page's own into the status line; "" takes it away. */
   complain(sentence: string): void;
-  upload(file: File): Promise<void>;
+  /** Send a picture to explain, or one of the pictures that a concept is made of. */
+  upload(file: File, example?: Example): Promise<void>;
   /** Send a message that a tool takes; its name, or null where there is no kernel. */
   post(content: object): string | null;
   hello(): void;
@@ -62,6 +63,12 @@ interface Open {
   readonly rid: string;
   readonly heard: boolean;
   readonly late: boolean;
+}
+
+export interface Example {
+  readonly concept: string;
+  readonly at: number;
+  readonly count: number;
 }
 
 interface Upload {
@@ -289,9 +296,10 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
         });
       }, GIVE_UP_MS);
     },
-    async upload(file) {
+    async upload(file, example) {
       const reason = whyNot(file);
-      complaint.value = reason;
+      // What was wrong with one example stands while the others are on their way.
+      if (reason || !example?.at) complaint.value = reason;
       if (reason) return;
       const parts = Math.ceil(file.size / UPLOAD_PART_BYTES);
       const name = freshName();
@@ -303,14 +311,16 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
           .arrayBuffer();
         if (life.aborted) return;
         n += 1;
-        const content = { kind: "image", n, upload: name, name: file.name, size: file.size, part, parts };
+        const kind = example ? "example" : "image";
+        const content = { kind, n, ...example, upload: name, name: file.name, size: file.size, part, parts };
         if (!send(content, [bytes])) {
           upload.value = null;
           return;
         }
         upload.value = { ...progress, sent: part + 1 };
       }
-      waitForPicture(upload.peek());
+      if (example && (example.at < example.count - 1 || complaint.peek())) upload.value = null;
+      else waitForPicture(upload.peek());
     },
     post(content) {
       n += 1;

@@ -2,7 +2,7 @@
 // it one of them; it is a new chip at the end, or stands in for one that is being edited.
 
 import { batch, type ReadonlySignal, signal } from "../signals";
-import { keyOf, MAX_TARGETS, type Target } from "../wire";
+import { keyOf, MAX_TARGETS, readThrough, type Target } from "../wire";
 import { onEnd, watch } from "./watch";
 
 export const TYPING_MS = 200;
@@ -23,6 +23,8 @@ export interface Drafts {
   /** Take the draft away; what it stood in for comes back. */
   drop(): void;
   edit(at: number): void;
+  /** Read every prompt through these templates, and those that are typed from now on. */
+  readThrough(templates: readonly string[]): void;
   /** The draft is a prompt like the others now. */
   keep(): void;
 }
@@ -30,8 +32,9 @@ export interface Drafts {
 export function drafting(
   targets: ReadonlySignal<readonly Target[]>,
   active: ReadonlySignal<number>,
+  templates: ReadonlySignal<readonly string[]>,
   act: {
-    ask(question: { targets?: readonly Target[]; active?: number }): void;
+    ask(question: { templates?: readonly string[]; targets?: readonly Target[]; active?: number }): void;
     select(at: number): void;
     complain(sentence: string): void;
     failed(): boolean;
@@ -63,7 +66,11 @@ export function drafting(
   }
 
   /** The words as a target; they stay in the templates of the prompt that they replace. */
-  const worded = (text: string) => ({ ...draft.peek()?.was, kind: "text", text }) as Target;
+  function worded(text: string): Target {
+    const was = draft.peek()?.was;
+    const own = was?.kind === "text" ? (was.templates ?? []) : templates.peek();
+    return readThrough({ kind: "text", text }, own);
+  }
 
   function preview(text: string) {
     const target = worded(text);
@@ -124,6 +131,15 @@ export function drafting(
       if (was?.kind !== "text") return;
       act.select(at);
       draft.value = { at, key: keyOf(was), was };
+    },
+    readThrough(given) {
+      drafts.keep();
+      const list = targets.peek().map((target) => readThrough(target, given));
+      const known = list.map(keyOf);
+      // Two that differed in their templates alone are one now.
+      const left = list.filter((_, i) => known.indexOf(known[i]!) === i);
+      const at = known.indexOf(known[active.peek()] ?? "");
+      act.ask({ templates: given, targets: left, active: Math.max(0, left.indexOf(list[at]!)) });
     },
     keep() {
       stopWaiting();

@@ -165,6 +165,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
     turning = undefined;
     turned.value = false;
     const question = {
+      templates: trait("templates").peek(),
       targets: targets.peek(),
       active: active.peek(),
       method: trait("method").peek(),
@@ -247,6 +248,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
     drafts: drafting(
       targets,
       active,
+      trait("templates"),
       { ask, complain, select: (at) => store.select(at), failed: () => phase.peek().kind === "error" },
       life,
     ),

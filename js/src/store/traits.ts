@@ -7,8 +7,10 @@ import type { Cell, Weights } from "../heat/merge";
 import { type Palette, SEQUENTIAL } from "../heat/palette";
 import { type ReadonlySignal, type Signal, signal } from "../signals";
 import {
+  type Concepts,
   decodeCatalogue,
   decodeCells,
+  decodeConcepts,
   decodeKnobs,
   decodeLayers,
   decodeModel,
@@ -62,7 +64,7 @@ const LOOK = [
   ...(["layers", "heads", "weights", "opacity", "colormap", "threshold", "smooth"] as const),
   ...(["compare", "compared", "compare_scale"] as const),
 ];
-const QUESTION = ["targets", "active", "method", "knobs"] as const;
+const QUESTION = ["templates", "targets", "active", "method", "knobs"] as const;
 
 const fraction = (otherwise: number) => (raw: unknown) =>
   typeof raw === "number" && raw >= 0 && raw <= 1 ? raw : otherwise;
@@ -71,6 +73,7 @@ const fraction = (otherwise: number) => (raw: unknown) =>
 const methodOf = (raw: unknown) => text((raw as { method?: unknown } | null)?.method);
 
 const DECODE = {
+  templates: listOf(text),
   targets: decodeTargets,
   active: (raw: unknown) => (Number.isInteger(raw) ? Math.max(raw as number, 0) : 0),
   method: (raw: unknown) => (typeof raw === "string" ? raw : "legrad"),
@@ -87,12 +90,14 @@ const DECODE = {
   compare_scale: oneOf("own", "shared"),
   _catalogue: decodeCatalogue,
   _model: decodeModel,
+  _concepts: decodeConcepts,
   _status: decodeStatus,
   _static: (raw: unknown) => raw === true,
   _saved: listOf(methodOf),
 };
 
 type Decoded = {
+  templates: readonly string[];
   targets: readonly Target[];
   active: number;
   method: string;
@@ -109,6 +114,7 @@ type Decoded = {
   compare_scale: "own" | "shared";
   _catalogue: readonly Method[];
   _model: ModelCard;
+  _concepts: Concepts;
   _status: Status;
   _static: boolean;
   /** The methods that a saved page has the answers of. */

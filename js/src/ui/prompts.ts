@@ -3,7 +3,7 @@
 import { readable } from "../heat/describe";
 import { untracked } from "../signals";
 import type { Store } from "../store";
-import { keyOf, labelOf, opposed, type Target } from "../wire";
+import { type Concepts, keyOf, labelOf, opposed, readThrough, type Side, type Target } from "../wire";
 import { button, claim, el, focusedIn, icon, listen, set, watch } from "./element";
 import { matching, typeahead } from "./typeahead";
 
@@ -29,9 +29,10 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
   watch(life, () => {
     const held = focusedIn(row);
     const draft = store.drafts.draft.value;
+    const concepts = store.trait("_concepts").value;
     row.hidden = targets.value.length === 0;
     row.replaceChildren(
-      ...targets.value.map((target, i) => chip(target, i, draft?.at === i, store.kernelless.value)),
+      ...targets.value.map((target, i) => chip(target, i, draft?.at === i, store.kernelless.value, concepts)),
     );
     untracked(mark);
     if (held) focusActive();
@@ -90,25 +91,47 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
   return row;
 }
 
-function chip(target: Target, index: number, draft: boolean, fixed: boolean): HTMLElement {
+function chip(
+  target: Target,
+  index: number,
+  draft: boolean,
+  fixed: boolean,
+  concepts: Concepts,
+): HTMLElement {
   const label = labelOf(target);
-  const name = (of: Target) => el("bdi", {}, labelOf(of) || "(empty prompt)");
+  const part = (side: Side) => named(side, side.kind === "held" ? concepts[side.key] : undefined);
+  const name = el(
+    "span.lg-name",
+    {},
+    ...(target.kind === "contrast"
+      ? [part(target.a), el("i", {}, " over "), part(target.b)]
+      : [part(target)]),
+  );
   return el(
     "span.lg-chip",
     { testid: "chip", "data-index": index, "data-draft": draft, title: label },
     button(
       ".lg-plain",
-      { role: "radio", label },
-      el(
-        "span.lg-name",
-        {},
-        ...(target.kind === "contrast"
-          ? [name(target.a), el("i", {}, " over "), name(target.b)]
-          : [name(target)]),
-      ),
+      { role: "radio", label: name.textContent },
+      name,
       el("span.lg-small", { "aria-hidden": true }),
     ),
     !fixed && button(".lg-plain.lg-remove", { label: `Remove ${label}` }, icon("remove")),
+  );
+}
+
+/** A prompt with what it is read through, a class, or a concept with some of its pictures. */
+function named(side: Side, pictures: readonly string[] = []): HTMLElement {
+  const templates = (side.kind === "text" && side.templates) || [];
+  const [before, after] = templates.length === 1 ? templates[0]!.split("{}") : [];
+  const dim = (words?: string | false) => words && el("span.lg-small", {}, words);
+  return el(
+    "bdi",
+    { title: templates.join("\n") || null },
+    ...pictures.map((src) => el("img.lg-example", { src, alt: "" })),
+    dim(before),
+    labelOf(side) || "(empty prompt)",
+    dim(after || (templates.length > 1 && ` in ${templates.length} templates`)),
   );
 }
 
@@ -133,7 +156,11 @@ function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edi
   });
   const add = (name: string) => {
     const { prompts: free, classes } = model.peek();
-    store.add(free ? { kind: "text", text: name } : { kind: "class", index: classes.indexOf(name), name });
+    store.add(
+      free
+        ? readThrough({ kind: "text", text: name }, store.trait("templates").peek())
+        : { kind: "class", index: classes.indexOf(name), name },
+    );
     input.value = "";
   };
   const suggestions = typeahead(

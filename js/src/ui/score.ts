@@ -2,8 +2,7 @@
 
 import { readable } from "../heat/describe";
 import type { Store } from "../store";
-import type { Entry, Prediction, Target } from "../wire";
-import { keyOf } from "../wire";
+import { type Entry, keyOf, readThrough } from "../wire";
 import { button, el, fill, set, watch } from "./element";
 
 /** A probability for reading: two digits, and never a false 0 or 1. */
@@ -82,7 +81,9 @@ export function predictions(store: Store, life: AbortSignal): HTMLElement {
     const active = store.entry.value && keyOf(store.entry.value.target);
     list.replaceChildren(
       ...(answer?.predictions ?? []).map((guess) => {
-        const target = targetOf(guess, store.trait("_model").value.prompts);
+        const target = store.trait("_model").value.prompts
+          ? readThrough({ kind: "text", text: guess.name }, store.trait("templates").value)
+          : ({ kind: "class", index: guess.index, name: guess.name } as const);
         const guessed = button(
           ".lg-plain.lg-guess",
           {
@@ -101,6 +102,3 @@ export function predictions(store: Store, life: AbortSignal): HTMLElement {
   });
   return element;
 }
-
-const targetOf = (guess: Prediction, free: boolean): Target =>
-  free ? { kind: "text", text: guess.name } : { kind: "class", index: guess.index, name: guess.name };
