@@ -9,7 +9,7 @@ import contextvars
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import traitlets
 
@@ -28,6 +28,18 @@ _MISFITS = (ValueError, TypeError, KeyError, traitlets.TraitError)
 """What a message that does not fit raises, here and in ipywidgets."""
 
 
+class Numbered(Protocol):
+    """A message that a page has numbered."""
+
+    @property
+    def client(self) -> str:
+        """The page."""
+
+    @property
+    def n(self) -> int:
+        """Larger with every message of a kind."""
+
+
 class Newest:
     """The newest number of every page and kind of message: hosts may replay older ones. At most 256 are kept."""
 
@@ -35,7 +47,7 @@ class Newest:
         self._numbers: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._limit = limit
 
-    def take(self, message: Ask | Look | Cancel | Use) -> bool:
+    def take(self, message: Numbered) -> bool:
         """Whether this page has not sent it before."""
         key = (type(message).__name__, message.client)
         if message.n <= self._numbers.get(key, -1):

@@ -1,0 +1,147 @@
+"""What is known about the sample that is open, beside its row of the table: curves, neighbours, cases, flip set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import wire
+from .inspect_pictures import difference, encoded
+
+if TYPE_CHECKING:
+    from ..inspection import Inspection
+    from ..inspection.curves import Curve
+
+NEIGHBOURS = (
+    ("correct_true", "Nearest that are right, of the true class"),
+    ("correct_predicted", "Nearest that are right, of the class it took it for"),
+    ("same_errors", "Nearest with the same mistake"),
+)
+CASES = {
+    "human-aligned": "right, and it looked at the object",
+    "sufficient subset": "right, from a part of the object",
+    "sufficient context": "right, from the object and what is around it",
+    "context-dependent": "right, from what is around the object",
+    "confuser": "it looked at the right thing and calls it something else",
+    "insufficient subset": "it looked at the right thing, but too little of it",
+    "distractor": "it looked at the right thing and at something that won",
+    "context confusion": "something else than the object decided: a shortcut?",
+}
+"""The eight cases of Shared Interest (Boggust et al., CHI 2022) in plain words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One sample; what is not known is None or empty."""
+
+    row: int
+    layers: tuple[int, ...] = ()
+    true: Sequence[float] | None = None
+    predicted: Sequence[float] | None = None
+    trust: Sequence[float] | None = None
+    weak: Sequence[bool] | None = None
+    flip: str = ""
+    neighbours: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    cases: tuple[tuple[str, str], ...] = ()
+    picture: dict[str, Any] | None = None
+    map: NDArray[np.float32] | None = None
+    needs: str = ""
+    flip_set: dict[str, Any] | None = None
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """``_sample``, as the browser knows it."""
+        return {
+            "row": self.row,
+            "layers": list(self.layers),
+            "true": None if self.true is None else wire.numbers(self.true),
+            "predicted": None if self.predicted is None else wire.numbers(self.predicted),
+            "trust": None if self.trust is None else wire.numbers(self.trust),
+            "weak": None if self.weak is None else [bool(flag) for flag in self.weak],
+            "flip": self.flip,
+            "neighbours": [{"title": title, "rows": list(rows)} for title, rows in self.neighbours],
+            "cases": [{"about": about, "name": name, "says": CASES.get(name, "")} for about, name in self.cases],
+            "picture": self.picture,
+            "map": None if self.map is None else wire.pack(self.map),
+            "needs": self.needs,
+            "flip_set": self.flip_set,
+        }
+
+    def flipping(self, state: str, words: str, patches: Iterable[Sequence[int]] = ()) -> Detail:
+        """The same with how far the search for its smallest flip set is."""
+        found = [[int(row), int(col)] for row, col in patches]
+        return replace(self, flip_set={"state": state, "words": words, "patches": found})
+
+
+def detail_of(inspection: Inspection, row: int, *, stored: bool) -> Detail:
+    """What is known about a sample.
+
+    Args:
+        stored: there is no model: its small picture and its map come along, and what a model would add is named.
+    """
+    detail = Detail(row, cases=tuple(_cases(inspection, row)))
+    if inspection.status(row) == "scored":
+        detail = replace(detail, neighbours=_neighbours(inspection, row))
+    if inspection.status(row) == "scored" and inspection.layers:
+        curve, trust = inspection.curve(row), inspection.reliability
+        detail = replace(
+            detail,
+            layers=tuple(int(layer) for layer in curve.layers),
+            true=np.asarray(curve.true).tolist(),
+            predicted=np.asarray(curve.predicted).tolist(),
+            trust=np.asarray(trust.pair_auc).tolist(),
+            weak=np.asarray(trust.weak).tolist(),
+            flip=_flip_words(curve, len(inspection.layers)),
+        )
+    return _as_stored(detail, inspection) if stored else detail
+
+
+def _neighbours(inspection: Inspection, row: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Samples like it; none where there are no embeddings."""
+    try:
+        near = inspection.neighbours(row)
+    except ValueError:
+        return ()
+    return tuple((title, tuple(int(other) for other in getattr(near, name))) for name, title in NEIGHBOURS)
+
+
+def _cases(inspection: Inspection, row: int) -> Iterable[tuple[str, str]]:
+    frame = inspection.frame
+    for about, column in (("the class it took it for", "case_predicted"), ("the true class", "case_true")):
+        if column in frame and isinstance(name := frame[column].iloc[row], str) and name:
+            yield about, name
+
+
+def _flip_words(curve: Curve, depth: int) -> str:
+    """When the true class lost, as far as the lens can tell; "" where it did not."""
+    true, at = curve.names[0], f"layer {curve.flip} of {depth}"
+    says = {
+        "never right": f"Never right: {true} did not lead at any layer.",
+        "lost": f"{true} led, and lost at {at}.",
+        "won back and lost": f"{true} was won back and lost again, for good at {at}.",
+        "undecided": f"Undecided until the last layers: decided at {at}.",
+    }.get(curve.flip_kind, "")
+    if says and curve.at_most:
+        says += " Before that layer the lens is hardly better than chance, so it may have happened earlier."
+    return says
+
+
+def _as_stored(detail: Detail, inspection: Inspection) -> Detail:
+    """With the picture and the map that were saved."""
+    needs = "Other maps, brushing and flip sets need the model: lw.open_inspection(folder, model=model)."
+    picture: dict[str, Any] | None
+    try:
+        picture = encoded(inspection.picture(detail.row))
+    except (OSError, ValueError, TypeError, LookupError):
+        small = bytes(inspection.thumbnail(detail.row) or b"")
+        picture = {"mime": "image/jpeg", "data": small} if small else None
+        needs = f"The picture's file is not where it was; this is the small copy that was saved. {needs}"
+    try:
+        found = difference(inspection, detail.row)
+    except (OSError, ValueError, TypeError, LookupError):
+        return replace(detail, picture=picture, needs=f"No map of this sample was saved. {needs}")
+    return replace(detail, picture=picture, map=found, needs=needs)

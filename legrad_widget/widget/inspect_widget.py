@@ -1,0 +1,219 @@
+"""``inspect``: a gallery of what a model gets wrong, and the explorer beneath it. ``open_inspection``: a saved one."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from ..target import Contrast
+from .explorer import _NOT_BUILT, LeGradWidget, _asset
+from .inspect_pictures import Sample
+from .inspect_table import name_of
+from .inspecting import Gallery
+from .rules import Refused, shown
+from .worker import Worker, worker_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..inspection import Inspection
+
+_DELEGATED = frozenset(
+    {
+        *("frame", "errors", "problems", "total", "done", "complete", "pending", "scored", "wrong", "class_names"),
+        *("confusion", "confusion_matrix", "cell", "sorted", "query", "rows", "reliability", "thresholds", "cases"),
+        *("curve", "neighbours", "picture", "source", "target", "thumbnail", "encoding", "mask_share"),
+        *("contrast", "contrasts", "calibrate", "without", "flip_set", "alignment", "draw_mask", "clusters"),
+        *("tag", "untag", "note", "tagged", "save"),
+    }
+)
+"""What the widget has from its ``Inspection``, under the same names."""
+_CHANGES = frozenset({"tag", "untag", "note", "calibrate", "flip_set", "draw_mask", "clusters", "alignment"})
+"""Those of them after which the table, or the overlay, may say something else."""
+
+
+class Inspecting(Gallery):
+    """The gallery with the names of :class:`~legrad_widget.inspection.Inspection` in Python."""
+
+    _esm = _asset("inspect.js", _NOT_BUILT)
+    _css = _asset("inspect.css", "")
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _DELEGATED:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        found = getattr(self.inspection, name)
+        return _then(found, self.refresh) if name in _CHANGES else found
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_DELEGATED})
+
+    @property
+    def selected(self) -> pd.DataFrame:
+        """The rows of ``frame`` that are selected. Set it to indices, a mask, a query or rows."""
+        return self.inspection.selected
+
+    @selected.setter
+    def selected(self, value: Any) -> None:
+        self.inspection.selected = value
+        self.refresh()
+
+    @property
+    def overlay(self) -> Any:
+        """Which contrast map stands over the small pictures; see ``calibrate``."""
+        inspection: Any = self.inspection
+        return inspection.overlay
+
+    @overlay.setter
+    def overlay(self, value: Any) -> None:
+        inspection: Any = self.inspection
+        inspection.overlay = value
+        self.refresh()
+
+    def _counts(self) -> str:
+        known = self._scoring
+        return f"{known['step']} of {known['total']} samples, {known.get('errors', 0)} wrong, {known['state']}"
+
+
+class InspectWidget(Inspecting, LeGradWidget):
+    """A gallery of a model's samples, wrong ones first, over the explorer. Usually made by :func:`inspect`.
+
+    Everything of ``Inspection`` is here under the same name (``frame``, ``selected``, ``tag``, ``note``, ``contrast``,
+    ``calibrate``, ``flip_set``, ``clusters``, ``neighbours``, ``save``, ...); everything of ``LeGradWidget`` is about
+    the sample that is open. Scoring runs in the background: ``run``, ``pause``, ``wait``.
+
+    Args:
+        inspection: what is shown.
+        worker: runs the computations; default: the one thread of the model.
+        start: begin to score at once.
+    """
+
+    def __init__(self, inspection: Inspection, *, worker: Worker | None = None, start: bool = True) -> None:
+        model = inspection.model
+        if model is None:
+            raise Refused("this inspection has no model; show it with SavedInspectWidget")
+        worker = worker or worker_of(model)
+        self._prepare_gallery(inspection, worker)
+        super().__init__(model, worker=worker, fit=inspection.fit, size=inspection.size, compare="prompts")
+        self.refresh()
+        if start:
+            self.run()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Return when every sample is scored (or the run paused) and the open one is explained.
+
+        Raises:
+            TimeoutError: not done in ``timeout`` seconds; it goes on. RuntimeError: the run failed.
+            Exception: what made the explorer's last question fail; see ``LeGradWidget.wait``.
+        """
+        self.wait_for_scores(timeout)
+        super().wait(timeout)
+
+    def _on_other_message(self, widget: Any, content: Any, buffers: Any) -> None:
+        LeGradWidget._on_message(self, widget, content, buffers)
+
+    def _explore(self, row: int) -> None:
+        """A sample's picture, and what spoke for the class it took it for, over the true one, and the reverse."""
+        inspection = self.inspection
+        if (status := inspection.status(row)) != "scored":
+            raise Refused(f"sample {row} cannot be explained: it is {status}")
+        targets, name = _targets(inspection, row), name_of(str(inspection.samples.names[row]), row)
+        with self.hold_sync():
+            self._quiet = True
+            try:
+                self.targets, self.active, self.compare = targets, 0, "prompts"
+            finally:
+                self._quiet = False
+            self._take_picture(Sample(next(self._photos), inspection, row, name))
+
+    def close(self) -> None:
+        """End the widget: stop scoring, let go of the open sample, close the views."""
+        if "_settled" in self.__dict__:
+            with self._settled:
+                self._close_gallery()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"<InspectWidget {self.model.name}: {self._counts()}>"
+
+
+class SavedInspectWidget(Inspecting):
+    """The gallery of an inspection that was opened without its model. Usually made by :func:`open_inspection`."""
+
+    def __init__(self, inspection: Inspection) -> None:
+        self._settled = threading.Condition(threading.RLock())
+        self._prepare_gallery(inspection, None)
+        super().__init__()
+        self.on_msg(self._on_message)
+        self.refresh()
+        self._tell_progress("idle")
+
+    def close(self) -> None:
+        """End the widget."""
+        if "_benches" in self.__dict__:
+            with self._settled:
+                self._close_gallery()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"<SavedInspectWidget, no model: {self._counts()}>"
+
+
+def inspect(model: Any, images: Any = None, labels: Any = None, **options: Any) -> InspectWidget:
+    """See what ``model`` gets wrong on ``images``, why, and test it.
+
+    Args:
+        model: From :func:`legrad_widget.load` or :func:`legrad_widget.wrap`: a classifier, or a CLIP, whose
+            ``class_names`` become its prompts.
+        images: A folder of folders, a list of anything ``Model.encode`` reads, a Dataset, a column of paths.
+        labels: One per picture: the class's index or name. None: those of the folder or Dataset.
+        **options: ``class_names``, ``masks``, ``boxes``, ``logits``, ``embeddings``, ``templates``, ``fit``, ``size``,
+            ``batch``, ``cache``: see :class:`legrad_widget.inspection.Inspection`.
+
+    Returns:
+        The widget; scoring has begun in the background. ``r.frame`` is the table so far, ``r.wait()`` waits.
+
+    Raises:
+        TypeError, ValueError: what was given cannot be used, in a sentence.
+    """
+    from ..explainer import Model
+    from ..inspection import Inspection
+
+    if isinstance(images, Model):
+        raise TypeError(f"the model comes first: inspect(model, images, labels); arrived first: {shown(model)}")
+    return InspectWidget(Inspection(model, images, labels, **options))
+
+
+def open_inspection(folder: str | os.PathLike[str], model: Any = None) -> InspectWidget | SavedInspectWidget:
+    """The gallery of an inspection that ``r.save(folder)`` wrote; with its model also everything that needs one.
+
+    Raises:
+        ValueError, OSError: the folder holds no inspection, or the model is another one, in a sentence.
+    """
+    from .. import inspection
+
+    opened = inspection.open_inspection(folder, model=model)
+    return SavedInspectWidget(opened) if opened.model is None else InspectWidget(opened)
+
+
+def _targets(inspection: Inspection, row: int) -> list[Any]:
+    """What is asked about a sample: why the class that was taken rather than the true one, and both alone.
+
+    Of a sample that is right: why it rather than the runner-up.
+    """
+    predicted, rival = inspection.pair(row)
+    return [Contrast(predicted, rival), Contrast(rival, predicted), predicted, rival]
+
+
+def _then(method: Callable[..., Any], after: Callable[[], None]) -> Callable[..., Any]:
+    """``method``, and what is done once it has returned."""
+
+    @wraps(method)
+    def both(*args: Any, **options: Any) -> Any:
+        found = method(*args, **options)
+        after()
+        return found
+
+    return both

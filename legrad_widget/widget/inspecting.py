@@ -1,0 +1,373 @@
+"""The gallery over an inspection: its table streams to the page while the model's worker scores, sample by sample.
+
+Threads. Wishes of the page arrive on the kernel's main thread or on a subshell's. Scoring, maps and flip sets run on
+the model's worker, in slices through seats of their own, so that a sample that is opened meanwhile gets its turn after
+the present batch. Small pictures are read on a thread of their own. Everything is told under ``_settled``; nobody waits
+for that lock while holding the model's.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import numpy as np
+import traitlets
+from numpy.typing import NDArray
+
+from . import rules
+from .inspect_detail import Detail, detail_of
+from .inspect_message import Flip, Note, Open, Select, Steer, Table, Tag, Visible, Wish, is_wish, read_wish
+from .inspect_pictures import Thumbnails, difference, maps, pictures
+from .inspect_table import FILTERS, Message, sorts
+from .inspect_table import Table as Told
+from .listening import Newest
+from .worker import Job, Seat, Ticket, Worker
+
+if TYPE_CHECKING:
+    from ..inspection import Inspection
+
+log = logging.getLogger(__name__)
+
+TELL_EVERY = 0.2
+"""Seconds between two messages about the table while it fills; more where making it takes long."""
+TELL_SHARE = 0.1
+"""Of the time at most, that goes into making the table while it fills."""
+TOGETHER = 8
+"""Pictures in one message, or maps."""
+_MISFITS = (ValueError, TypeError, KeyError, LookupError, traitlets.TraitError)
+
+
+class Gallery(anywidget.AnyWidget):
+    """The part of the widget that shows many samples. Whoever mixes it in calls :meth:`_hang`, and closes it."""
+
+    _gallery = traitlets.Dict().tag(sync=True)
+    _scoring = traitlets.Dict().tag(sync=True)
+    _sample = traitlets.Dict().tag(sync=True)
+    _selected: Any = traitlets.List().tag(sync=True)
+    opened = traitlets.Int(None, allow_none=True, read_only=True, help="The sample that is shown; None: none").tag(
+        sync=True
+    )
+
+    inspection: Inspection
+    _settled: threading.Condition
+
+    # ---------------------------------------------------------------- beginning and end
+
+    def _prepare_gallery(self, inspection: Inspection, worker: Worker | None) -> None:
+        """Everything that must be there before the comm opens."""
+        self.inspection = inspection
+        self._told = Told(inspection.total)
+        self._thumbnails = Thumbnails(inspection)
+        self._gallery_newest = Newest()
+        self._gallery_browser: contextvars.Context | None = None
+        self._stream: Iterator[Any] | None = None
+        self._wanted_maps: deque[int] = deque()
+        self._tell_due = 0.0
+        self._detail: Detail | None = None
+        shelf = Worker(worker._start if worker is not None else None)
+        self._shelf, self._desk = shelf.seat(), shelf.seat()
+        self._benches: tuple[Seat, ...] = ()
+        if worker is not None:
+            self._run_seat, self._map_seat, self._flip_seat = self._benches = tuple(worker.seat() for _ in range(3))
+        self._gallery = self._described()
+        self._scoring = {"state": "idle", "step": inspection.done, "total": inspection.total, "message": ""}
+
+    def _close_gallery(self) -> None:
+        """Stop everything."""
+        for seat in (*self._benches, self._shelf, self._desk):
+            seat.close()
+        self._stream = None
+        self._wanted_maps.clear()
+
+    def _described(self) -> dict[str, Any]:
+        """``_gallery``: what stays as it is while the table fills, but for the overlay."""
+        inspection = self.inspection
+        return {
+            "live": bool(self._benches),
+            "total": inspection.total,
+            "classes": list(inspection.class_names),
+            "sorts": sorts(_sort_keys()),
+            "filters": [{"column": column, "title": title} for column, title in FILTERS.items()],
+            "drawn": _titled(getattr(inspection, "overlay", None)),
+        }
+
+    # ---------------------------------------------------------------- what Python asks
+
+    def run(self) -> None:
+        """Score what is not scored yet, in the background; it goes on where it was paused."""
+        with self._settled:
+            if not self._benches:
+                raise RuntimeError("this inspection was opened without its model: open_inspection(folder, model=model)")
+            if self._stream is None:
+                self._stream = iter(self.inspection.stream())
+                self._tell_progress("running")
+                self._submit_to(self._run_seat, self._score_next)
+
+    def pause(self) -> None:
+        """Stop scoring after the present batch; everything scored stays."""
+        with self._settled:
+            if self._stream is not None:
+                self._run_seat.cancel()
+                self._stream = None
+                self._tell_table()
+                self._tell_progress("paused", "paused; nothing is lost")
+
+    def wait_for_scores(self, timeout: float | None = None) -> None:
+        """Return when every sample is scored, or the run is paused.
+
+        Raises:
+            TimeoutError: not done in ``timeout`` seconds; it goes on. RuntimeError: what made the run fail.
+        """
+        with self._settled:
+            if not self._settled.wait_for(lambda: self._stream is None, timeout):
+                raise TimeoutError(f"{self.inspection.done} of {self.inspection.total} scored after {timeout:g} s")
+            if self._scoring.get("state") == "failed":
+                raise RuntimeError(self._scoring["message"])
+
+    def refresh(self) -> None:
+        """Tell the page what has changed in ``frame``, the selection and the overlay."""
+        with self._settled:
+            self._tell_table()
+            self._selected = [int(row) for row in self.inspection.selected.index]
+            if self._gallery.get("drawn") != (drawn := _titled(getattr(self.inspection, "overlay", None))):
+                self._gallery = {**self._gallery, "drawn": drawn}
+                self.send({"kind": "stale", "what": "maps"})
+
+    # ---------------------------------------------------------------- what the page asks
+
+    def _on_message(self, widget: Any, content: Any, buffers: Any) -> None:
+        if not is_wish(content):
+            self._on_other_message(widget, content, buffers)
+            return
+        self._gallery_browser = contextvars.copy_context()
+        try:
+            wish = read_wish(content, buffers or (), self.inspection.total)
+            with self._settled:
+                if self._gallery_newest.take(wish):
+                    self._grant(wish)
+        except _MISFITS as error:
+            log.debug("refused a wish of the gallery's page", exc_info=error)
+            self.send({"kind": "denied", "rid": None, "message": str(error)})
+
+    def _on_other_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """What is not for the gallery: here nobody else listens."""
+        kind = content.get("kind") if isinstance(content, Mapping) else content
+        if kind == "hello":
+            self.send({"kind": "alive"})
+        else:
+            message = f"there is no model behind this gallery, which {rules.shown(kind)} would need"
+            self.send({"kind": "denied", "rid": None, "message": message})
+
+    def _grant(self, wish: Wish) -> None:
+        """Do it, with the lock held."""
+        if isinstance(wish, Table):
+            self._send_all(self._told.whole())
+        elif isinstance(wish, Visible):
+            self._look_at(wish)
+        elif isinstance(wish, Open):
+            self.show(wish.row)
+        elif isinstance(wish, Select):
+            self.inspection.selected = list(wish.rows)
+            self._selected = list(wish.rows)
+        elif isinstance(wish, Tag):
+            (self.inspection.tag if wish.on else self.inspection.untag)(wish.tag, where=list(wish.rows))
+            self._tell_table()
+        elif isinstance(wish, Note):
+            self.inspection.note(wish.row, wish.text)
+            self._tell_table()
+        elif isinstance(wish, Steer):
+            (self.run if wish.to == "run" else self.pause)()
+        elif isinstance(wish, Flip):
+            self._find_flip_set(wish.row)
+
+    # ---------------------------------------------------------------- scoring
+
+    def _score_next(self, ticket: Ticket) -> None:
+        """One batch, and then the next: a job for each."""
+        stream = self._stream
+        if stream is None:
+            return
+        try:
+            ticket.check()
+            rows = next(stream, None)
+        except Exception as error:
+            log.exception("scoring the samples failed")
+            with self._settled:
+                self._stream = None
+                self._tell_table()
+                self._tell_progress("failed", rules.sentence(error))
+            return
+        with self._settled:
+            if stream is not self._stream:
+                return
+            if rows is None:
+                self._stream = None
+                self._tell_table()
+                self._tell_progress("idle")
+                return
+            if time.monotonic() >= self._tell_due:
+                self._tell_table()
+                self._tell_progress("running")
+            self._submit_to(self._run_seat, self._score_next)
+
+    def _tell_progress(self, state: str, message: str = "") -> None:
+        inspection = self.inspection
+        error = self._told.numbers.get("error")
+        self._scoring = {
+            "state": state,
+            "step": int(inspection.done),
+            "total": int(inspection.total),
+            "message": message,
+            "errors": 0 if error is None else int(np.count_nonzero(error == 1)),
+            "faults": len(inspection.problems),
+        }
+        self._settled.notify_all()
+
+    def _tell_table(self) -> None:
+        """Tell what is new in the table, with the lock held."""
+        began = time.monotonic()
+        self._send_all(self._told.take(self.inspection.frame, _sort_keys()))
+        now = time.monotonic()
+        self._tell_due = now + max(TELL_EVERY, (now - began) / TELL_SHARE)
+
+    # ---------------------------------------------------------------- pictures and maps
+
+    def _look_at(self, seen: Visible) -> None:
+        """Send what the page can see and lacks; what it asked for before, and has not come, is not wanted any more."""
+        if seen.pictures:
+            self._submit_to(self._shelf, partial(self._send_pictures, deque(seen.pictures)))
+        if self._benches:
+            self._wanted_maps = deque(seen.maps)
+            if seen.maps:
+                self._submit_to(self._map_seat, partial(self._map_next, self._wanted_maps))
+
+    def _send_pictures(self, rows: deque[int], ticket: Ticket) -> None:
+        while rows:
+            ticket.check()
+            some = [rows.popleft() for _ in range(min(TOGETHER, len(rows)))]
+            message = pictures(some, self._thumbnails)
+            with self._settled:
+                self._send_all([message])
+
+    def _map_next(self, rows: deque[int], ticket: Ticket) -> None:
+        """Some maps, and then the next ones: a job for each, so that whoever else has a seat gets a turn."""
+        some: dict[int, NDArray[np.float32]] = {}
+        due = time.monotonic() + TELL_EVERY
+        while rows and len(some) < TOGETHER and time.monotonic() < due:
+            ticket.check()
+            row = rows.popleft()
+            try:
+                some[row] = difference(self.inspection, row)
+            except (ValueError, TypeError, LookupError, OSError) as error:
+                log.debug("sample %d has no map", row, exc_info=error)
+        with self._settled:
+            if some:
+                self._send_all([maps(list(some), list(some.values()))])
+            if rows is self._wanted_maps and rows:
+                self._submit_to(self._map_seat, partial(self._map_next, rows))
+
+    # ---------------------------------------------------------------- one sample
+
+    def show(self, row: int | None) -> None:
+        """Show a sample under the gallery, as a click on it does; None: the gallery alone.
+
+        Raises:
+            ValueError: there is no such sample, or it could not be read.
+        """
+        with self._settled:
+            if row is not None:
+                row = rules.whole("a sample", row, 0, self.inspection.total - 1)
+                self._explore(row)
+            self.set_trait("opened", row)
+            self._detail = None
+            self._flip_cancel()
+            if row is None:
+                self._sample = {}
+            else:
+                self._submit_to(self._desk, partial(self._read_detail, row))
+
+    def _explore(self, row: int) -> None:
+        """Put a sample into the explorer, where there is one."""
+
+    def _read_detail(self, row: int, ticket: Ticket) -> None:
+        try:
+            detail = detail_of(self.inspection, row, stored=not self._benches)
+        except Exception as error:  # whatever is wrong with this one, the gallery goes on
+            log.debug("sample %d has no detail", row, exc_info=error)
+            detail = Detail(row, needs=rules.sentence(error))
+        with self._settled:
+            ticket.check()
+            self._tell_detail(detail)
+
+    def _tell_detail(self, detail: Detail) -> None:
+        if detail.row == self.opened:
+            self._detail = detail
+            self._sample = detail.wire
+
+    def _find_flip_set(self, row: int) -> None:
+        if not self._benches:
+            raise ValueError("a flip set needs the model: open_inspection(folder, model=model)")
+        if self._detail is None or row != self.opened:
+            raise ValueError(f"sample {row} is not open; open it first")
+        self._tell_detail(self._detail.flipping("running", "removing patches until the prediction changes …"))
+        self._submit_to(self._flip_seat, partial(self._flip, row))
+
+    def _flip_cancel(self) -> None:
+        if self._benches:
+            self._flip_seat.cancel()
+
+    def _flip(self, row: int, ticket: Ticket) -> None:
+        ticket.check()
+        inspection: Any = self.inspection
+        try:
+            found = inspection.flip_set(row)
+            state, words, patches = "done", _flip_words(found, self.inspection.class_names), found.patches
+        except Exception as error:
+            log.debug("no flip set of sample %d", row, exc_info=error)
+            state, words, patches = "failed", rules.sentence(error), ()
+        with self._settled:
+            if self._detail is not None and self._detail.row == row:
+                self._tell_detail(self._detail.flipping(state, words, patches))
+            self._tell_table()
+
+    # ---------------------------------------------------------------- telling
+
+    def _submit_to(self, seat: Seat, job: Job) -> None:
+        """Put a job to a worker, in the context of the page's last message: see ``Asking._submit``."""
+        seat.submit(job, self._gallery_browser.copy() if self._gallery_browser is not None else None)
+
+    def _send_all(self, messages: Iterable[Message]) -> None:
+        for content, buffers in messages:
+            self.send(content, buffers)
+
+
+def _sort_keys() -> Mapping[str, Any]:
+    from ..inspection import SORT_KEYS
+
+    return SORT_KEYS
+
+
+def _titled(overlay: Any) -> dict[str, str]:
+    """An overlay as the browser knows it."""
+    if overlay is None:
+        return {}
+    words = {"paper": "", "equal": ", layers counted equally", "floor": ", floor removed"}
+    title = str(overlay.method).replace("_", " ") + words.get(overlay.weights, f", {overlay.weights}")
+    return {"name": f"{overlay.method}/{overlay.weights}", "title": title[:1].upper() + title[1:]}
+
+
+def _flip_words(found: Any, names: Any) -> str:
+    """What a flip set says, in a sentence."""
+    if not found.found:
+        return f"No set of patches was found that changes {names[found.before]}."
+    many = f"{found.size} patch{'es' if found.size != 1 else ''}"
+    lead = f"Without {many} ({100 * found.share:.0f} % of the picture) it says {names[found.after]}"
+    return f"{lead} instead of {names[found.before]}; as many random ones do that in {100 * found.random_flips:.0f} %."

@@ -1,0 +1,349 @@
+"""The inspector between kernel and page: its table streams, its page is obeyed, what does not fit is refused."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from legrad_widget.explainer import Model
+from legrad_widget.inspection import Inspection
+from legrad_widget.target import Contrast
+from legrad_widget.widget.inspect_widget import InspectWidget
+from tests import specimens
+from tests.widget.page import Page
+
+COUNT = 24
+
+
+@pytest.fixture
+def inspection(classifier: Model) -> Inspection:
+    rng = np.random.default_rng(3)
+    pictures = [rng.integers(0, 255, (40, 40, 3), dtype=np.uint8) for _ in range(COUNT)]
+    return Inspection(classifier, pictures, rng.integers(0, 7, COUNT).tolist(), cache=False, batch=5)
+
+
+@pytest.fixture
+def widget(inspection: Inspection) -> InspectWidget:
+    """A widget with everything scored."""
+    shown = InspectWidget(inspection)
+    shown.wait(60)
+    return shown
+
+
+class Reader:
+    """What the page makes of the kernel's messages."""
+
+    def __init__(self, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.page, self.n = page, 0
+        self.table: dict[str, dict[int, Any]] = {}
+        self.pictures: dict[int, bytes] = {}
+        self.maps: dict[int, np.ndarray] = {}
+        self.denied: list[str] = []
+        send = page.send
+
+        def heard(data: dict[str, Any], buffers: list[Any] | None = None, **more: Any) -> None:
+            send(data, buffers, **more)
+            if data["method"] == "custom":
+                self.take(data["content"], [bytes(buffer) for buffer in buffers or []])
+
+        monkeypatch.setattr(page, "send", heard)
+
+    def take(self, content: dict[str, Any], buffers: list[bytes]) -> None:
+        if content["kind"] == "denied":
+            self.denied.append(content["message"])
+        if content["kind"] not in ("cells", "pictures", "maps"):
+            return
+        rows = np.frombuffer(buffers[0], "<i4").tolist()
+        if content["kind"] == "pictures":
+            self.pictures |= dict(zip(rows, buffers[1:], strict=True))
+        elif content["kind"] == "maps":
+            grids = np.frombuffer(buffers[1], "<f4").reshape(len(rows), *content["grid"])
+            self.maps |= dict(zip(rows, grids, strict=True))
+        else:
+            named = zip(content["columns"], buffers[1:], strict=True)
+            columns = {
+                name: np.frombuffer(data, {"int32": "<i4", "float32": "<f4"}[kind]) for (name, kind), data in named
+            }
+            for name, values in (columns | content["words"]).items():
+                self.table.setdefault(name, {}).update(zip(rows, values, strict=True))
+
+    def say(self, kind: str, *rows: int, **fields: Any) -> None:
+        self.n += 1
+        with_rows = kind in ("visible", "select", "tag")
+        buffers = [memoryview(np.asarray(rows, "<i4").tobytes())] if with_rows else []
+        self.page.message({"kind": kind, "v": 1, "client": "page", "n": self.n, **fields}, buffers)
+
+
+@pytest.fixture
+def page(widget: InspectWidget, monkeypatch: pytest.MonkeyPatch) -> Reader:
+    reader = Reader(widget.comm, monkeypatch)
+    reader.say("table")
+    return reader
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.01)
+
+
+def test_the_table_arrives_whole(widget: InspectWidget, page: Reader) -> None:
+    frame = widget.frame
+    for wire, column in (("true", "label_index"), ("predicted", "predicted_index")):
+        assert [page.table[wire][row] for row in range(COUNT)] == frame[column].tolist()
+    for column in ("p_true", "p_pred", "margin", "loss"):
+        sent = [page.table[column][row] for row in range(COUNT)]
+        np.testing.assert_allclose(sent, frame[column].to_numpy(float), rtol=1e-6)
+    wrong = {row for row, flag in page.table["error"].items() if flag == 1}
+    assert wrong == set(widget.errors.index)
+    assert len(wrong) > 5
+    assert page.table["name"][3] == "sample 3"
+
+
+def test_what_is_told_while_it_runs_is_what_a_late_page_is_told(
+    inspection: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = InspectWidget(inspection, start=False)
+    early = Reader(widget.comm, monkeypatch)
+    assert widget.comm.state["_scoring"]["step"] == 0
+    widget.run()
+    widget.wait(60)
+    known = {name: dict(column) for name, column in early.table.items()}
+    early.table.clear()
+    early.say("table")
+    assert early.table["margin"] == known["margin"]
+    assert early.table["error"] == known["error"]
+    scoring = widget.comm.state["_scoring"]
+    assert (scoring["state"], scoring["step"], scoring["errors"]) == ("idle", COUNT, len(widget.errors))
+
+
+def test_a_sort_key_about_some_samples_leaves_the_others_out(widget: InspectWidget, page: Reader) -> None:
+    sort = {key["key"]: key for key in widget.comm.state["_gallery"]["sorts"]}["near_misses"]
+    known = page.table[sort["column"]]
+    meant = {row for row, value in known.items() if not np.isnan(value)}
+    assert meant == set(widget.sorted("near_misses").index)
+
+
+def test_only_what_is_new_is_told(widget: InspectWidget, page: Reader) -> None:
+    before = len(widget.comm.messages)
+    widget.tag("shortcut", where=[4, 9])
+    told = widget.comm.messages[before:]
+    assert [(message["kind"], message["columns"], list(message["words"])) for message in told] == [
+        ("cells", [], ["tags"])
+    ]
+    assert (page.table["tags"][4], page.table["tags"][9], page.table["tags"].get(5, "")) == (
+        "shortcut",
+        "shortcut",
+        "",
+    )
+
+
+def test_pausing_keeps_what_is_scored_and_computes_nothing_twice(
+    inspection: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from legrad_widget.inspection import streaming
+
+    scored: list[int] = []
+    plain = streaming.score_images
+
+    def counted(scores: Any, images: Any, labels: Any) -> Any:
+        scored.append(len(images))
+        return plain(scores, images, labels)
+
+    monkeypatch.setattr(streaming, "score_images", counted)
+    widget = InspectWidget(inspection, start=False)
+    page = Reader(widget.comm, monkeypatch)
+    widget.run()
+    page.say("steer", to="pause")
+    widget.wait(60)
+    assert widget.comm.state["_scoring"]["state"] == "paused"
+    page.say("steer", to="run")
+    widget.wait(60)
+    assert widget.comm.state["_scoring"]["state"] == "idle"
+    assert widget.complete
+    assert sum(scored) == COUNT
+
+
+def test_opening_a_sample_asks_why_that_class_and_not_the_true_one(widget: InspectWidget, page: Reader) -> None:
+    row = int(widget.errors.index[2])
+    page.say("open", row=row)
+    widget.wait(60)
+    found = widget.frame.loc[row]
+    predicted, true = int(found["predicted_index"]), int(found["label_index"])
+    assert widget.opened == row
+    assert widget.compare == "prompts"
+    first, second, third, fourth = widget.targets
+    assert isinstance(first, Contrast)
+    assert (first.a.index, first.b.index, second.a.index, second.b.index) == (predicted, true, true, predicted)
+    assert (third, fourth) == (predicted, true)
+    np.testing.assert_array_equal(np.asarray(widget.image), np.asarray(widget.picture(row)))
+    assert all(explanation is not None for explanation in widget.explanations)
+    eventually(lambda: widget.comm.state["_sample"].get("row") == row)
+    sample, curve = widget.comm.state["_sample"], widget.curve(row)
+    np.testing.assert_allclose(sample["true"], curve.true, rtol=1e-6)
+    np.testing.assert_allclose(sample["predicted"], curve.predicted, rtol=1e-6)
+    near = widget.neighbours(row)
+    expected = [list(near.correct_true), list(near.correct_predicted), list(near.same_errors)]
+    assert [group["rows"] for group in sample["neighbours"]] == expected
+    page.say("open", row=None)
+    assert (widget.opened, widget.comm.state["_sample"]) == (None, {})
+
+
+def test_a_sample_is_opened_while_others_are_still_scored(
+    inspection: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = InspectWidget(inspection, start=False)
+    page = Reader(widget.comm, monkeypatch)
+    stream = inspection.stream()
+    next(stream)  # one batch is there
+    stream.close()
+    row = int(inspection.scored[0])
+    widget.run()
+    page.say("open", row=row)
+    widget.wait(60)
+    assert widget.explanation is not None
+    assert widget.complete
+
+
+def test_pictures_come_for_what_is_seen(widget: InspectWidget, page: Reader) -> None:
+    page.say("visible", 7, 2, 11, pictures=3)
+    eventually(lambda: len(page.pictures) == 3)
+    assert list(page.pictures) == [7, 2, 11]  # in view order
+    with Image.open(io.BytesIO(page.pictures[2])) as small:
+        assert max(small.size) <= 96
+    assert page.pictures[2] == widget.thumbnail(2)
+
+
+def test_selection_tags_and_notes_reach_the_table(widget: InspectWidget, page: Reader) -> None:
+    page.say("select", 5, 3, 8)
+    assert sorted(widget.selected.index) == [3, 5, 8]
+    page.say("tag", 3, 8, tag="label noise", on=True)
+    page.say("tag", 8, tag="label noise", on=False)
+    page.say("note", row=5, text="a <b>cat</b>")
+    frame = widget.frame
+    assert frame["tags"].tolist() == ["label noise" if row == 3 else "" for row in range(COUNT)]
+    assert frame.loc[5, "note"] == page.table["note"][5] == "a <b>cat</b>"
+    widget.selected = [1]
+    assert widget.comm.state["_selected"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "fields", "says"),
+    [
+        ("open", (), {"row": COUNT}, "row"),
+        ("open", (), {"row": "../etc"}, "row"),
+        ("open", (), {"row": True}, "row"),
+        ("select", (0, COUNT), {}, f"from 0 to {COUNT - 1}"),
+        ("select", (-1,), {}, "from 0 to"),
+        ("visible", (1, 2), {"pictures": 3}, "pictures"),
+        ("visible", (1, 2), {}, "pictures"),
+        ("tag", (1,), {"tag": "x" * 65, "on": True}, "tag"),
+        ("tag", (1,), {"tag": "a, b", "on": True}, "comma"),
+        ("tag", (1,), {"tag": "a", "on": 1}, "True or False"),
+        ("tag", (), {"tag": "a", "on": True}, "no sample"),
+        ("note", (), {"row": 0, "text": ["list"]}, "note is text"),
+        ("note", (), {"row": 0, "text": "x" * 2001}, "2000"),
+        ("steer", (), {"to": "delete"}, "'pause' or to 'run'"),
+        ("flip", (), {"row": 0}, "not open"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(
+    widget: InspectWidget, page: Reader, kind: str, rows: tuple[int, ...], fields: dict[str, Any], says: str
+) -> None:
+    before = widget.frame
+    page.say(kind, *rows, **fields)
+    assert len(page.denied) == 1
+    assert says in page.denied[0]
+    assert widget.opened is None
+    assert widget.selected.empty
+    assert widget.frame.equals(before)
+
+
+def test_buffers_that_are_no_rows_are_refused(widget: InspectWidget, page: Reader) -> None:
+    said = {"kind": "select", "v": 1, "client": "page"}
+    page.page.message({**said, "n": 90}, [memoryview(b"abc")])
+    page.page.message({**said, "n": 91}, [])
+    page.page.message({**said, "n": 92}, [memoryview(bytes(4 * (COUNT + 1)))])
+    page.page.message({**said, "n": 93, "v": 2}, [memoryview(b"")])
+    assert len(page.denied) == 4
+
+
+def test_a_replayed_wish_counts_once(widget: InspectWidget, page: Reader) -> None:
+    page.say("select", 1)
+    page.n -= 1
+    page.say("select", 2)
+    assert list(widget.selected.index) == [1]
+
+
+def test_the_explorers_messages_still_count(widget: InspectWidget, page: Reader) -> None:
+    row = int(widget.errors.index[0])
+    widget.show(row)
+    widget.wait(60)
+    page.page.ask({"kind": "class", "index": 0, "name": ""})
+    widget.wait(60)
+    assert list(widget.targets) == [0]
+    assert widget.opened == row
+
+
+def test_an_unreadable_file_in_the_middle_is_listed_and_skipped(
+    classifier: Model, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = []
+    for number in range(3):
+        paths.append(tmp_path / f"<i>{number}</i>.png".replace("/", "_"))
+        Image.fromarray(specimens.picture()).save(paths[-1])
+    paths[1].write_bytes(b"this is no picture")
+    widget = InspectWidget(Inspection(classifier, [str(path) for path in paths], [0, 1, 2], cache=False))
+    page = Reader(widget.comm, monkeypatch)
+    widget.wait(60)
+    page.say("table")
+    assert widget.comm.state["_scoring"]["faults"] == 1
+    assert page.table["status"][1] == "unreadable"
+    assert page.table["name"][0] == "<i>0<_i>.png"  # text, as it is
+    page.say("visible", 1, 2, pictures=2)
+    eventually(lambda: len(page.pictures) == 2)
+    assert page.pictures[1] == b""
+    page.say("open", row=1)
+    assert "unreadable" in page.denied[0]
+
+
+def test_a_failing_run_says_so_and_can_go_on(inspection: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
+    from legrad_widget.inspection import streaming
+
+    plain = streaming.score_images
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("the disk is on fire")
+
+    monkeypatch.setattr(streaming, "score_images", broken)
+    widget = InspectWidget(inspection)
+    with pytest.raises(RuntimeError, match="disk is on fire"):
+        widget.wait(60)
+    assert widget.comm.state["_scoring"]["state"] == "failed"
+    monkeypatch.setattr(streaming, "score_images", plain)
+    widget.run()
+    widget.wait(60)
+    assert widget.complete
+
+
+def test_closing_ends_every_thread(inspection: Inspection) -> None:
+    widget = InspectWidget(inspection)
+    widget.wait(60)
+    widget.show(0 if inspection.status(0) == "scored" else 1)
+    widget.wait(60)
+    widget.close()
+    eventually(lambda: not any(thread.name == "legrad-widget" for thread in threading.enumerate()))
+
+
+def test_a_name_that_there_is_not_is_an_attribute_error(widget: InspectWidget) -> None:
+    with pytest.raises(AttributeError, match="no attribute 'confuson'"):
+        widget.confuson  # noqa: B018
+    assert {"frame", "calibrate", "targets"} <= set(dir(widget))
