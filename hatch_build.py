@@ -26,7 +26,7 @@ class BuildError(Exception):
 
 
 class FrontEndHook(BuildHookInterface[Any]):
-    """Leave an up-to-date `legrad_widget/static/widget.js`, or stop the build with one sentence."""
+    """Leave an up-to-date `legrad_widget/static`, or stop the build with one sentence."""
 
     def dependencies(self) -> list[str]:
         """Ask for Node as a wheel, only where it is needed and the PATH has none."""
@@ -41,13 +41,14 @@ class FrontEndHook(BuildHookInterface[Any]):
                 build(root / "js")
         except BuildError as error:
             self.app.abort(str(error))
-        if not bundle(root).is_file() and not (skipped() and version == "editable"):
-            self.app.abort(f"no front end to pack: {bundle(root)} is missing; unset {SKIP} to have it built")
+        missing = [path for path in bundle(root) if not path.is_file()]
+        if missing and not (skipped() and version == "editable"):
+            self.app.abort(f"no front end to pack: {missing[0]} is missing; unset {SKIP} to have it built")
 
 
-def bundle(root: Path) -> Path:
-    """Where the built front end lies."""
-    return root / "legrad_widget" / "static" / "widget.js"
+def bundle(root: Path) -> list[Path]:
+    """The files of the built front end."""
+    return [root / "legrad_widget" / "static" / name for name in ("widget.js", "widget.css", "live.js", "page.js")]
 
 
 def skipped() -> bool:
@@ -58,11 +59,11 @@ def skipped() -> bool:
 def is_stale(root: Path) -> bool:
     """Whether the bundle has to be built: missing, or in a clone older than a source file."""
     built = bundle(root)
-    if not built.is_file():
+    if not all(path.is_file() for path in built):
         return True
     if (root / "PKG-INFO").is_file() or not (root / "js").is_dir():
         return False  # unpacked sdist: file times mean nothing there, and its bundle belongs to its sources
-    made = built.stat().st_mtime
+    made = min(path.stat().st_mtime for path in built)
     return any(source.stat().st_mtime > made for source in sources(root / "js"))
 
 

@@ -1,1 +1,5 @@
-declare module "*.css";
+declare module "*.css" {
+  /** The rules, minified. */
+  const rules: string;
+  export default rules;
+}

@@ -6,7 +6,7 @@ import { onEnd } from "./store/watch";
 
 /** Wrap a model; its listeners end with `life`, also in hosts that do not drop them on their own. */
 export function hostOf(model: AnyModel, life: AbortSignal): Host {
-  const listen = (event: string, run: (content: unknown) => void) => {
+  const listen = (event: string, run: (content: unknown, buffers?: readonly unknown[]) => void) => {
     // The model's `get` is read inside `run`: hosts disagree on what they pass to "change:" listeners.
     model.on(event, run);
     onEnd(life, () => model.off(event, run));

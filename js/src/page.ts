@@ -11,7 +11,10 @@ try {
   const address = URL.createObjectURL(code);
   const { default: widget } = await import(address);
   URL.revokeObjectURL(address);
-  widget.render({ model: savedModel(read("state") as Record<string, unknown>), el: root });
+  widget.render({
+    model: savedModel(read("state") as Record<string, unknown>, read("live") as string),
+    el: root,
+  });
 } catch (error) {
   root.textContent = `This saved page could not be drawn: ${error instanceof Error ? error.message : error}. `;
   root.append("It needs a browser of 2024 or newer that may run the page's own script.");

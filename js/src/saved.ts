@@ -15,6 +15,7 @@ interface Stored {
 
 interface Asked {
   readonly kind: string;
+  readonly hash: string;
   readonly rid: string;
   readonly active: number;
   readonly method: string;
@@ -30,8 +31,9 @@ export const reviveBytes = (_: string, value: unknown): unknown => {
   return Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
 };
 
-export function savedModel(state: State): AnyModel {
-  const listeners = new Map<string, Set<() => void>>();
+/** `live`: the second file, where the page holds it. */
+export function savedModel(state: State, live = ""): AnyModel {
+  const listeners = new Map<string, Set<(content?: unknown, buffers?: Uint8Array[]) => void>>();
   const saved = (state._saved ?? []) as readonly Stored[];
   const answerBy = (method: string) => saved.find((answer) => answer.method === method);
 
@@ -73,6 +75,10 @@ export function savedModel(state: State): AnyModel {
     save_changes() {},
     send(content: Asked) {
       if (content.kind === "ask") answer(content);
+      if (content.kind !== "live" || !live) return;
+      const { kind, hash } = content;
+      for (const arrived of listeners.get("msg:custom") ?? [])
+        arrived({ kind, hash }, [new TextEncoder().encode(live)]);
     },
     on(event: string, changed: () => void) {
       listeners.set(event, (listeners.get(event) ?? new Set()).add(changed));

@@ -1,11 +1,11 @@
 // Tools: what is sent, what is read of `_tools`, and which of it is about what is on the screen.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createStore } from "../src/store";
 import { LATE_MS } from "../src/store/conversation";
-import { decodeBusy, decodeTool, TOOLS } from "../src/wire";
+import { decodeBusy, decodeTool, TOOLS } from "../src/tools-wire";
 import { FakeHost } from "./fake-host";
 import { answered, GRID, IDLE, LAYERS, packed, result, text } from "./samples";
+import { createLiveStore } from "./with-live";
 
 let end: AbortController;
 beforeEach(() => {
@@ -36,7 +36,7 @@ const row = (first: number, changes: Record<string, unknown> = {}) => ({
 
 function open(changes: Record<string, unknown> = {}) {
   const host = new FakeHost({ ...answered(), ...changes });
-  const store = createStore(host, end.signal);
+  const store = createLiveStore(host, end.signal);
   return { host, store, tools: store.tools };
 }
 

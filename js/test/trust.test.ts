@@ -2,12 +2,11 @@
 // Tests of the map: the brush and its undo, one request at a time, the picture that a share erases, and the curves.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createStore } from "../src/store";
 import { CONTROLS, LOST_MS, strongest, testing, UNDO_STEPS } from "../src/store/trust";
 import { verdict } from "../src/ui/curves";
-import { mount } from "../src/ui/root";
 import { FakeHost } from "./fake-host";
 import { answered } from "./samples";
+import { createLiveStore, mountLive } from "./with-live";
 
 let end: AbortController;
 beforeEach(() => {
@@ -29,7 +28,7 @@ interface Asked {
 /** A host whose kernel answers tools when the test says so. */
 function start(changes: Record<string, unknown> = {}) {
   const host = new FakeHost({ ...answered(), ...changes });
-  const store = createStore(host, end.signal);
+  const store = createLiveStore(host, end.signal);
   const asked = () => host.of("tool") as unknown as Asked[];
   let tools: Record<string, unknown> = {};
   /** The newest request of a tool is answered, or told of as far as it is. */
@@ -169,7 +168,7 @@ describe("curves", () => {
 describe("the section", () => {
   function show(changes: Record<string, unknown> = {}) {
     const made = start(changes);
-    mount(document.body, made.store, end.signal);
+    mountLive(document.body, made.store, end.signal);
     const get = <T extends HTMLElement>(id: string) =>
       document.querySelector<T>(`[data-testid="${id}"]`) as T;
     const press = (target: HTMLElement, key: string) =>

@@ -114,6 +114,7 @@ describe("small things", () => {
       kind: "refused",
       rid: "a.1",
       message: "no",
+      hash: "",
     });
     expect(decodeMessage({ kind: "eval", code: "1" }).kind).toBe("");
     expect(decodeMessage("hello").kind).toBe("");

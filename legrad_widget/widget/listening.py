@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import traitlets
 
 from .examples import Examples
-from .message import Ask, Cancel, Example, Hello, Look, Message, Part, Use, read, read_look, read_request
+from .live_part import live_part
+from .message import Ask, Cancel, Example, Fetch, Hello, Look, Message, Part, Use, read, read_look, read_request
 from .question import Photo
 from .rules import MAX_TARGETS, Refused
 from .running import Running
@@ -78,6 +79,9 @@ class Listening(Running):
     def _handle(self, message: Message) -> None:
         if isinstance(message, Hello):
             self.send({"kind": "alive"})
+            return
+        if isinstance(message, Fetch):
+            self.send(*live_part(message.hash))
             return
         if isinstance(message, Example):
             self._take_example(message)

@@ -34,6 +34,14 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """The page wants the front end's second file, the one with this hash."""
+
+    client: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Stop computing."""
 
@@ -112,7 +120,7 @@ class Use:
     args: Any
 
 
-Message = Hello | Cancel | Look | Ask | Part | Example | Use
+Message = Hello | Fetch | Cancel | Look | Ask | Part | Example | Use
 
 
 def read(content: Any, buffers: Iterable[Any], scope: Scope) -> Message:
@@ -181,6 +189,10 @@ def _sender(content: Mapping[str, Any]) -> tuple[str, int]:
 
 def _hello(content: Mapping[str, Any], _scope: Scope) -> Hello:
     return Hello(_client(content))
+
+
+def _fetch(content: Mapping[str, Any], _scope: Scope) -> Fetch:
+    return Fetch(_client(content), rules.words("hash", content.get("hash"), 64))
 
 
 def _cancel(content: Mapping[str, Any], _scope: Scope) -> Cancel:
@@ -271,6 +283,7 @@ def _example(content: Mapping[str, Any], scope: Scope, data: Any) -> Example:
 
 _READERS: dict[str, Callable[..., Message]] = {
     "hello": _hello,
+    "live": _fetch,
     "cancel": _cancel,
     "view": _look,
     "ask": _ask,

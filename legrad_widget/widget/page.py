@@ -67,6 +67,7 @@ _PAGE = """<!doctype html>
 <footer>{footer}</footer>
 <script type="application/json" id="state">{state}</script>
 <script type="application/json" id="widget">{widget}</script>
+<script type="application/json" id="live">{live}</script>
 <script type="module">{script}</script>
 </body>
 </html>
@@ -117,6 +118,7 @@ def to_html(widget: LeGradWidget, *, history: bool = False) -> str:
         footer=_text(f"Saved from legrad_widget {_version()} without a kernel. Model: {widget.model.name}."),
         state=_json(state),
         widget=_json(_front_end("widget.js")),
+        live=_json(_front_end("live.js") if state["_tools"] else ""),  # what tools found is shown by the second file
         script=_front_end("page.js"),
     )
 

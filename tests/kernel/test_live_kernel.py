@@ -267,3 +267,23 @@ def test_closing_every_widget_ends_the_thread(kernel: Kernel, open_page: Page):
     kernel.run("import ipywidgets; ipywidgets.Widget.close_all()")
     code = f"until = time.monotonic() + 5\nwhile {count} and time.monotonic() < until: time.sleep(0.01)\nprint({count})"
     assert kernel.run(code)["text"] == "0"
+
+
+def test_the_second_file_is_handed_over_while_a_cell_sleeps(kernel: Kernel, open_page: Page):
+    """The tools of the page come with the first click on them, whatever the kernel runs."""
+    from legrad_widget.widget import live_part
+
+    wanted = live_part.hash_of(live_part.FILE.read_bytes())
+    cell = kernel.start("time.sleep(2)")
+    kernel.listen(0.3)
+    open_page.message(kind="live", hash=wanted)
+    kernel.until(lambda: open_page.answers("live"), timeout=1.5)
+    assert not kernel.ended(cell)
+    kernel.finish(cell)
+    assert open_page.answers("live") == [{"kind": "live", "hash": wanted, "message": ""}]
+    [buffers] = [
+        message["buffers"]
+        for message in kernel.heard
+        if message["content"].get("data", {}).get("content", {}).get("kind") == "live"
+    ]
+    assert [bytes(part) for part in buffers] == [live_part.FILE.read_bytes()]

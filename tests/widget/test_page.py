@@ -17,7 +17,7 @@ import pytest
 
 import legrad_widget as lw
 from legrad_widget.explainer import Model
-from legrad_widget.widget import LeGradWidget, wire
+from legrad_widget.widget import LeGradWidget, live_part, wire
 from legrad_widget.widget.page import POLICY
 from tests.widget.page import Page
 
@@ -79,7 +79,7 @@ def test_one_file_with_its_own_policy_and_nothing_from_elsewhere(widget: LeGradW
     policies = [meta["content"] for meta in reader.named("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
     assert policies == [POLICY]
     assert not reader.named("link")
-    assert [script.get("src") for script in reader.named("script")] == [None] * 3
+    assert [script.get("src") for script in reader.named("script")] == [None] * 4
     assert all((image["src"] or "").startswith("data:image/png;base64,") for image in reader.named("img"))
     assert not re.search(r"https?://(?!www\.w3\.org/)", page.replace(reader.inside["state"], ""))
 
@@ -179,13 +179,16 @@ def test_what_tools_found_is_in_it_where_it_is_whole_and_about_this_answer(widge
     while widget._tools.get("effects", {}).get("state") != "done":
         assert time.monotonic() < deadline, widget._tools
         time.sleep(0.02)
-    state = Reader(widget.to_html()).state
+    reader = Reader(widget.to_html())
+    state = reader.state
+    assert json.loads(reader.inside["live"]) == live_part.FILE.read_text()  # it shows what they found
     assert state["_saved"][0]["rev"] == state["_tools"]["effects"]["rev"] == rev
     np.testing.assert_array_equal(
         wire.unpack(state["_tools"]["effects"]["maps"]), wire.unpack(widget._tools["effects"]["maps"])
     )
     widget._tools = widget._tools | {"effects": widget._tools["effects"] | {"state": "running"}, "busy": {"tool": "x"}}
-    assert Reader(widget.to_html()).state["_tools"] == {}
+    without = Reader(widget.to_html())
+    assert (without.state["_tools"], json.loads(without.inside["live"])) == ({}, "")
     widget.method = "rollout"
     widget.wait()
     assert Reader(widget.to_html()).state["_tools"] == {}
@@ -231,15 +234,16 @@ def test_hostile_class_names_are_words(photo: np.ndarray, words: str) -> None:
     shown.wait()
     reader = Reader(shown.to_html())
     assert reader.state["_model"]["classes"][0] == words
-    assert len(reader.named("script")) == 3
+    assert len(reader.named("script")) == 4
     assert len(reader.named("img")) == 1
 
 
 def test_the_scripts_of_the_page_do_not_end_early(widget: LeGradWidget) -> None:
     reader = Reader(widget.to_html())
     scripts = reader.named("script")
-    assert [script.get("type") for script in scripts] == ["application/json", "application/json", "module"]
+    assert [script.get("type") for script in scripts] == ["application/json"] * 3 + ["module"]
     assert json.loads(reader.inside["widget"]).endswith("\n")
+    assert json.loads(reader.inside["live"]) == ""  # nothing in this page needs the second file
     assert "import(" in reader.inside["script"]
 
 

@@ -52,6 +52,8 @@ export interface Conversation {
   cancel(): void;
   /** Put a sentence of the page's own into the status line; "" takes it away. */
   complain(sentence: string): void;
+  /** Send a message; false where there is no kernel. */
+  send(content: object): boolean;
   /** Send a picture to explain, or one of the pictures that a concept is made of. */
   upload(file: File, example?: Example): Promise<void>;
   /** Send a message that a tool takes; its name, or null where there is no kernel. */
@@ -322,6 +324,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
       if (example && (example.at < example.count - 1 || complaint.peek())) upload.value = null;
       else waitForPicture(upload.peek());
     },
+    send,
     post(content) {
       n += 1;
       const rid = `${client}.t${n}`;

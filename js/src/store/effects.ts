@@ -2,7 +2,8 @@
 
 import { type Cell, type Heat, scaleMap } from "../heat/merge";
 import { computed, type ReadonlySignal, type Signal, signal } from "../signals";
-import type { Entry, ToolOf } from "../wire";
+import type { ToolOf } from "../tools-wire";
+import type { Entry } from "../wire";
 import type { Tools } from "./tools";
 import { watch } from "./watch";
 
@@ -30,6 +31,7 @@ export interface Effects {
   readonly measured: ReadonlySignal<ReadonlyMap<string, number>>;
   /** The effect map of one head; null where it is not known. */
   heatOf(cell: Cell): Heat | null;
+  /** Measure what the score loses without one head: the answer stands beside the estimates. */
   ablate(cell: Cell): void;
   /** Ablate the heads with the largest estimates, one by one. */
   verify(): void;
@@ -88,7 +90,10 @@ export function effectsOf(
       const at = ((layer - 1) * heads! + head) * rows * cols;
       return scaleMap(maps.subarray(at, at + rows * cols), rows, cols, true);
     },
-    ablate: (cell) => void tools.ask("ablate", { cells: [cell] }),
+    ablate(cell) {
+      measure.value = "effect";
+      tools.ask("ablate", { cells: [cell] });
+    },
     verify: () => void tools.ask("verify", { top: TOP }),
   };
 }

@@ -7,7 +7,7 @@
 import { describeHeat } from "../heat/describe";
 import { clamp, patchSpot, type Spot, spotAt } from "../heat/frame";
 import { type Cell, sortCells } from "../heat/merge";
-import { computed, type ReadonlySignal, type Signal, signal } from "../signals";
+import { computed, type ReadonlySignal, type Signal, signal, untracked } from "../signals";
 import {
   type Answer,
   freshName,
@@ -21,18 +21,21 @@ import {
 import { type Compare, comparing } from "./compare";
 import { type Conversation, converse } from "./conversation";
 import { type Drafts, drafting, FULL, isFull } from "./drafts";
-import { type Effects, effectsOf } from "./effects";
-import { type Overlay, type PatchTools, patchTools } from "./patch";
+import type { Live } from "./live";
+import type { Overlay } from "./patch";
+import { bring, type Second } from "./second";
 import { follow, type Shown } from "./shown";
-import { type Tools, tooling } from "./tools";
 import { type CompareMode, followTraits, type Host, type Traits, type View } from "./traits";
-import { onEnd } from "./watch";
+import { onEnd, watch } from "./watch";
 
 export type { Host } from "./traits";
 
 export const PLAY_MS = 650;
 /** Knobs that are turned within this time are one question. */
 export const TURN_MS = 300;
+
+/** Keys that the second file acts on. */
+const LIVE_KEYS = ["a", "l", "n", "b", "z", "f"];
 
 /** What was last put on the screen; for the page's data attributes. */
 export interface Painted {
@@ -55,9 +58,13 @@ export interface Store extends Omit<Shown, "behind">, Compare {
   readonly knobFault: ReadonlySignal<string>;
   readonly playing: ReadonlySignal<number | null>;
   readonly drafts: Drafts;
-  readonly tools: Tools;
-  readonly effects: Effects;
-  readonly patch: PatchTools;
+  /** What the second file adds; null until it is here. */
+  readonly live: Signal<Live | null>;
+  readonly second: Second;
+  /** Why a key of the second file does nothing yet; "". */
+  readonly waiting: ReadonlySignal<string>;
+  /** Why nothing can be asked of a kernel, in a sentence; "" where it can. */
+  readonly lacks: ReadonlySignal<string>;
   /** What stands over the picture in place of the merged map; null where that one does. */
   readonly overlay: ReadonlySignal<Overlay | null>;
   /** The patch that is pointed at, and whether by keys: only then is it read out aloud. */
@@ -70,6 +77,9 @@ export interface Store extends Omit<Shown, "behind">, Compare {
   readonly matrix: ReadonlySignal<boolean>;
   readonly painted: Signal<Painted>;
 
+  readonly host: Host;
+  readonly post: Conversation["post"];
+  readonly complain: Conversation["complain"];
   readonly cancel: Conversation["cancel"];
   readonly upload: Conversation["upload"];
   set<N extends keyof View>(name: N, value: View[N]): void;
@@ -101,12 +111,12 @@ export interface Store extends Omit<Shown, "behind">, Compare {
   /** Point at a place in fractions of the model's window; outside of it nothing is pointed at. */
   pointAt(u: number, v: number): void;
   moveSpot(rows: number, cols: number): void;
-  /** Show what the patch that is pointed at attends to, or end that. */
-  attend(on: boolean): void;
-  toggleLens(): void;
-  toggleNorms(): void;
   /** Hide the map to see the picture alone, or end that. */
   peek(on: boolean): void;
+  /** Act on a key of the second file, as soon as that is here; false where it is none. */
+  press(key: string): boolean;
+  /** Such keys are let go of. */
+  release(): void;
 }
 
 export function createStore(host: Host, life: AbortSignal): Store {
@@ -125,20 +135,18 @@ export function createStore(host: Host, life: AbortSignal): Store {
   const outdated = computed(() => conversation.outdated.value || behind.value);
   const compare = comparing(trait, answer, conversation.comparison, shown, outdated);
   const spot = signal<Spot | null>(null);
-  const tools = tooling(host, conversation, shown.entry, life);
-  const effects = effectsOf(
-    tools,
-    shown.entry,
-    computed(() => matrix.value && !outdated.value),
-    life,
-  );
-  const patch = patchTools(tools, answer, spot, chosen, shown.cells, life);
-  const overlay = computed(() => patch.overlay.value ?? effectAt(preview.value));
-  function effectAt(cell: Cell | null): Overlay | null {
-    const heat = cell && effects.heatOf(cell);
-    const title = `effect of layer ${cell?.[0]}, head ${cell?.[1]}`;
-    return heat && { heat, title, mark: `effect.${cell.join(".")}`, prefix: [], outliers: [] };
-  }
+  const live = signal<Live | null>(null);
+  const overlay = computed(() => live.value?.overlay.value ?? null);
+  /** A key that waits for the second file. */
+  const pressed = signal("");
+  watch(life, () => {
+    const { value: there } = live;
+    const key = pressed.peek();
+    if (there && key) untracked(() => there.press(key));
+  });
+  const lacks = computed(() => (phase.value.kind === "offline" ? "Needs a live kernel." : ""));
+  const second = bring(host, conversation, lacks, life);
+  const waiting = computed(() => pressed.value && second.wait.value);
   const byKeys = signal(false);
   const peeking = signal(false);
   const method = computed(() => trait("_catalogue").value.find(({ name }) => name === trait("method").value));
@@ -200,9 +208,10 @@ export function createStore(host: Host, life: AbortSignal): Store {
     outdated,
     method,
     kernelless,
-    tools,
-    effects,
-    patch,
+    live,
+    second,
+    waiting,
+    lacks,
     overlay,
     heat: computed(() => (shown.heat.value && overlay.value?.heat) || shown.heat.value),
     look: computed(() => (overlay.value ? shown.lookOf(overlay.value.heat.signed) : shown.look.value)),
@@ -219,6 +228,9 @@ export function createStore(host: Host, life: AbortSignal): Store {
     preview,
     matrix,
     painted: signal({ what: "", ms: 0 }),
+    host,
+    post: conversation.post,
+    complain,
     cancel: conversation.cancel,
     upload: conversation.upload,
     set: traits.edit,
@@ -316,6 +328,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
     },
     toggleMatrix() {
       matrix.value = !matrix.peek();
+      if (matrix.peek()) second.want();
       preview.value = null;
       fetchHeads();
     },
@@ -335,17 +348,19 @@ export function createStore(host: Host, life: AbortSignal): Store {
       }, PLAY_MS);
     },
 
+    press(key) {
+      if (live.peek()) return live.peek()!.press(key);
+      if (!LIVE_KEYS.includes(key)) return false;
+      pressed.value = key;
+      second.want();
+      return true;
+    },
+    release() {
+      pressed.value = "";
+      live.peek()?.release();
+    },
     peek(on) {
       peeking.value = on;
-    },
-    attend(on) {
-      patch.attending.value = on;
-    },
-    toggleLens() {
-      patch.lensing.value = !patch.lensing.peek();
-    },
-    toggleNorms() {
-      patch.norms.value = !patch.norms.peek();
     },
     pointAt(u, v) {
       const grid = shown.stack.peek();
@@ -367,6 +382,8 @@ export function createStore(host: Host, life: AbortSignal): Store {
   };
 
   conversation.hello();
+  // A saved page holds the second file where it has anything to show.
+  if (kernelless.peek() && Object.keys(host.read("_tools") ?? {}).length) second.want();
   return store;
 }
 

@@ -4,7 +4,8 @@
 import type { Spot } from "../heat/frame";
 import { type Cell, type Heat, scaleMap } from "../heat/merge";
 import { computed, type ReadonlySignal, type Signal, signal } from "../signals";
-import type { Answer, Packed, ToolName, ToolOf } from "../wire";
+import type { Packed, ToolName, ToolOf } from "../tools-wire";
+import type { Answer } from "../wire";
 import type { Tools } from "./tools";
 import { onEnd, watch } from "./watch";
 

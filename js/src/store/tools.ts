@@ -4,20 +4,10 @@
 // `busy` while one is queued or runs. An old entry stays until the first data of the next one is there.
 
 import { batch, computed, type ReadonlySignal, signal } from "../signals";
-import {
-  type Answer,
-  attempt,
-  type Busy,
-  decodeBusy,
-  decodeMessage,
-  decodeTool,
-  type Entry,
-  TOOLS,
-  type ToolName,
-  type ToolOf,
-} from "../wire";
-import { type Conversation, LATE_MS } from "./conversation";
-import type { Host } from "./traits";
+import { type Busy, decodeBusy, decodeTool, TOOLS, type ToolName, type ToolOf } from "../tools-wire";
+import { type Answer, attempt, decodeMessage, type Entry } from "../wire";
+import type { Store } from ".";
+import { LATE_MS } from "./conversation";
 import { onEnd } from "./watch";
 
 export interface Tools {
@@ -36,10 +26,7 @@ export interface Tools {
 }
 
 export function tooling(
-  host: Host,
-  { answer, phase, post, complain }: Conversation,
-  /** What of the answer is on the screen. */
-  shown: ReadonlySignal<Entry | null>,
+  { host, answer, entry: shown, post, complain, lacks }: Store,
   life: AbortSignal,
 ): Tools {
   const newest = Object.fromEntries(TOOLS.map((tool) => [tool, signal(null)])) as unknown as {
@@ -93,7 +80,6 @@ export function tooling(
   });
   /** The answer that the last request was about. */
   let sentFor = 0;
-  const lacks = computed(() => (phase.value.kind === "offline" ? "Needs a live kernel." : ""));
   read();
 
   function send(tool: ToolName | "stop", args: object): string | null {

@@ -36,7 +36,7 @@ export interface Host {
   /** Send a custom message; throws where there is no kernel any more. */
   send(content: object, buffers?: ArrayBuffer[]): void;
   onChange(trait: string, changed: () => void): void;
-  onMessage(arrived: (content: unknown) => void): void;
+  onMessage(arrived: (content: unknown, buffers?: readonly unknown[]) => void): void;
 }
 
 /** State of the view alone: changing it asks the kernel for nothing. */

@@ -2,7 +2,7 @@
 // State alone: ui/trust.ts, ui/brush.ts and ui/curves.ts draw it.
 
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "../signals";
-import type { Store } from ".";
+import type { LiveStore } from "./live";
 import { onEnd, watch } from "./watch";
 
 export const UNDO_STEPS = 20;
@@ -50,7 +50,7 @@ export function strongest(raw: ArrayLike<number>, share: number): Patches {
   return new Set(order.slice(0, Math.round(share * order.length)));
 }
 
-export function testing(store: Store, life: AbortSignal): Trust {
+export function testing(store: LiveStore, life: AbortSignal): Trust {
   const { tools, answer, stack } = store;
   const painted = signal<Patches>(NONE);
   const history = signal<readonly Patches[]>([]);

@@ -2,9 +2,9 @@
 
 import { readable } from "../heat/describe";
 import { clamp } from "../heat/frame";
-import type { Store } from "../store";
+import type { LiveStore } from "../store/live";
 import { CONTROLS, type How, type Patches, type Trust } from "../store/trust";
-import type { Moved } from "../wire";
+import type { Moved } from "../tools-wire";
 import { button, claim, el, listen, set, watch } from "./element";
 import { probability } from "./score";
 import { segments } from "./segments";
@@ -14,16 +14,10 @@ const PIXELS = 32;
 
 // -- on the picture ---------------------------------------------------------------------------------------------------
 
-/** Lay what is painted or erased over `frame`, the model's window; while the brush is on, drags and keys paint. */
-export function takeBrush(
-  stage: HTMLElement,
-  frame: HTMLElement,
-  store: Store,
-  trust: Trust,
-  life: AbortSignal,
-): void {
+/** What is painted or erased, to lie over the model's window; while the brush is on, drags and keys paint. */
+export function takeBrush(root: HTMLElement, store: LiveStore, trust: Trust, life: AbortSignal): HTMLElement {
+  const stage = root.querySelector<HTMLElement>("[data-testid=picture]")!;
   const canvas = el("canvas.lg-placed.lg-brushed", { testid: "brushed", "aria-hidden": true });
-  frame.insertBefore(canvas, frame.lastChild); // under the patch cursor
   let last: readonly [number, number] | null = null;
 
   function paint(event: PointerEvent) {
@@ -80,6 +74,7 @@ export function takeBrush(
     const context = canvas.getContext("2d");
     if (context) drawPatches(context, cols, trust.painted.value, trust.erased.value);
   });
+  return canvas;
 }
 
 /** Erased patches are black, as the model is shown them; painted ones are hatched. */
@@ -107,7 +102,7 @@ function drawPatches(context: CanvasRenderingContext2D, cols: number, painted: P
 
 // -- beside it --------------------------------------------------------------------------------------------------------
 
-export function brush(store: Store, trust: Trust, life: AbortSignal): HTMLElement {
+export function brush(store: LiveStore, trust: Trust, life: AbortSignal): HTMLElement {
   const toggle = button(
     ".lg-button",
     { testid: "brush", title: "Drag over the picture to paint; Alt erases (B)", onclick: trust.toggleBrush },

@@ -54,9 +54,9 @@ export function readout(store: Store, life: AbortSignal): HTMLElement {
     const heat = store.heat.value;
     const spot = store.spot.value;
     const { title, mark, prefix = [] } = store.overlay.value ?? {};
-    const { lens, lack } = store.patch;
+    const { lens, lack = store.waiting } = store.live.value?.patch ?? {};
     // Two lines and no more: what lies below must not move.
-    const reads = mark?.startsWith("row") ? "" : lens.value;
+    const reads = mark?.startsWith("row") ? "" : (lens?.value ?? "");
     const more = [
       prefix.length > 0 && part("prefix tokens", prefix.map((value) => readable(value)).join(", ")),
       reads,

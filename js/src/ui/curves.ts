@@ -1,9 +1,9 @@
 // Curves of a test of the map, drawn as they are computed: faithfulness on this picture, and shuffled weights.
 
 import { readable } from "../heat/describe";
-import type { Store } from "../store";
+import type { LiveStore } from "../store/live";
 import type { Trust } from "../store/trust";
-import type { ToolOf } from "../wire";
+import type { ToolOf } from "../tools-wire";
 import { el, set, watch } from "./element";
 import { trial } from "./trial";
 
@@ -88,7 +88,7 @@ export function verdict({ curves, band }: Pick<ToolOf<"curves">, "curves" | "ban
   return `${said}, deletion in random order ${readable(chance, 2)}. It ${passed}: deletion has to be below random order.`;
 }
 
-export function faithfulness(store: Store, trust: Trust, life: AbortSignal): HTMLElement {
+export function faithfulness(store: LiveStore, trust: Trust, life: AbortSignal): HTMLElement {
   const plot = el("div");
   const named = (kind: string, words = kind) => el("span", { "data-kind": kind }, words);
   const key = el(
@@ -168,7 +168,7 @@ export function faithfulness(store: Store, trust: Trust, life: AbortSignal): HTM
 
 // -- shuffled weights -------------------------------------------------------------------------------------------------
 
-export function randomisation(store: Store, life: AbortSignal): HTMLElement {
+export function randomisation(store: LiveStore, life: AbortSignal): HTMLElement {
   const plot = el("div");
   const says = el("p.lg-note", { role: "status" });
   watch(life, () => {

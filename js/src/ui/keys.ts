@@ -2,7 +2,6 @@
 
 import { clamp } from "../heat/frame";
 import type { Store } from "../store";
-import type { Trust } from "../store/trust";
 import { focusedIn, listen, set } from "./element";
 
 /** What `?` shows. */
@@ -47,7 +46,6 @@ const WALKED = "[type=radio], [role=radio], [role=region]";
 export function installKeys(
   root: HTMLElement,
   store: Store,
-  trust: Trust,
   toggleHelp: (open?: boolean) => boolean,
   life: AbortSignal,
 ) {
@@ -66,11 +64,11 @@ export function installKeys(
       },
       keyup(event) {
         if (event.key === " ") store.peek(false);
-        if (event.key === "a" || event.key === "A") store.attend(false);
+        else store.release();
       },
       focusout() {
         store.peek(false);
-        store.attend(false);
+        store.release();
       },
     },
     life,
@@ -82,12 +80,6 @@ export function installKeys(
     else if (key === "0") store.chooseLayers(null);
     else if (key === "p" || key === "P") store.togglePlay(still());
     else if (key === "g" || key === "G") store.toggleMatrix();
-    else if (key === "b" || key === "B") trust.toggleBrush();
-    else if (key === "z" || key === "Z") trust.undo();
-    else if (key === "f" || key === "F") trust.measure();
-    else if (key === "a" || key === "A") store.attend(true);
-    else if (key === "l" || key === "L") store.toggleLens();
-    else if (key === "n" || key === "N") store.toggleNorms();
     else if (key === "[") nudgeOpacity(-0.05);
     else if (key === "]") nudgeOpacity(0.05);
     else if (key === "?") toggleHelp();
@@ -96,7 +88,7 @@ export function installKeys(
     else if (key === "ArrowRight" && !target.matches(WALKED)) store.stepLayer(1);
     else if (key === "ArrowUp" && !target.matches(WALKED)) return store.stepHead(-1);
     else if (key === "ArrowDown" && !target.matches(WALKED)) return store.stepHead(1);
-    else return false;
+    else return store.press(key.toLowerCase());
     return true;
   }
 

@@ -6,13 +6,12 @@ import { clamp, height, width } from "../heat/frame";
 import { type Cell, chooseLayers, type Heat, masses, scaleMap } from "../heat/merge";
 import { computed, signal } from "../signals";
 import type { Store } from "../store";
-import type { Estimates, Measure } from "../store/effects";
-import { TOP } from "../store/effects";
-import { button, claim, el, fill, focusedIn, listen, onEnd, set, watch } from "./element";
+import type { Estimates } from "../store/effects";
+import { claim, el, fill, focusedIn, listen, onEnd, set, watch } from "./element";
 import { rangeWords } from "./pane";
 import { ARROWS } from "./picture";
 import { drawHeat } from "./raster";
-import { segments } from "./segments";
+import { slot } from "./slots";
 
 interface Drawn {
   readonly heat: Heat;
@@ -39,23 +38,22 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
   const note = el("p.lg-note");
   const words = el("p.lg-note.lg-readout", { testid: "head-readout" });
   const shown = el("div.lg-stack", {}, el("div.lg-scroll", {}, frame), words);
-  const { effects, tools } = store;
-  const measures = segments("measure", "What the cells show", (value) => {
-    effects.measure.value = value as Measure;
-  });
-  const verify = button(".lg-button", {
-    testid: "verify",
-    onclick: () => (verifying() ? tools.stop() : effects.verify()),
-  });
-  const bar = el("progress", { max: 1, label: "Heads ablated" });
-  const state = el("span.lg-small", { testid: "tool-state" });
-  const ways = el("div.lg-row", {}, measures.element, verify, bar, state);
-  const element = el("section.lg-stack", { testid: "matrix", label: "Layers and heads" }, ways, note, shown);
-  const verifying = () => tools.busy.value?.tool === "verify";
+  const element = el(
+    "section.lg-stack",
+    { testid: "matrix", label: "Layers and heads" },
+    slot("matrix"),
+    note,
+    shown,
+  );
+  const effects = computed(() => store.live.value?.effects);
 
   /** All maps scaled as one, and each one's number: its share of their mass, or its effect. Null: nothing to draw. */
   const drawn = computed<Drawn | null>(() => {
-    const [answer, entry, estimates] = [store.answer.value, store.entry.value, effects.estimates.value];
+    const [answer, entry, estimates] = [
+      store.answer.value,
+      store.entry.value,
+      effects.value?.estimates.value,
+    ];
     if (!store.matrix.value || !answer) return null;
     const [rows, cols] = answer.grid;
     if (estimates) {
@@ -132,12 +130,9 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
     else if (col) store.chooseHeads(cell ? [cell] : layers().map((layer) => [layer, col - 1]));
     else store.chooseLayers(row ? [layers()[row - 1]!] : null);
   }
-  /** Measure what the score loses without one head: the answer stands beside the estimates. */
   function ablate(i: number) {
     const cell = cellAt(i);
-    if (!cell) return;
-    effects.measure.value = "effect";
-    effects.ablate(cell);
+    if (cell) effects.peek()?.ablate(cell);
   }
   function pointAt(i: number) {
     if (i < 0) return;
@@ -226,42 +221,6 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
           : `${store.method.value?.title} has no maps of single heads.`;
   });
 
-  const cannot = computed(() => (effects.known.value ? "" : tools.lacks.value));
-  watch(life, () => {
-    measures.offer([
-      { value: "mass", title: "Map mass", hint: "The method's map of every head, and its size" },
-      {
-        value: "effect",
-        title: "Effect",
-        hint: cannot.value || "Gradient times attention of the final score, summed over keys",
-        disabled: !!cannot.value,
-      },
-    ]);
-  });
-  watch(life, () => {
-    cannot.value;
-    const lacks = tools.lacks.value;
-    const { tool, step = 0, total = 0, message } = tools.busy.value ?? {};
-    const running = verifying();
-    const effect = effects.measure.value === "effect";
-    measures.mark(effects.measure.value);
-    verify.disabled = !!lacks;
-    verify.textContent = running ? `Stop (${step} of ${total || TOP})` : `Verify top ${TOP}`;
-    verify.title = lacks || "Ablate the heads with the largest effects, one after the other";
-    bar.hidden = !running;
-    bar.value = total ? step / total : 0;
-    const asked = tool && ["effects", "ablate", "verify"].includes(tool);
-    const failed = (["effects", "ablate", "verify"] as const)
-      .map((name) => tools.entry(name).value)
-      .find((entry) => entry?.state === "failed");
-    state.textContent =
-      lacks && effect
-        ? `Effects and ablation: ${lacks[0]!.toLowerCase()}${lacks.slice(1)}`
-        : asked
-          ? message || "Computing …"
-          : (failed?.message ?? "");
-  });
-
   watch(life, () => {
     const answer = store.answer.value;
     if (!answer || !drawn.value) return;
@@ -294,7 +253,7 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
   });
 
   const placed = ([layer, head]: Cell) => drawn.value!.values[layers().indexOf(layer) * count() + head]!;
-  const measuredOf = (cell: Cell) => effects.measured.value.get(cell.join("."));
+  const measuredOf = (cell: Cell) => effects.value?.measured.value.get(cell.join("."));
   const numberOf = (cell: Cell) => (drawn.value!.estimates && measuredOf(cell)) ?? placed(cell);
   const wordsOf = (cell: Cell) => {
     const start = `layer ${cell[0]}, head ${cell[1]}: `;

@@ -3,10 +3,9 @@
 import { stageOf, within } from "../heat/frame";
 import type { ReadonlySignal } from "../signals";
 import { markOf, type Store } from "../store";
-import type { Trust } from "../store/trust";
-import { takeBrush } from "./brush";
 import { claim, el, listen, onEnd, set, watch } from "./element";
 import { drawHeat } from "./raster";
+import { slot } from "./slots";
 import { takeDrops } from "./upload";
 
 /** Backing-store pixels of the longer side; beyond it a smooth map gains nothing. */
@@ -23,14 +22,12 @@ export function picture(
   store: Store,
   bitmap: ReadonlySignal<ImageBitmap | null>,
   fault: ReadonlySignal<string>,
-  trust: Trust,
   life: AbortSignal,
 ): HTMLElement {
   const base = el("canvas.lg-placed", { "aria-hidden": true });
   const heat = el("canvas.lg-heat", { testid: "heat", role: "img" });
   const patch = el("div.lg-placed.lg-patch", { hidden: true });
-  const outliers = el("div", { "aria-hidden": true });
-  const frame = el("div.lg-placed.lg-window", {}, heat, outliers, patch);
+  const frame = el("div.lg-placed.lg-window", {}, heat, slot("picture"), patch);
   const empty = el("p.lg-empty");
   const stage = el(
     "div.lg-stage",
@@ -55,7 +52,6 @@ export function picture(
   );
 
   takePointer(stage, frame, store);
-  takeBrush(stage, frame, store, trust, life);
 
   // -- painting ---------------------------------------------------------------------------------------------
 
@@ -124,16 +120,6 @@ export function picture(
   });
 
   watch(life, () => showPatch(patch, store));
-  watch(life, () => {
-    const { heat, outliers: found = [] } = store.overlay.value ?? {};
-    outliers.replaceChildren(
-      ...found.map(([row, col]) => {
-        const mark = el("div.lg-placed.lg-outlier", { testid: "outlier" });
-        place(mark, [col! / heat!.cols, row! / heat!.rows, 1 / heat!.cols, 1 / heat!.rows]);
-        return mark;
-      }),
-    );
-  });
 
   watch(life, () => set(heat, "label", store.description.value));
   watch(life, () => {
@@ -175,7 +161,11 @@ export function showPatch(patch: HTMLElement, store: Store): void {
   }
 }
 
-function place(element: HTMLElement, [left, top, width, height]: readonly [number, number, number, number]) {
+/** Put an element at [left, top, width, height], in fractions of what it is placed in. */
+export function place(
+  element: HTMLElement,
+  [left, top, width, height]: readonly [number, number, number, number],
+) {
   const percent = (fraction: number) => `${(100 * fraction).toFixed(4)}%`;
   Object.assign(element.style, {
     left: percent(left),

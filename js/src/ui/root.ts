@@ -1,8 +1,8 @@
 // The page of one view: where each control goes.
 
 import { height, stageOf, width } from "../heat/frame";
+import { untracked } from "../signals";
 import type { Store } from "../store";
-import { testing } from "../store/trust";
 import { colorbar, readout } from "./colorbar";
 import { compare } from "./compare";
 import { controls } from "./controls";
@@ -16,13 +16,13 @@ import { prompts } from "./prompts";
 import { decodedPicture } from "./raster";
 import { predictions, score } from "./score";
 import { scrubber } from "./scrubber";
+import { slot } from "./slots";
 import { announcer, status } from "./status";
-import { trust } from "./trust";
+import { tests } from "./tests";
 import { chooser, takePastes } from "./upload";
 
 export function mount(parent: HTMLElement, store: Store, life: AbortSignal): void {
   const { bitmap, fault } = decodedPicture(store, life);
-  const tests = testing(store, life);
   const keys = help();
   const root = el(
     "div.legrad",
@@ -36,12 +36,13 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
     el(
       "div.lg-body",
       {},
-      el("div.lg-row.lg-top", {}, prompts(store, life), chooser(store, life), keys.button),
+      el("div.lg-row.lg-top", {}, prompts(store, life), slot("top"), chooser(store, life), keys.button),
+      slot("prompts"),
       keys.panel,
       el(
         "section.lg-stack.lg-view",
         { label: "Heatmap" },
-        picture(store, bitmap, fault, tests, life),
+        picture(store, bitmap, fault, life),
         colorbar(store, life),
         readout(store, life),
       ),
@@ -53,15 +54,17 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         matrix(store, life),
         predictions(store, life),
         methods(store, life),
+        slot("methods"),
         controls(store, life),
       ),
       compare(store, bitmap, life),
-      trust(store, tests, life),
+      tests(store, life),
+      slot("end"),
       status(store, life),
       announcer(store, life),
     ),
   );
-  installKeys(root, store, tests, keys.toggle, life);
+  installKeys(root, store, keys.toggle, life);
   takePastes(root, store, life);
   watch(life, () => {
     const shown = store.picture.value;
@@ -77,6 +80,10 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
   watch(life, () => set(root, "data-outdated", store.outdated.value));
   parent.append(root);
   onEnd(life, () => root.remove());
+  const { make } = store.second;
+  watch(life, () => {
+    if (make.value) store.live.value = untracked(() => make.value!(store, root, life));
+  });
 }
 
 /** A view that could not be drawn says so. */

@@ -43,7 +43,7 @@ export function scrubber(
     { testid: "heads", title: "Layer × head matrix (G)", onclick: store.toggleMatrix },
     "Heads",
   );
-  const norms = button(".lg-button", { testid: "norms", onclick: store.toggleNorms }, "Norms");
+  const norms = button(".lg-button", { testid: "norms", onclick: () => store.press("n") }, "Norms");
   const weights = segments("weights", "Weights of the layers", (value) =>
     store.set("weights", value as Weights),
   );
@@ -86,11 +86,11 @@ export function scrubber(
     weights.element.hidden = merge === "last" || layers.length < 2;
     weights.mark(store.trait("weights").value);
     set(heads, "aria-pressed", store.matrix.value);
-    const { norms: shown } = store.patch;
-    set(norms, "aria-pressed", shown.value);
-    norms.disabled = !!store.tools.lacks.value && !shown.value;
+    const shown = !!store.live.value?.patch.norms.value;
+    set(norms, "aria-pressed", shown);
+    norms.disabled = !!store.lacks.value && !shown;
     norms.title =
-      store.tools.lacks.value ||
+      store.lacks.value ||
       "Token norms: how long the tokens of the deepest chosen layer are, outliers marked (N)";
   });
   return element;

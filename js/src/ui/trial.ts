@@ -1,7 +1,7 @@
 // A test of the map that runs for a while: what it is, its button, how far it is, and what it found.
 
-import type { Store } from "../store";
-import type { ToolName } from "../wire";
+import type { LiveStore } from "../store/live";
+import type { ToolName } from "../tools-wire";
 import { button, el, set, watch } from "./element";
 
 interface Trial {
@@ -14,7 +14,7 @@ interface Trial {
 }
 
 export function trial(
-  store: Store,
+  store: LiveStore,
   { tool, title, about, button: says, ask }: Trial,
   life: AbortSignal,
   ...found: HTMLElement[]

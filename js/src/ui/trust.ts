@@ -1,23 +1,15 @@
 // Can the map be trusted? Three tests of it, folded away until they are wanted.
 
-import type { Store } from "../store";
+import type { LiveStore } from "../store/live";
 import type { Trust } from "../store/trust";
 import { brush } from "./brush";
 import { faithfulness, randomisation } from "./curves";
-import { el, watch } from "./element";
+import { el, listen, watch } from "./element";
 
-export function trust(store: Store, state: Trust, life: AbortSignal): HTMLElement {
-  const lacks = el("p.lg-note.lg-warn", { testid: "trust-lacks" });
-  const element = el(
-    "details",
-    {
-      testid: "trust",
-      ontoggle: () => {
-        state.open.value = element.open;
-      },
-    },
-    el("summary", {}, "Test this map"),
-    lacks,
+/** Fill the section that ui/tests.ts has folded. */
+export function fillTrust(slot: HTMLElement, store: LiveStore, state: Trust, life: AbortSignal): void {
+  const section = slot.closest("details")!;
+  slot.append(
     el(
       "div.lg-tests",
       {},
@@ -26,10 +18,13 @@ export function trust(store: Store, state: Trust, life: AbortSignal): HTMLElemen
       randomisation(store, life),
     ),
   );
-  watch(life, () => {
-    element.open = state.open.value;
-    lacks.textContent = store.tools.lacks.value;
-    lacks.hidden = !lacks.textContent;
+  state.open.value = section.open;
+  listen(section, {
+    toggle: () => {
+      state.open.value = section.open;
+    },
   });
-  return element;
+  watch(life, () => {
+    section.open = state.open.value;
+  });
 }

@@ -1,0 +1,53 @@
+// The second file: everything that needs a live kernel. It adds its parts to a view that stands already.
+//
+// A part is a factory in ui/ that takes the `LiveStore`; it is put into a slot of the page (ui/slots.ts) here.
+// What these parts import of the first file is not packed a second time (build.mjs).
+
+import css from "./live.css";
+import { type Live, overlayOf, withTools } from "./store/live";
+import type { MakeLive } from "./store/second";
+import { testing } from "./store/trust";
+import { takeBrush } from "./ui/brush";
+import { effects } from "./ui/effects";
+import { el } from "./ui/element";
+import { outliers } from "./ui/outliers";
+import { slotOf } from "./ui/slots";
+import { fillTrust } from "./ui/trust";
+
+export const live: MakeLive = (view, root, life): Live => {
+  const store = withTools(view, life);
+  const { patch } = store;
+  const tests = testing(store, life);
+
+  root.prepend(el("style", {}, css));
+  slotOf(root, "matrix").append(effects(store, life));
+  slotOf(root, "picture").append(outliers(store, life), takeBrush(root, store, tests, life));
+  fillTrust(slotOf(root, "tests"), store, tests, life);
+
+  const keys: Readonly<Record<string, () => void>> = {
+    a: () => {
+      patch.attending.value = true;
+    },
+    l: () => {
+      patch.lensing.value = !patch.lensing.peek();
+    },
+    n: () => {
+      patch.norms.value = !patch.norms.peek();
+    },
+    b: tests.toggleBrush,
+    z: tests.undo,
+    f: tests.measure,
+  };
+  return {
+    overlay: overlayOf(store),
+    effects: store.effects,
+    patch,
+    press(key) {
+      keys[key]?.();
+      return key in keys;
+    },
+    release() {
+      patch.attending.value = false;
+    },
+  };
+};

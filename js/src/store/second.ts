@@ -1,0 +1,117 @@
+// The second file, `live.js`: everything that needs a live kernel. The kernel hands it over when it is first asked,
+// and the page runs it once for all widgets. What is in it is `../live.ts`; what it adds to a view is `Live`.
+
+import { core } from "../core";
+import { computed, type ReadonlySignal, signal } from "../signals";
+import { decodeBytes, decodeMessage } from "../wire";
+import type { Store } from ".";
+import { type Conversation, LATE_MS } from "./conversation";
+import type { Live } from "./live";
+import type { Host } from "./traits";
+import { onEnd } from "./watch";
+
+/** The second file that belongs to this first one; the build writes it. */
+export const HASH = "the-live-files-hash";
+/** A file that was asked for by another widget of the page is waited for that long. */
+export const PATIENCE_MS = 5000;
+
+/** Add the second file's parts to the view at `root`. */
+export type MakeLive = (store: Store, root: HTMLElement, life: AbortSignal) => Live;
+
+export interface Second {
+  /** The second file, run; null until it is here. */
+  readonly make: ReadonlySignal<MakeLive | null>;
+  /** What is said where it is wanted and not here: that it is on its way, or why it cannot come. */
+  readonly wait: ReadonlySignal<string>;
+  /** Ask for it. */
+  want(): void;
+}
+
+/** One file on its way into this page, whichever widget asks for it. */
+interface Delivery {
+  readonly file: Promise<(core: (at: number) => unknown) => MakeLive>;
+  arrive(code: BlobPart): void;
+  /** When it was asked for last; 0: not yet. */
+  asked: number;
+}
+
+const page = globalThis as unknown as { legradWidget?: Record<string, Delivery> };
+
+function deliveryOf(hash: string): Delivery {
+  page.legradWidget ??= {};
+  page.legradWidget[hash] ??= expect();
+  return page.legradWidget[hash];
+}
+
+function expect(): Delivery {
+  let arrive: (code: BlobPart) => void;
+  const code = new Promise<BlobPart>((resolve) => {
+    arrive = resolve;
+  });
+  return { file: code.then(run), arrive: arrive!, asked: 0 };
+}
+
+async function run(code: BlobPart) {
+  const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+  try {
+    return (await import(/* @vite-ignore */ address)).default;
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+}
+
+export function bring(
+  host: Host,
+  { send }: Conversation,
+  /** Why there is no kernel to ask. */
+  lacks: ReadonlySignal<string>,
+  life: AbortSignal,
+): Second {
+  const make = signal<MakeLive | null>(null);
+  const fault = signal("");
+  const wanted = signal(false);
+  const late = signal(false);
+  const delivery = deliveryOf(HASH);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  onEnd(life, () => clearTimeout(timer));
+
+  delivery.file.then(
+    (file) => {
+      make.value = file(core);
+    },
+    (error) => {
+      fault.value = `The tools could not be started: ${error}. Reload the page.`;
+    },
+  );
+  host.onMessage((content, buffers = []) => {
+    const { kind, hash, message } = decodeMessage(content);
+    // A greeting was answered: there is a kernel, and keys that need the file will not have to wait for it.
+    if (kind === "alive" && Date.now() - delivery.asked > PATIENCE_MS) ask();
+    if (kind !== "live") return;
+    fault.value = message;
+    if (hash === HASH && buffers[0]) delivery.arrive(decodeBytes(buffers[0], "the tools"));
+  });
+
+  function ask() {
+    if (make.peek()) return;
+    delivery.asked = Date.now();
+    send({ kind: "live", hash: HASH });
+  }
+
+  return {
+    make,
+    wait: computed(() => {
+      if (make.value || !wanted.value) return "";
+      if (fault.value) return fault.value;
+      return lacks.value || (late.value ? "Waiting for the kernel (busy?) …" : "Fetching …");
+    }),
+    want() {
+      wanted.value = true;
+      ask();
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        late.value = true;
+      }, LATE_MS);
+    },
+  };
+}

@@ -1,0 +1,14 @@
+// Where parts of the second file go: places in the page that are empty, and take no room, until it is here.
+
+import { el } from "./element";
+
+/**
+ * In the top row; under the prompts; over the picture, inside the model's window; over the matrix; after the methods;
+ * in "Test this map"; at the end of the page.
+ */
+export type Slot = "top" | "prompts" | "picture" | "matrix" | "methods" | "tests" | "end";
+
+export const slot = (name: Slot): HTMLElement => el("div.lg-slot", { "data-slot": name });
+
+export const slotOf = (root: HTMLElement, name: Slot): HTMLElement =>
+  root.querySelector<HTMLElement>(`[data-slot=${name}]`)!;
