@@ -437,6 +437,9 @@ function decodeMaps(raw: unknown, stated: readonly number[]): Float32Array {
   return values;
 }
 
+/** Whose edit of the view the kernel heard last. */
+export const decodeLook = fields({ client: text, n: amount, taken: (raw) => raw === true });
+
 export const decodeStatus: Reader<Status> = fields<Status>({
   state: oneOf("idle", "queued", "running", "error"),
   rid: name,

@@ -4,7 +4,7 @@ import { createStore, PLAY_MS, type Store, TURN_MS } from "../src/store";
 import { GIVE_UP_MS, HELLO_MS, LATE_MS, whyNot } from "../src/store/conversation";
 import { TYPING_MS } from "../src/store/drafts";
 import { COMMIT_MS, SETTLE_MS } from "../src/store/traits";
-import { labelOf } from "../src/wire";
+import { labelOf, type Target } from "../src/wire";
 import { FakeHost } from "./fake-host";
 import { answered, IDLE, IMAGE, result, text } from "./samples";
 
@@ -465,6 +465,36 @@ describe("the view", () => {
     vi.advanceTimersByTime(5000);
     expect(host.sent).toHaveLength(2);
   });
+  it("keeps a choice that crossed the kernel's older state on its way", () => {
+    const { host, store } = open();
+    store.add(text("bird")); // asks, with the third target active
+    store.select(1);
+    vi.advanceTimersByTime(COMMIT_MS);
+    const { client, n } = host.of("view").at(-1) as { client: string; n: number };
+    const targets = lastAsk(host).targets as Target[];
+    const { rid } = lastAsk(host);
+    vi.advanceTimersByTime(1000); // the kernel is slow; now it takes up the question, then the choice
+    host.set("targets", targets);
+    host.set("active", 2);
+    host.set("_result", result(targets, { rid }));
+    expect(store.active.value).toBe(1);
+    host.set("_look", { client: "another page", n: n + 5, taken: true });
+    expect(store.active.value).toBe(1);
+    host.set("active", 1);
+    host.set("_look", { client, n, taken: true });
+    expect(store.active.value).toBe(1);
+    host.set("active", 0); // and from now on Python is heard again
+    expect(store.active.value).toBe(0);
+  });
+  it("takes what the kernel says where an edit was refused", () => {
+    const { host, store } = open();
+    store.set("opacity", 0.2);
+    vi.advanceTimersByTime(5000);
+    host.set("opacity", 0.5);
+    expect(store.look.value.opacity).toBe(0.2);
+    host.tell({ v: 1, kind: "refused", rid: null, message: "no" });
+    expect(store.look.value.opacity).toBe(0.5);
+  });
   it("is told when the page goes, if it was not yet", () => {
     const { host, store } = open();
     store.set("opacity", 0.2);
@@ -497,8 +527,10 @@ describe("the view", () => {
     const { host, store } = open();
     store.set("opacity", 0.7);
     vi.advanceTimersByTime(COMMIT_MS);
-    host.set("opacity", 0.2);
     vi.advanceTimersByTime(SETTLE_MS + 1);
+    const { client, n } = host.of("view")[0]!;
+    host.set("opacity", 0.2);
+    host.set("_look", { client, n, taken: true });
     expect(store.trait("opacity").value).toBe(0.2);
   });
   it("keeps two clients of one model together, and each silent about the other's doing", () => {

@@ -109,11 +109,18 @@ class Listening(Running):
             self._take_ask(message)
         elif isinstance(message, Look):
             active = {} if message.active is None else {"active": message.active}
-            super().set_state({**message.view, **active})
+            self._take_look(message, {**message.view, **active})
         elif isinstance(message, Use):
             self._use(message)
         else:
             self.cancel()
+
+    def _take_look(self, look: Look, state: Mapping[str, Any]) -> None:
+        """An edit of the view. Every page is told what stands now, and then that it is the answer to this edit:
+        until then the page that made it may have taken up an older state."""
+        super().set_state({**state})
+        self.send_state(list(state))
+        self._look = {"client": look.client, "n": look.n, "taken": True}
 
     def _take_ask(self, ask: Ask) -> None:
         """A question's traits, and then the question; with the lock held."""
@@ -163,7 +170,10 @@ class Listening(Running):
                     super().set_state({"_request": request})
                     if self._newest.take(ask):
                         self._take_ask(ask)
-                elif (look := sync_data.get("_look")) and not self._newest.take(read_look(look)):
+                elif "_look" in sync_data:
+                    look = read_look(sync_data["_look"])
+                    if self._newest.take(look):
+                        self._take_look(look, {name: state.pop(name) for name in PUBLIC if name in state})
                     state = {name: value for name, value in state.items() if name not in PUBLIC}
                 super().set_state(state)
         except _MISFITS as error:

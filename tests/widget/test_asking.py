@@ -176,6 +176,24 @@ def test_an_edit_of_the_view_that_was_held_back_does_not_undo_a_later_choice(wid
     assert (widget.active, widget.opacity) == (1, 0.3)
 
 
+def test_an_edit_of_the_view_is_answered_with_what_stands_after_it(widget, page):
+    """The page may have taken up the state of an older question meanwhile; every page hears of the edit."""
+    page.ask("a bird", "a fox", n=1)
+    widget.wait()
+    edit = {"client": "page", "n": 2}
+    for way in ("message", "write"):
+        before = len(page.sent)
+        if way == "message":
+            page.message({"v": 1, "kind": "view", **edit, "active": 1, "view": {"opacity": 0.2}})
+        else:
+            page.write(active=0, opacity=0.3, _look=edit)
+        view, look = [data["state"] for data in page.sent[before:] if data["method"] == "update"]
+        assert view == {"active": widget.active, "opacity": widget.opacity}
+        assert look == {"_look": {**edit, "taken": True}}
+        edit = {"client": "page", "n": 3}
+    assert (widget.active, widget.opacity) == (0, 0.3)
+
+
 def test_replayed_and_older_questions_of_a_page_are_ignored_and_other_pages_count_for_themselves(widget, page):
     page.ask("a bird", client="one", n=5)
     widget.wait()

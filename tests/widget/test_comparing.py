@@ -175,7 +175,7 @@ def test_layers_and_look_ask_for_nothing(widget, page, calls):
     page.message({"kind": "view", "v": 1, "client": "page", "n": 3, "view": view})
     assert (widget.layers, widget.compare_scale) == ([1], "shared")
     assert calls == []
-    assert page.sent[heard:] == []
+    assert {name for data in page.sent[heard:] for name in data["state"]} == {*view, "_look"}
 
 
 def test_cheap_methods_come_before_slow_ones(widget, page, monkeypatch):

@@ -11,6 +11,7 @@ import {
   type Comparison,
   decodeAnswer,
   decodeComparison,
+  decodeLook,
   decodeMessage,
   freshName,
   MAX_UPLOAD_BYTES,
@@ -85,6 +86,8 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   const client = freshName();
   let n = 0;
   let newest = "";
+  /** The number of our last edit of the view. */
+  let look = 0;
   const answer = signal<Answer | null>(null);
   const comparison = signal<Comparison | null>(null);
   const open = signal<Open | null>(null);
@@ -178,6 +181,10 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   host.onChange("_result", readAnswer);
   host.onChange("_comparison", readComparison);
   host.onChange("_status", readStatus);
+  host.onChange("_look", () => {
+    const edit = decodeLook(host.read("_look"));
+    if (edit.taken && edit.client === client && edit.n >= look) traits.viewHeard();
+  });
   host.onChange("_image", () => {
     upload.value = null;
     complaint.value = "";
@@ -191,6 +198,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   });
 
   function refuse(rid: string | null, why: string) {
+    if (rid === null) traits.viewHeard();
     if (rid !== null && rid !== newest) return;
     complaint.value = why || "The kernel refused this request.";
     upload.value = null;
@@ -277,9 +285,11 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     commitView(changes) {
       if (traits.get("_static").peek()) return host.write(changes);
       n += 1;
+      look = n;
       // A write may be held back until later questions were heard: by its name the kernel knows it is old.
       host.write({ ...changes, _look: { client, n } });
-      send({ kind: "view", n, view: traits.view(), active: traits.get("active").peek() });
+      const said = send({ kind: "view", n, view: traits.view(), active: traits.get("active").peek() });
+      if (!said) traits.viewHeard();
     },
     complain(sentence) {
       complaint.value = sentence;

@@ -1,7 +1,8 @@
 // The widget's traits as signals. Python holds the truth; a person's own edit is ahead of it for a moment.
 //
 // Echo guard: what comes back from the model is adopted only when it differs, and not while it could undo an
-// edit that is still on its way: for SETTLE_MS after a local edit, and while a question of ours is open.
+// edit that is still on its way: for SETTLE_MS after a local edit, until the kernel has heard of it, and while a
+// question of ours is open.
 
 import type { Cell, Weights } from "../heat/merge";
 import { type Palette, SEQUENTIAL } from "../heat/palette";
@@ -64,6 +65,7 @@ const LOOK = [
   ...(["layers", "heads", "weights", "opacity", "colormap", "threshold", "smooth"] as const),
   ...(["compare", "compared", "compare_scale"] as const),
 ];
+const VIEW = [...LOOK, "active"] as const;
 const QUESTION = ["templates", "targets", "active", "method", "knobs"] as const;
 
 const fraction = (otherwise: number) => (raw: unknown) =>
@@ -132,6 +134,8 @@ export interface Traits {
   anticipate(question: Question): void;
   /** The question is settled: whatever the model holds now is true. */
   release(): void;
+  /** The kernel has heard of every edit of the view: what it says now is newer. */
+  viewHeard(): void;
   /** The view as a request carries it. */
   view(): Omit<View, "active">;
 }
@@ -150,11 +154,13 @@ export function followTraits(
   const pending = new Set<keyof View>();
   const edited = new Map<Name, number>();
   let asking = false;
+  let unheard = false;
   let commitTimer: ReturnType<typeof setTimeout> | undefined;
   let settleTimer: ReturnType<typeof setTimeout> | undefined;
 
   const held = (name: Name) =>
     (asking && (QUESTION as readonly Name[]).includes(name)) ||
+    (unheard && (VIEW as readonly Name[]).includes(name)) ||
     Date.now() - (edited.get(name) ?? 0) < SETTLE_MS;
 
   function adopt<N extends Name>(name: N) {
@@ -170,6 +176,7 @@ export function followTraits(
     if (pending.size === 0) return;
     const changes = Object.fromEntries([...pending].map((name) => [name, signals[name].peek()]));
     pending.clear();
+    unheard = true;
     commitView(changes);
   }
 
@@ -205,6 +212,10 @@ export function followTraits(
     },
     release() {
       asking = false;
+      adoptAll();
+    },
+    viewHeard() {
+      unheard = false;
       adoptAll();
     },
     view: () =>
