@@ -102,6 +102,43 @@ describe("methods side by side", () => {
     const { raw, scaled, range } = panes()[0]!.heat!;
     expect([...scaled]).toEqual([...raw].map((value) => (value - range[0]) / (range[1] - range[0])));
   });
+  it("unfold into a row of layers each, and one scale may be that of a row", () => {
+    const growing = comparison(["legrad", "cdam"]);
+    const values = Array.from({ length: 18 }, (_, i) => i * i);
+    Object.assign(growing.panes[0]!, { maps: packed([3, 2, 3], values) });
+    const { store, panes } = open({ ...state, _comparison: growing });
+    const merged = panes().map(({ heat }) => heat!.raw);
+    const agreement = store.agreement.value;
+    store.set("compare_scale", "row");
+    expect(panes().map(({ heat }) => heat!.raw)).toEqual(merged);
+    expect(panes()[0]!.heat!.range).toEqual([Math.min(...merged[0]!), Math.max(...merged[0]!)]);
+    store.unfolded.value = true;
+    const [plain, signed] = store.rows.value;
+    expect(plain!.map(({ title, layers, layer }) => [title, layers, layer])).toEqual([
+      ["LEGRAD", "layer 1 of 3", 1],
+      ["LEGRAD", "layer 2 of 3", 2],
+      ["LEGRAD", "layer 3 of 3", 3],
+    ]);
+    const mean = plain![0]!.heat!.raw.map(
+      (_, i) => plain!.reduce((sum, { heat }) => sum + heat!.raw[i]!, 0) / 3,
+    );
+    for (const [i, value] of mean.entries()) expect(merged[0]![i]).toBeCloseTo(value, 4);
+    for (const row of [plain!, signed!]) {
+      const raw = row.flatMap(({ heat }) => [...heat!.raw]);
+      const bound = Math.max(...raw.map(Math.abs));
+      const range = row === signed ? [-bound, bound] : [Math.min(...raw), Math.max(...raw)];
+      for (const { heat } of row) expect(heat!.range).toEqual(range);
+    }
+    store.set("compare_scale", "own");
+    const ranges = store.rows.value[0]!.map(({ heat }) => `${heat!.range}`);
+    expect(ranges).toEqual(["0,25", "36,121", "144,289"]);
+    store.chooseLayers([2]);
+    expect(store.rows.value.map((row) => row.map(({ layer }) => layer))).toEqual([[2], [2]]);
+    store.chooseLayers(null);
+    expect(store.agreement.value).toEqual(agreement);
+    store.unfolded.value = false;
+    expect(panes().map(({ heat }) => heat!.raw)).toEqual(merged);
+  });
   it("follow the layers, and say where a method lacks them", () => {
     const cut = comparison(["legrad", "cdam"]);
     Object.assign(cut.panes[1]!, { layers: [3], maps: packed([1, 2, 3], [1, 2, 3, 4, 5, 6]) });

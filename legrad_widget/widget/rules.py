@@ -22,7 +22,7 @@ MAX_TARGETS = 32
 MAX_PROMPT = 1000
 COLORMAPS = ("inferno", "viridis", "cividis", "magma", "gray")
 COMPARE = ("off", "methods", "prompts")
-COMPARE_SCALES = ("own", "shared")
+COMPARE_SCALES = ("own", "row", "shared")
 
 
 @dataclass(frozen=True, slots=True)

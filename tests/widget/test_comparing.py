@@ -143,6 +143,7 @@ def test_python_asks_by_traits(widget, page, calls):
 def test_prompts_side_by_side_need_nothing_new(widget, page, calls):
     heard = len(page.updates("_result"))
     widget.compare = "prompts"
+    widget.compare_scale = "row"
     widget.compare_scale = "shared"
     widget.active = 1
     assert page.state["compare"] == "prompts"
@@ -542,7 +543,7 @@ def test_closing_ends_the_comparison(widget, page, slow_method):
         ("compared", ["rolout"], "there is no method 'rolout'; did you mean 'rollout'"),
         ("compared", [3], "named by a string"),
         ("compared", {"rollout": 1}, "a list of method names"),
-        ("compare_scale", "log", "compare_scale is one of own, shared; arrived: 'log'"),
+        ("compare_scale", "log", "compare_scale is one of own, row, shared; arrived: 'log'"),
     ],
 )
 def test_values_that_cannot_be(widget, page, name, value, sentence):

@@ -5,13 +5,14 @@ import { nameLayers } from "../heat/describe";
 import {
   chooseLayers,
   type Heat,
+  layerMap,
   mergeLayers,
   type Stack,
   scaleMap,
   sharedRange,
   stackOf,
 } from "../heat/merge";
-import { computed, type ReadonlySignal } from "../signals";
+import { computed, type ReadonlySignal, type Signal, signal } from "../signals";
 import { type Answer, type Comparison, keyOf, labelOf, type MapsOf } from "../wire";
 import type { Shown } from "./shown";
 import type { Traits } from "./traits";
@@ -26,8 +27,12 @@ export interface Pane {
   /** Null where there is no map, and `note` says why. */
   readonly heat: Heat | null;
   readonly layers: string;
+  /** The one layer that it shows, in a row of layers; else 0. */
+  readonly layer: number;
   readonly note: string;
   readonly state: "drawn" | "faded" | "pending" | "missing" | "failed";
+  /** What was merged. */
+  readonly stack?: Stack | undefined;
 }
 
 /** One pair of panes, by their positions. */
@@ -37,18 +42,34 @@ export interface Agreement {
   readonly iou: number | null;
 }
 
+/** One more column of the table: how good each row's map is by some measure. */
+export interface Measure {
+  readonly title: string;
+  readonly about: string;
+  /** By the rows' keys; what is missing is still to come. */
+  readonly values: ReadonlyMap<string, number>;
+  /** What a random order of the patches gives. */
+  readonly chance: number | null;
+}
+
 export interface Compare {
   /** Names of the methods that are compared, in order; [] unless methods are. */
   readonly comparedMethods: ReadonlySignal<readonly string[]>;
+  /** Whether each row shows its chosen layers one by one, instead of merged. */
+  readonly unfolded: Signal<boolean>;
+  /** A method's or a target's maps: one, or one for each layer. */
+  readonly rows: ReadonlySignal<readonly (readonly Pane[])[]>;
+  /** The panes of all rows. */
   readonly panes: ReadonlySignal<readonly Pane[]>;
-  /** How pane i agrees with pane j. */
+  /** How the merged map of row i agrees with that of row j. */
   readonly agreement: ReadonlySignal<readonly (readonly Agreement[])[]>;
+  /** What was measured of these very maps; set by whoever measures. */
+  readonly measures: Signal<readonly Measure[]>;
 }
 
 /** A pane before its map is scaled. */
-interface Unscaled extends Omit<Pane, "heat" | "layers"> {
+interface Unscaled extends Omit<Pane, "heat" | "layers" | "layer"> {
   readonly of?: MapsOf;
-  readonly stack?: Stack;
 }
 
 export function comparing(
@@ -110,8 +131,8 @@ export function comparing(
   const merged = computed(() => {
     const mode = trait("compare").value;
     const unscaled = mode === "off" ? [] : mode === "methods" ? ofMethods() : ofPrompts();
-    return unscaled.map(({ of, stack, ...pane }): Pane => {
-      if (!of || !stack) return { ...pane, heat: null, layers: "" };
+    return unscaled.map(({ of, stack, ...pane }): Pane & { chosen: readonly number[] } => {
+      if (!of || !stack) return { ...pane, heat: null, layers: "", layer: 0, chosen: [] };
       const wanted = shown.layersWanted.value;
       const chosen = chooseLayers(of.layers, wanted, of.default);
       const layers = (of.merge === "last" ? "up to " : "") + nameLayers(chosen, of.layers);
@@ -121,23 +142,33 @@ export function comparing(
         ...pane,
         heat: scaleMap(raw, stack.rows, stack.cols, of.signed),
         layers,
+        layer: 0,
+        stack,
+        chosen,
         note: lacks ? `Has no layer ${wanted.join(", ")}: ${layers}.` : pane.note,
       };
     });
   });
 
-  const panes = computed(() => {
-    if (trait("compare_scale").value === "own") return merged.value;
-    const heats = merged.value.flatMap(({ heat }) => heat ?? []);
-    const [plain, signed] = [false, true].map((sign) =>
-      sharedRange(heats.filter((heat) => heat.signed === sign)),
-    );
-    return merged.value.map((pane) => {
-      if (!pane.heat) return pane;
-      const { raw, rows, cols, signed: sign } = pane.heat;
-      return { ...pane, heat: scaleMap(raw, rows, cols, sign, sign ? signed : plain) };
-    });
+  const unfolded = signal(false);
+  const unscaled = computed(() =>
+    merged.value.map(({ chosen, ...pane }): Pane[] => {
+      const { heat, stack } = pane;
+      if (!unfolded.value || !heat || !stack) return [pane];
+      return chosen.map((layer) => {
+        const raw = layerMap(stack, stack.layers.indexOf(layer));
+        const one = scaleMap(raw, stack.rows, stack.cols, heat.signed);
+        return { ...pane, heat: one, layers: nameLayers([layer], stack.layers), layer };
+      });
+    }),
+  );
+  const rows = computed(() => {
+    const scale = trait("compare_scale").value;
+    const all = unscaled.value;
+    if (scale === "own") return all;
+    return all.map((row) => onOneScale(row, scale === "row" ? row : all.flat()));
   });
+  const panes = computed(() => rows.value.flat());
 
   const agreement = computed(() => {
     const orders = merged.value.map(({ heat }) =>
@@ -152,5 +183,18 @@ export function comparing(
     );
   });
 
-  return { comparedMethods, panes, agreement };
+  return { comparedMethods, unfolded, rows, panes, agreement, measures: signal([]) };
+}
+
+/** Panes on the scale of several; maps with signs have one of their own. */
+function onOneScale(panes: readonly Pane[], several: readonly Pane[]): Pane[] {
+  const heats = several.flatMap(({ heat }) => heat ?? []);
+  const [plain, signed] = [false, true].map((sign) =>
+    sharedRange(heats.filter((heat) => heat.signed === sign)),
+  );
+  return panes.map((pane) => {
+    if (!pane.heat) return pane;
+    const { raw, rows, cols, signed: sign } = pane.heat;
+    return { ...pane, heat: scaleMap(raw, rows, cols, sign, sign ? signed : plain) };
+  });
 }

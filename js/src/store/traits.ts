@@ -53,10 +53,12 @@ export interface View {
   readonly smooth: boolean;
   readonly compare: CompareMode;
   readonly compared: readonly string[];
-  readonly compare_scale: "own" | "shared";
+  readonly compare_scale: CompareScale;
 }
 
 export type CompareMode = "off" | "methods" | "prompts";
+/** Each map by itself, all maps of a row, or all of them, on one scale. */
+export type CompareScale = "own" | "row" | "shared";
 
 export const COMMIT_MS = 150;
 export const SETTLE_MS = 400;
@@ -89,7 +91,7 @@ const DECODE = {
   smooth: (raw: unknown) => raw !== false,
   compare: oneOf<CompareMode>("off", "methods", "prompts"),
   compared: listOf(text),
-  compare_scale: oneOf("own", "shared"),
+  compare_scale: oneOf<CompareScale>("own", "row", "shared"),
   _catalogue: decodeCatalogue,
   _model: decodeModel,
   _concepts: decodeConcepts,
@@ -113,7 +115,7 @@ type Decoded = {
   smooth: boolean;
   compare: CompareMode;
   compared: readonly string[];
-  compare_scale: "own" | "shared";
+  compare_scale: CompareScale;
   _catalogue: readonly Method[];
   _model: ModelCard;
   _concepts: Concepts;

@@ -1,13 +1,10 @@
 // The scale of the map, and the numbers at the patch that is pointed at.
 
 import { readable } from "../heat/describe";
-import { type Heat, scaleMap } from "../heat/merge";
+import type { Heat } from "../heat/merge";
 import type { Store } from "../store";
 import { el, set, watch } from "./element";
-import { drawHeat } from "./raster";
-
-/** Canvas pixels of the scale. */
-const BAR = 256;
+import { drawRamp } from "./raster";
 
 export function colorbar(store: Store, life: AbortSignal): HTMLElement {
   const bar = el("canvas.lg-bar", { "aria-hidden": true });
@@ -17,16 +14,7 @@ export function colorbar(store: Store, life: AbortSignal): HTMLElement {
   const high = el("span.lg-small");
   const element = el("div.lg-colorbar", { testid: "colorbar", role: "img" }, low, track, high);
 
-  watch(life, () => {
-    const look = store.look.value;
-    const ramp = scaleMap(
-      Array.from({ length: BAR }, (_, i) => (look.signed ? 2 * i - BAR + 1 : i)),
-      1,
-      BAR,
-      look.signed,
-    );
-    drawHeat(bar, ramp, { ...look, opacity: 1 }, BAR, 1);
-  });
+  watch(life, () => drawRamp(bar, store.look.value));
 
   watch(life, () => {
     const heat = store.heat.value;

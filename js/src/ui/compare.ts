@@ -1,13 +1,17 @@
 // The compare view: panes side by side with one cursor, and a table of how far they agree.
 
+import { readable } from "../heat/describe";
 import { computed, type ReadonlySignal } from "../signals";
 import type { Store } from "../store";
 import type { Agreement, Pane } from "../store/compare";
-import type { CompareMode } from "../store/traits";
-import { button, el, fill, onEnd, watch } from "./element";
+import type { CompareMode, CompareScale } from "../store/traits";
+import { button, el, fill, onEnd, set, watch } from "./element";
 import { idOfReason } from "./methods";
-import { createPane } from "./pane";
+import { createPane, rangeWords } from "./pane";
+import { drawRamp } from "./raster";
 import { segments } from "./segments";
+
+const NO_ROWS = "Each row is one map, so rows make no difference: show them layer by layer first.";
 
 export function compare(
   store: Store,
@@ -21,15 +25,19 @@ export function compare(
     { value: "methods", title: "Methods", hint: "The active prompt under several methods" },
     { value: "prompts", title: "Prompts", hint: "Every prompt under the one method" },
   ]);
-  const scale = segments("scale", "Scale", (value) => store.set("compare_scale", value as "own" | "shared"));
-  scale.offer([
-    { value: "own", title: "Own scale", hint: "Each map from its lowest to its highest value" },
+  const scale = segments("scale", "Scale", (value) => store.set("compare_scale", value as CompareScale));
+  const layers = button(
+    ".lg-button",
     {
-      value: "shared",
-      title: "Shared scale",
-      hint: "One scale for all maps; maps with signs have their own",
+      testid: "unfold",
+      title: "Show the chosen layers of each map one by one",
+      onclick: () => {
+        store.unfolded.value = !store.unfolded.peek();
+      },
     },
-  ]);
+    "Layer by layer",
+  );
+  const why = el("span.lg-sr", { id: `${store.view}-rows` }, NO_ROWS);
   const missing = button(
     ".lg-button",
     { testid: "ask-again", onclick: store.askAgain },
@@ -37,7 +45,7 @@ export function compare(
   );
   const what = el("p.lg-note");
   const title = el("h3.lg-legend", {}, "Compare");
-  const head = el("div.lg-row", {}, title, by.element, what, missing, scale.element);
+  const head = el("div.lg-row", {}, title, by.element, what, missing, why, layers, scale.element);
   const choice = methodChoice(store, life);
   const shown = panes(store, bitmap, life);
   const table = agreementTable(store, life);
@@ -45,13 +53,32 @@ export function compare(
   watch(life, () => {
     const on = mode.value !== "off";
     by.mark(mode.value);
-    scale.mark(store.trait("compare_scale").value);
-    what.hidden = scale.element.hidden = shown.hidden = !on;
+    what.hidden = layers.hidden = scale.element.hidden = shown.hidden = !on;
+    set(layers, "aria-pressed", store.unfolded.value);
     const label = store.entry.value?.label ?? "";
     what.textContent =
       mode.value === "methods" ? `‘${label}’` : `by ${store.method.value?.title ?? "one method"}`;
     choice.hidden = mode.value !== "methods";
     missing.hidden = store.kernelless.value || !store.panes.value.some(({ state }) => state === "missing");
+  });
+  const rowed = computed(() => store.rows.value.some((row) => row.length > 1));
+  watch(life, () => {
+    scale.offer([
+      { value: "own", title: "Own scale", hint: "Each map from its lowest to its highest value" },
+      {
+        value: "row",
+        title: "Per row",
+        hint: rowed.value ? "One scale for the layers of a row" : NO_ROWS,
+        disabled: !rowed.value,
+        describedBy: rowed.value ? undefined : why.id,
+      },
+      {
+        value: "shared",
+        title: "Shared scale",
+        hint: "One scale for all maps; maps with signs have their own",
+      },
+    ]);
+    scale.mark(store.trait("compare_scale").value);
   });
   return el(
     "section.lg-stack.lg-compare",
@@ -59,6 +86,7 @@ export function compare(
     head,
     choice,
     shown,
+    legend(store, life),
     table,
   );
 }
@@ -97,21 +125,41 @@ function methodChoice(store: Store, life: AbortSignal): HTMLElement {
   return el("details", { testid: "compared" }, summary, list);
 }
 
-/** The panes in their order; built anew only when other things are compared. */
+/** The panes in their order, row by row; built anew only when other things are compared. */
 function panes(store: Store, bitmap: ReadonlySignal<ImageBitmap | null>, life: AbortSignal): HTMLElement {
-  const grid = el("div.lg-panes", { testid: "panes" });
-  const asked = computed(() => JSON.stringify(store.panes.value.map(({ key, title }) => [key, title])));
-  const views = computed(() =>
-    (JSON.parse(asked.value) as [string, string][]).map(([key, title], i) =>
-      createPane(store, title, () => choose(key, i)),
-    ),
+  const grid = el("div.lg-stack", { testid: "panes" });
+  const asked = computed(() =>
+    JSON.stringify([
+      store.unfolded.value,
+      store.rows.value.map((row) => row.map(({ key, title, layer }) => [key, title, layer])),
+    ]),
   );
+  const built = computed(() => {
+    const [unfolded, rows] = JSON.parse(asked.value) as [boolean, [string, string, number][][]];
+    const views = rows.map((row, i) =>
+      row.map(([key, title, layer]) =>
+        createPane(store, layer ? `layer ${layer}` : title, () => {
+          choose(key, i);
+          if (layer) store.chooseLayers([layer]);
+        }),
+      ),
+    );
+    const groups = views.map((row, i) => {
+      const [key, title, layer] = rows[i]![0]!;
+      const name = layer > 0 && button(".lg-plain.lg-name", { onclick: () => choose(key, i) }, title);
+      const strip = el("div.lg-panes", { "data-layered": true }, ...row.map(({ element }) => element));
+      return el("div", { role: "group", label: title, testid: "row" }, name, strip);
+    });
+    const together = () => el("div.lg-panes", {}, ...views.flat().map(({ element }) => element));
+    return { views: views.flat(), elements: unfolded ? groups : [together()] };
+  });
+  const views = computed(() => built.value.views);
+  watch(life, () => grid.replaceChildren(...built.value.elements));
   let request = 0;
   const draw = () => {
     request = 0;
     for (const [i, view] of views.peek().entries()) view.draw(store.panes.peek()[i]!, bitmap.peek());
   };
-  watch(life, () => grid.replaceChildren(...views.value.map(({ element }) => element)));
   watch(life, () => {
     for (const [i, view] of views.value.entries()) view.read(store.panes.value[i]!);
   });
@@ -131,7 +179,36 @@ function panes(store: Store, bitmap: ReadonlySignal<ImageBitmap | null>, life: A
   return grid;
 }
 
-/** Rank correlation above the diagonal, overlap below it. */
+/** What the colours stand for. */
+function legend(store: Store, life: AbortSignal): HTMLElement {
+  const bar = el("canvas.lg-bar", { "aria-hidden": true });
+  const low = el("span.lg-small");
+  const high = el("span.lg-small");
+  const element = el(
+    "div.lg-colorbar",
+    { testid: "compare-bar", role: "img" },
+    low,
+    el("span.lg-track", {}, bar),
+    high,
+  );
+  watch(life, () => {
+    const heats = store.panes.value.flatMap(({ heat }) => (heat && !heat.flat ? heat : []));
+    element.hidden = !heats.length;
+    if (element.hidden) return;
+    const lead = heats.find(({ signed }) => !signed) ?? heats[0]!;
+    const other = lead.signed ? null : heats.find(({ signed }) => signed);
+    drawRamp(bar, store.lookOf(lead.signed));
+    const scale = store.trait("compare_scale").value;
+    const whose = scale === "row" ? "the row's" : "each map's";
+    const [from, to] = scale === "shared" ? lead.range.map((end) => `raw ${readable(end)}`) : [];
+    low.textContent = from ?? `${whose} lowest`;
+    high.textContent = (to ?? `${whose} highest`) + (to && other ? ` (with signs ${rangeWords(other)})` : "");
+    set(element, "label", `Scale of the maps: ${low.textContent} to ${high.textContent}`);
+  });
+  return element;
+}
+
+/** Rank correlation above the diagonal, overlap below it; beside them what was measured of each map. */
 function agreementTable(store: Store, life: AbortSignal): HTMLElement {
   const table = el("table.lg-agreement", { label: "Agreement" });
   const element = el(
@@ -146,28 +223,51 @@ function agreementTable(store: Store, life: AbortSignal): HTMLElement {
     el("div.lg-scroll", { tabindex: 0, role: "region", label: "Agreement" }, table),
   );
   watch(life, () => {
-    const shown = store.panes.value.flatMap((pane, i) => (pane.heat ? [{ pane, i }] : []));
-    element.hidden = shown.length < 2;
-    if (shown.length < 2) return;
+    const rows = store.rows.value.flatMap(([pane], i) => (pane?.heat ? [{ pane, i }] : []));
+    const measures = store.measures.value;
+    element.hidden = rows.length < 2 && !measures.length;
+    if (element.hidden) return;
     const name = ({ title }: Pane, scope: "row" | "col") => el("th", { scope, title }, title);
+    const chance = measures.some((one) => one.chance !== null);
     table.replaceChildren(
-      el("thead", {}, el("tr", {}, el("td"), ...shown.map(({ pane }) => name(pane, "col")))),
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          el("td"),
+          ...rows.map(({ pane }) => name(pane, "col")),
+          ...measures.map(({ title, about }) => el("th.lg-measure", { scope: "col", title: about }, title)),
+        ),
+      ),
       el(
         "tbody",
         {},
-        ...shown.map((row, r) =>
+        ...rows.map((row, r) =>
           el(
             "tr",
             {},
             name(row.pane, "row"),
-            ...shown.map((col, c) => cell(row.pane, col.pane, store.agreement.value[row.i]![col.i]!, c - r)),
+            ...rows.map((col, c) => cell(row.pane, col.pane, store.agreement.value[row.i]![col.i]!, c - r)),
+            ...measures.map(({ values }) => measured(values.get(row.pane.key))),
           ),
         ),
+        chance &&
+          el(
+            "tr.lg-small",
+            {},
+            el("th", { scope: "row", colspan: rows.length + 1 }, "Random order"),
+            ...measures.map((one) => measured(one.chance)),
+          ),
       ),
     );
   });
   return element;
 }
+
+const measured = (value: number | null | undefined) =>
+  el("td.lg-measure", {}, typeof value === "number" ? value.toFixed(3) : "–");
 
 function cell(row: Pane, col: Pane, { rank, iou }: Agreement, side: number): HTMLElement {
   if (side === 0) return el("td");

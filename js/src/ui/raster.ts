@@ -1,7 +1,7 @@
 // From numbers to canvases: the decoded picture and the coloured map.
 
 import { clamp, height, width } from "../heat/frame";
-import type { Heat } from "../heat/merge";
+import { type Heat, scaleMap } from "../heat/merge";
 import { colourValues, type Look } from "../heat/palette";
 import { resample } from "../heat/resample";
 import { type ReadonlySignal, signal } from "../signals";
@@ -78,4 +78,13 @@ export function drawHeat(
   const same = across === heat.cols && down === heat.rows;
   const values = same ? heat.scaled : resample(heat.scaled, heat.rows, heat.cols, down, across);
   context.putImageData(new ImageData(colourValues(values, look), across, down), 0, 0);
+}
+
+/** Canvas pixels of a scale. */
+const RAMP = 256;
+
+/** The colours of a map from its lowest value to its highest. */
+export function drawRamp(canvas: HTMLCanvasElement, look: Look): void {
+  const values = Array.from({ length: RAMP }, (_, i) => (look.signed ? 2 * i - RAMP + 1 : i));
+  drawHeat(canvas, scaleMap(values, 1, RAMP, look.signed), { ...look, opacity: 1 }, RAMP, 1);
 }
