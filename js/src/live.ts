@@ -6,12 +6,17 @@
 import css from "./live.css";
 import { type Live, overlayOf, withTools } from "./store/live";
 import type { MakeLive } from "./store/second";
+import { holdAgainst } from "./store/specificity";
 import { testing } from "./store/trust";
 import { takeBrush } from "./ui/brush";
+import { correction } from "./ui/correction";
 import { effects } from "./ui/effects";
 import { el } from "./ui/element";
+import { examples } from "./ui/examples";
 import { outliers } from "./ui/outliers";
 import { slotOf } from "./ui/slots";
+import { specificity } from "./ui/specificity";
+import { templates } from "./ui/templates";
 import { fillTrust } from "./ui/trust";
 
 export const live: MakeLive = (view, root, life): Live => {
@@ -20,6 +25,12 @@ export const live: MakeLive = (view, root, life): Live => {
   const tests = testing(store, life);
 
   root.prepend(el("style", {}, css));
+  const editor = templates(store, life);
+  const control = holdAgainst(store, life);
+  const top = slotOf(root, "top");
+  top.append(examples(store, top.previousElementSibling as HTMLElement, life), editor.opener, editor.panel);
+  slotOf(root, "score").append(specificity(store, control, life));
+  slotOf(root, "methods").append(correction(store, life));
   slotOf(root, "matrix").append(effects(store, life));
   slotOf(root, "picture").append(outliers(store, life), takeBrush(root, store, tests, life));
   fillTrust(slotOf(root, "tests"), store, tests, life);
@@ -39,7 +50,7 @@ export const live: MakeLive = (view, root, life): Live => {
     f: tests.measure,
   };
   return {
-    overlay: overlayOf(store),
+    overlay: overlayOf(store, control.overlay),
     effects: store.effects,
     patch,
     press(key) {

@@ -108,6 +108,13 @@ interface ToolData {
     readonly correlations: readonly (number | null)[];
     readonly passed: boolean | null;
   };
+  /** maps [layers, rows, columns]: the control's own. */
+  specificity: {
+    readonly layers: readonly number[];
+    readonly maps: Packed | null;
+    readonly signed: boolean;
+    readonly note: string;
+  };
 }
 
 export type ToolName = keyof ToolData;
@@ -161,6 +168,7 @@ const TOOL_DATA: { readonly [N in ToolName]: { readonly [K in keyof ToolData[N]]
       correlations: listOf(number),
       passed: (raw) => (typeof raw === "boolean" ? raw : null),
     },
+    specificity: { layers: numbers, maps: packed, signed: (raw) => raw === true, note: text },
   };
 
 export const TOOLS = Object.keys(TOOL_DATA) as readonly ToolName[];

@@ -43,6 +43,8 @@ export interface Method {
   readonly cost: string;
   /** Takes more than about two forwards for one target. */
   readonly slow: boolean;
+  /** Whether the map depends on what is asked. */
+  readonly classDiscriminative: boolean;
   readonly available: boolean;
   readonly reason: string;
   readonly knobs: readonly Knob[];
@@ -293,6 +295,7 @@ export const decodeCatalogue: Reader<Method[]> = listOf(
     paper: text,
     cost: text,
     slow: yes,
+    classDiscriminative: (raw) => raw !== false,
     available: (raw) => raw !== false,
     reason: text,
     knobs: listOf(

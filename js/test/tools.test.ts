@@ -61,6 +61,13 @@ describe("reading", () => {
         of: "sigmoid",
       }),
       randomise: about({ blocks: [0, 1], correlations: [1, 0.2], passed: true }),
+      specificity: about({
+        value: 0.5,
+        layers: [1],
+        signed: true,
+        note: "",
+        maps: packed([1, 1, 2], [1, 2]),
+      }),
     };
     expect(TOOLS).toEqual(Object.keys(raw));
     expect(decodeTool(raw, "effects", null)).toMatchObject({

@@ -37,8 +37,11 @@ export function withTools(store: Store, life: AbortSignal): LiveStore {
   };
 }
 
-export function overlayOf({ patch, effects, preview }: LiveStore): ReadonlySignal<Overlay | null> {
-  return computed(() => patch.overlay.value ?? effectAt(effects, preview.value));
+export function overlayOf(
+  { patch, effects, preview }: LiveStore,
+  control: ReadonlySignal<Overlay | null>,
+): ReadonlySignal<Overlay | null> {
+  return computed(() => patch.overlay.value ?? effectAt(effects, preview.value) ?? control.value);
 }
 
 function effectAt(effects: Effects, cell: Cell | null): Overlay | null {

@@ -19,7 +19,7 @@ export function knobs(store: Store, life: AbortSignal): HTMLElement {
 
   // Built for a method, and then only set: a control that is typed in must not be replaced under the fingers.
   const controls = computed(() =>
-    (store.method.value?.knobs ?? []).map((knob) => ({
+    (store.method.value?.knobs ?? []).filter(store.kernelless.value ? Boolean : isOwn).map((knob) => ({
       knob,
       ...CONTROLS[knob.kind](knob, (value) => store.setKnob(knob.name, value)),
     })),
@@ -36,7 +36,7 @@ export function knobs(store: Store, life: AbortSignal): HTMLElement {
   });
   watch(life, () => {
     const values = store.trait("knobs").value;
-    const changed = Object.keys(values).length;
+    const changed = controls.value.filter(({ knob }) => knob.name in values).length;
     summary.textContent = changed ? `Options (${changed} changed)` : "Options";
     reset.hidden = changed === 0 || store.kernelless.value;
     for (const { knob, show } of controls.value) {
@@ -50,6 +50,9 @@ export function knobs(store: Store, life: AbortSignal): HTMLElement {
   });
   return element;
 }
+
+/** Background correction belongs to no method: where it can be turned it has a switch (ui/correction.ts). */
+const isOwn = ({ name }: Knob) => !name.startsWith("correction");
 
 interface Control {
   readonly input: HTMLElement;

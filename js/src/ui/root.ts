@@ -51,6 +51,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         "div.lg-stack.lg-side",
         {},
         score(store, life),
+        slot("score"),
         matrix(store, life),
         predictions(store, life),
         methods(store, life),

@@ -55,7 +55,7 @@ export function templates(store: Store, life: AbortSignal): { opener: HTMLElemen
     button(".lg-button", { testid: `template-preset-${i}`, onclick: () => use(lines) }, name),
   );
   const panel = el(
-    "section.lg-stack.lg-templates",
+    "section.lg-popup.lg-stack.lg-templates",
     { label: "Templates", hidden: true },
     el("h3.lg-legend", {}, "Every prompt is read"),
     el("div.lg-row", { role: "group", label: "Presets" }, ...presets),
