@@ -288,8 +288,8 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
       look = n;
       // A write may be held back until later questions were heard: by its name the kernel knows it is old.
       host.write({ ...changes, _look: { client, n } });
-      const said = send({ kind: "view", n, view: traits.view(), active: traits.get("active").peek() });
-      if (!said) traits.viewHeard();
+      const view = { ...traits.view(), ...changes };
+      if (!send({ kind: "view", n, view, active: traits.get("active").peek() })) traits.viewHeard();
     },
     complain(sentence) {
       complaint.value = sentence;

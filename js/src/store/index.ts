@@ -21,11 +21,22 @@ import {
 import { type Compare, comparing } from "./compare";
 import { type Conversation, converse } from "./conversation";
 import { type Drafts, drafting, FULL, isFull } from "./drafts";
+import { type History, remember } from "./history";
 import type { Live } from "./live";
 import type { Overlay } from "./patch";
+import { type Pins, pinning } from "./pins";
 import { bring, type Second } from "./second";
 import { follow, type Shown } from "./shown";
-import { type CompareMode, followTraits, type Host, type Traits, type View } from "./traits";
+import {
+  type CompareMode,
+  followTraits,
+  type Host,
+  isAsked,
+  same,
+  type Traits,
+  type Undoable,
+  type View,
+} from "./traits";
 import { onEnd, watch } from "./watch";
 
 export type { Host } from "./traits";
@@ -76,6 +87,8 @@ export interface Store extends Omit<Shown, "behind">, Compare {
   /** Whether the layer x head matrix is open. */
   readonly matrix: ReadonlySignal<boolean>;
   readonly painted: Signal<Painted>;
+  readonly history: History<Undoable>;
+  readonly pins: Pins;
 
   readonly host: Host;
   readonly post: Conversation["post"];
@@ -120,7 +133,8 @@ export interface Store extends Omit<Shown, "behind">, Compare {
 }
 
 export function createStore(host: Host, life: AbortSignal): Store {
-  const traits = followTraits(host, (changes) => conversation.commitView(changes), life);
+  const history = remember<Undoable>((name) => trait(name).peek() as Undoable[typeof name], recall);
+  const traits = followTraits(host, (changes) => conversation.commitView(changes), history.note, life);
   const conversation: Conversation = converse(host, traits, life);
   const { answer, phase, complain } = conversation;
   const trait = traits.get;
@@ -191,6 +205,26 @@ export function createStore(host: Host, life: AbortSignal): Store {
     if (matrix.peek() && entry && !entry.heads && !entry.error && answer.peek()!.heads) ask({});
   }
 
+  /** Show a view as it was: ask again what was asked, which the kernel remembers, and set what asks nothing. */
+  function recall(view: Partial<Undoable>) {
+    stop();
+    store.drafts.keep();
+    preview.value = null;
+    const question: { -readonly [N in keyof Question]?: Question[N] } = {};
+    const changed = (Object.keys(view) as (keyof Undoable)[]).filter(
+      (name) => !same(view[name], trait(name).peek()),
+    );
+    for (const name of changed) {
+      const value = view[name] as never;
+      if (isAsked(name)) question[name] = value;
+      if (name === "active" || !isAsked(name)) traits.edit(name, value);
+    }
+    const compared = compare.comparedMethods.peek().length ? ["active", "compare", "compared"] : [];
+    if (changed.some((name) => compared.includes(name) || (isAsked(name) && name !== "active")))
+      ask(question);
+    else fetchHeads();
+  }
+
   let ticking: ReturnType<typeof setInterval> | undefined;
   function stop() {
     clearInterval(ticking);
@@ -228,6 +262,8 @@ export function createStore(host: Host, life: AbortSignal): Store {
     preview,
     matrix,
     painted: signal({ what: "", ms: 0 }),
+    history,
+    pins: pinning(host, traits, answer, shown, outdated, recall, complain),
     host,
     post: conversation.post,
     complain,

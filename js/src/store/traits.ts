@@ -54,7 +54,18 @@ export interface View {
   readonly compare: CompareMode;
   readonly compared: readonly string[];
   readonly compare_scale: CompareScale;
+  readonly pins: readonly Pin[];
 }
+
+/** The view as a request carries it. */
+export type Look = Omit<View, "active" | "pins">;
+
+/** What can be undone. */
+export type Undoable = View & Question;
+
+/** What a pinned view holds. */
+export const PINNED = ["targets", "active", "method", "knobs", "layers", "heads", "weights"] as const;
+export type Pin = Pick<Undoable, (typeof PINNED)[number]>;
 
 export type CompareMode = "off" | "methods" | "prompts";
 /** Each map by itself, all maps of a row, or all of them, on one scale. */
@@ -67,14 +78,22 @@ const LOOK = [
   ...(["layers", "heads", "weights", "opacity", "colormap", "threshold", "smooth"] as const),
   ...(["compare", "compared", "compare_scale"] as const),
 ];
-const VIEW = [...LOOK, "active"] as const;
+const VIEW = [...LOOK, "active", "pins"] as const;
 const QUESTION = ["templates", "targets", "active", "method", "knobs"] as const;
+
+export const isAsked = (name: string): name is keyof Question =>
+  (QUESTION as readonly string[]).includes(name);
 
 const fraction = (otherwise: number) => (raw: unknown) =>
   typeof raw === "number" && raw >= 0 && raw <= 1 ? raw : otherwise;
 
 /** Of a saved answer only this is read before it is asked for. */
 const methodOf = (raw: unknown) => text((raw as { method?: unknown } | null)?.method);
+
+function decodePin(raw: unknown): Pin {
+  const parts = PINNED.map((name) => [name, DECODE[name]((raw as Partial<Pin> | null)?.[name])]);
+  return Object.fromEntries(parts) as Pin;
+}
 
 const DECODE = {
   templates: listOf(text),
@@ -84,7 +103,7 @@ const DECODE = {
   knobs: decodeKnobs,
   layers: decodeLayers,
   heads: decodeCells,
-  weights: oneOf<Weights>("paper", "equal"),
+  weights: oneOf<Weights>("paper", "equal", "reliability"),
   opacity: fraction(0.65),
   colormap: (raw: unknown): Palette => SEQUENTIAL.find((name) => name === raw) ?? "inferno",
   threshold: fraction(0),
@@ -92,6 +111,7 @@ const DECODE = {
   compare: oneOf<CompareMode>("off", "methods", "prompts"),
   compared: listOf(text),
   compare_scale: oneOf<CompareScale>("own", "row", "shared"),
+  pins: listOf(decodePin),
   _catalogue: decodeCatalogue,
   _model: decodeModel,
   _concepts: decodeConcepts,
@@ -116,6 +136,7 @@ type Decoded = {
   compare: CompareMode;
   compared: readonly string[];
   compare_scale: CompareScale;
+  pins: readonly Pin[];
   _catalogue: readonly Method[];
   _model: ModelCard;
   _concepts: Concepts;
@@ -138,15 +159,17 @@ export interface Traits {
   release(): void;
   /** The kernel has heard of every edit of the view: what it says now is newer. */
   viewHeard(): void;
-  /** The view as a request carries it. */
-  view(): Omit<View, "active">;
+  /** The view as it is now. */
+  view(): Look;
 }
 
-const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+export const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
 export function followTraits(
   host: Host,
   commitView: (changes: Readonly<Record<string, unknown>>) => void,
+  /** Told of every change that a person makes, before it. */
+  note: <N extends keyof Undoable>(name: N, before: Undoable[N]) => void,
   life: AbortSignal,
 ): Traits {
   const decode = <N extends Name>(name: N) => DECODE[name](host.read(name)) as Decoded[N];
@@ -198,6 +221,7 @@ export function followTraits(
       edited.set(name, Date.now());
       settleLater();
       if (same(value, signals[name].peek())) return;
+      note(name, signals[name].peek() as Undoable[typeof name]);
       (signals[name] as Signal<View[typeof name]>).value = value;
       pending.add(name);
       clearTimeout(commitTimer);
@@ -207,6 +231,7 @@ export function followTraits(
       asking = true;
       for (const name of QUESTION) {
         if (!same(question[name], signals[name].peek())) {
+          note(name, signals[name].peek());
           (signals[name] as Signal<Question[typeof name]>).value = question[name];
         }
       }
@@ -220,7 +245,6 @@ export function followTraits(
       unheard = false;
       adoptAll();
     },
-    view: () =>
-      Object.fromEntries(LOOK.map((name) => [name, signals[name].peek()])) as unknown as Omit<View, "active">,
+    view: () => Object.fromEntries(LOOK.map((name) => [name, signals[name].peek()])) as unknown as Look,
   };
 }

@@ -21,6 +21,8 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["Z", "undo a stroke of the brush"],
   ["F", "faithfulness of the map"],
   ["1 – 9", "choose a prompt"],
+  ["K", "pin the view"],
+  ["Ctrl + Z, + Shift", "undo, redo"],
   ["[ ]", "opacity"],
   ["Space (hold)", "hide the heatmap"],
   ["arrows on picture", "move from patch to patch"],
@@ -80,6 +82,7 @@ export function installKeys(
     else if (key === "0") store.chooseLayers(null);
     else if (key === "p" || key === "P") store.togglePlay(still());
     else if (key === "g" || key === "G") store.toggleMatrix();
+    else if (key === "k" || key === "K") store.pins.add();
     else if (key === "[") nudgeOpacity(-0.05);
     else if (key === "]") nudgeOpacity(0.05);
     else if (key === "?") toggleHelp();

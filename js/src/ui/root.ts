@@ -12,6 +12,7 @@ import { installKeys, NO_SHORTCUTS } from "./keys";
 import { matrix } from "./matrix";
 import { methods } from "./methods";
 import { picture } from "./picture";
+import { pins } from "./pins";
 import { prompts } from "./prompts";
 import { decodedPicture } from "./raster";
 import { predictions, score } from "./score";
@@ -19,6 +20,7 @@ import { scrubber } from "./scrubber";
 import { slot } from "./slots";
 import { announcer, status } from "./status";
 import { tests } from "./tests";
+import { takeActs, undo } from "./undo";
 import { chooser, takePastes } from "./upload";
 
 export function mount(parent: HTMLElement, store: Store, life: AbortSignal): void {
@@ -36,7 +38,15 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
     el(
       "div.lg-body",
       {},
-      el("div.lg-row.lg-top", {}, prompts(store, life), slot("top"), chooser(store, life), keys.button),
+      el(
+        "div.lg-row.lg-top",
+        {},
+        prompts(store, life),
+        slot("top"),
+        chooser(store, life),
+        undo(store, life),
+        keys.button,
+      ),
       slot("prompts"),
       keys.panel,
       el(
@@ -58,6 +68,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         slot("methods"),
         controls(store, life),
       ),
+      pins(store, bitmap, life),
       compare(store, bitmap, life),
       tests(store, life),
       slot("end"),
@@ -65,6 +76,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
       announcer(store, life),
     ),
   );
+  takeActs(root, store, life);
   installKeys(root, store, keys.toggle, life);
   takePastes(root, store, life);
   watch(life, () => {
