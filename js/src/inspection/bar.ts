@@ -1,0 +1,190 @@
+// Above the gallery: how far the scoring is, the order, what it is narrowed to, and what is done with the selection.
+
+import { button, el, set, watch } from "../ui/element";
+import { freshName } from "../wire";
+import { tally, valuesOf } from "./sift";
+import type { GalleryStore } from "./store";
+
+/** Values of one filter that are offered; the most frequent ones. */
+const OFFERED = 12;
+
+/** How far the scoring is, and what came of it. */
+export function progressLine(store: GalleryStore, life: AbortSignal): HTMLElement {
+  const words = el("span.lg-words", { role: "status", testid: "progress" });
+  const bar = el("progress", { max: 1, label: "Scored" });
+  const steer = button(".lg-button", {
+    testid: "steer",
+    onclick: () => store.steer(store.progress.peek().state === "running" ? "pause" : "run"),
+  });
+  watch(life, () => {
+    const { state, step, total, message, errors, faults } = store.progress.value;
+    const running = state === "running";
+    const share = step ? ` (${((100 * errors) / step).toFixed(1)} %)` : "";
+    const parts = [
+      running || step < total ? `${step} of ${total} samples scored` : `${total} samples`,
+      step > 0 && `${errors} wrong${share}`,
+      faults > 0 && `${faults} cannot be used`,
+      message,
+    ];
+    words.textContent = parts.filter(Boolean).join(" · ");
+    words.classList.toggle("lg-bad", state === "failed");
+    bar.hidden = !running;
+    bar.value = total ? step / total : 0;
+    steer.hidden = !store.card.value.live || (!running && step >= total);
+    steer.textContent = running ? "Pause" : "Go on";
+  });
+  return el("div.lg-row.lg-status-line", {}, words, bar, steer);
+}
+
+/** The order, and the filters. */
+export function sieveBar(store: GalleryStore, life: AbortSignal): HTMLElement {
+  const sort = el("select", {
+    testid: "sort",
+    label: "Order",
+    onchange: () => store.sortBy(sort.value),
+  });
+  const search = el("input.lg-text", {
+    type: "search",
+    testid: "search",
+    placeholder: "file or note",
+    label: "Find by file name or note",
+    oninput: () => store.narrow({ search: search.value }),
+  });
+  const filters = el("div.lg-row");
+  const shown = el("span.lg-small", { testid: "shown" });
+  const clear = button(
+    ".lg-button",
+    {
+      testid: "clear-filters",
+      onclick: () => {
+        search.value = "";
+        store.narrow({ pairs: [], values: {}, search: "" });
+      },
+    },
+    "Clear filters",
+  );
+  watch(life, () => {
+    const now = store.sort.value;
+    sort.replaceChildren(
+      ...store.sorts.value.map(({ key, title, says }) =>
+        el("option", { value: key, title: says, selected: key === now?.key }, title),
+      ),
+    );
+    sort.title = now?.says ?? "";
+    sort.hidden = !now;
+  });
+  watch(life, () => {
+    store.version.value;
+    const { values, errors } = store.sieve.value;
+    const all = Array.from({ length: store.table.total }, (_, row) => row).filter(
+      (row) => !errors || store.table.wrong(row),
+    );
+    filters.replaceChildren(
+      ...store.card.value.filters.flatMap(({ column, title }) => {
+        const found = tally(store.table, column, all);
+        const chosen = values[column];
+        if (found.length < (column === "tags" ? 1 : 2) && !chosen) return [];
+        const choice = el(
+          "select",
+          {
+            testid: `filter-${column}`,
+            label: title,
+            "data-on": !!chosen,
+            onchange: () => {
+              const { [column]: _, ...others } = store.sieve.peek().values;
+              store.narrow({ values: choice.value ? { ...others, [column]: choice.value } : others });
+            },
+          },
+          el("option", { value: "" }, `${title}: any`),
+          ...found
+            .slice(0, OFFERED)
+            .map(([value, count]) =>
+              el(
+                "option",
+                { value, selected: value === chosen },
+                `${column === "cluster" ? "cluster " : ""}${value} (${count})`,
+              ),
+            ),
+        );
+        return [choice];
+      }),
+    );
+  });
+  watch(life, () => {
+    const { pairs, values, search: wanted } = store.sieve.value;
+    const narrowed = pairs.length > 0 || Object.keys(values).length > 0 || wanted !== "";
+    clear.hidden = !narrowed;
+    shown.textContent = `${store.order.value.length} shown`;
+  });
+  return el("div.lg-row.lg-sieve", {}, sort, filters, search, clear, shown);
+}
+
+export interface TagBar {
+  readonly element: HTMLElement;
+  /** Put the focus where a tag is typed. */
+  focus(): void;
+}
+
+/** What is done with the selected samples. */
+export function tagBar(store: GalleryStore, life: AbortSignal): TagBar {
+  const list = freshName();
+  const known = el("datalist", { id: list });
+  const name = el("input.lg-text", {
+    type: "text",
+    testid: "tag",
+    list,
+    maxlength: 64,
+    placeholder: "tag, e.g. shortcut",
+    label: "Tag for the selected samples",
+  });
+  const many = el("span.lg-small", { testid: "selected" });
+  const off = button(".lg-button", { testid: "untag", onclick: () => put(false) }, "Take off");
+  const all = button(".lg-button", { onclick: () => store.selectAll(true) }, "Select all shown");
+  const none = button(
+    ".lg-button",
+    { testid: "unselect", onclick: () => store.selectAll(false) },
+    "Select none",
+  );
+  function put(on: boolean) {
+    if (name.value.includes(",")) return;
+    store.tag(name.value, on);
+    name.select();
+  }
+  const form = el(
+    "form.lg-row.lg-tagging",
+    {
+      onsubmit: (event: SubmitEvent) => {
+        event.preventDefault();
+        put(true);
+      },
+    },
+    name,
+    known,
+    el("button.lg-button" as "button", { type: "submit", testid: "add-tag", title: "X" }, "Tag"),
+    off,
+  );
+  watch(life, () => {
+    const count = store.selected.value.size;
+    many.textContent = count
+      ? `${count} selected`
+      : "none selected: tags go to the sample that is open, or marked";
+    none.hidden = !count;
+  });
+  watch(life, () => {
+    store.version.value;
+    const tags = new Set<string>();
+    for (let row = 0; row < store.table.total; row++) {
+      for (const tag of valuesOf(store.table, "tags", row)) tags.add(tag);
+    }
+    known.replaceChildren(...[...tags].sort().map((value) => el("option", { value })));
+    off.hidden = tags.size === 0;
+  });
+  watch(life, () => set(all, "hidden", store.order.value.length === 0));
+  return {
+    element: el("div.lg-row", {}, form, many, all, none),
+    focus() {
+      name.focus();
+      name.select();
+    },
+  };
+}

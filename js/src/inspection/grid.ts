@@ -1,0 +1,180 @@
+// The gallery: 10,000 samples scroll as smoothly as 10, since only the cards in sight are in the page.
+
+import { claim, el, listen, onEnd, set, watch } from "../ui/element";
+import { freshName } from "../wire";
+import { type CardView, createCard } from "./card";
+import type { GalleryStore } from "./store";
+
+/** A card's size with the gap; the style sheet knows them too. */
+export const CARD = { width: 122, height: 182 } as const;
+/** Rows of cards beyond the edges that are kept ready. */
+const BEYOND = 1;
+
+export function grid(store: GalleryStore, open: (row: number) => void, life: AbortSignal): HTMLElement {
+  const id = freshName();
+  const sheet = el("div.lg-sheet", { role: "presentation" });
+  const none = el("p.lg-note.lg-none");
+  const element = el(
+    "div.lg-grid-view",
+    {
+      testid: "gallery",
+      tabindex: 0,
+      role: "listbox",
+      label: "Samples",
+      "aria-multiselectable": "true",
+    },
+    sheet,
+    none,
+  );
+  const cards: CardView[] = [];
+  let frame = 0;
+  let [across, seen] = [1, ""];
+
+  const columns = () => Math.max(1, Math.floor((element.clientWidth - 4) / CARD.width));
+
+  /** Put cards where the view is; each keeps its sample while that stays in sight. */
+  function lay() {
+    frame = 0;
+    if (element.clientWidth === 0) return;
+    across = columns();
+    const pitch = (element.clientWidth - 4) / across;
+    const order = store.order.peek();
+    const first = Math.max(0, Math.floor(element.scrollTop / CARD.height) - BEYOND) * across;
+    const down = Math.ceil(element.clientHeight / CARD.height) + 1 + 2 * BEYOND;
+    const pool = down * across;
+    sheet.style.height = `${Math.ceil(order.length / across) * CARD.height}px`;
+    const end = Math.min(order.length, first + pool);
+    while (cards.length < Math.min(pool, order.length)) {
+      const card = createCard(store, `${id}-${cards.length}`);
+      cards.push(card);
+      sheet.append(card.element);
+    }
+    // A position always has the same card: what stays in sight is not drawn again, and keeps the focus.
+    for (let position = first; position < end; position++) {
+      const card = cards[position % pool]!;
+      if (card.position === position && !stale && !fresh.has(order[position]!)) continue;
+      card.show(position, order[position]!);
+      const [row, column] = [Math.floor(position / across), position % across];
+      card.element.style.transform = `translate(${Math.round(column * pitch)}px,${row * CARD.height}px)`;
+    }
+    for (const card of cards) card.element.hidden = card.position < first || card.position >= end;
+    stale = false;
+    fresh.clear();
+    const cursor = cards.find(({ position }) => position === store.cursor.peek());
+    set(element, "aria-activedescendant", cursor && !cursor.element.hidden ? cursor.element.id : null);
+    const rows = [...order.subarray(first, end)];
+    if (`${rows}` !== seen || unasked) {
+      seen = `${rows}`;
+      unasked = false;
+      store.shelf.see(rows, store.table.wrong);
+    }
+  }
+  /** Every card has to be drawn again, and samples in sight to be asked for again. */
+  let stale = true;
+  let unasked = true;
+  /** Samples whose picture or map has come since. */
+  const fresh = new Set<number>();
+  const again = (all: boolean) => {
+    stale ||= all;
+    frame ||= requestAnimationFrame(lay);
+  };
+
+  listen(element, { scroll: () => again(false) }, life);
+  const resized = new ResizeObserver(() => again(true));
+  resized.observe(element);
+  onEnd(life, () => {
+    resized.disconnect();
+    cancelAnimationFrame(frame);
+  });
+  watch(life, () => {
+    store.order.value;
+    store.version.value;
+    unasked = true;
+    again(true);
+  });
+  watch(life, () => {
+    for (const row of store.shelf.arrived.value) fresh.add(row);
+    again(false);
+  });
+  watch(life, () => {
+    store.selected.value;
+    store.opened.value;
+    store.cursor.value;
+    again(true);
+  });
+  watch(life, () => {
+    const { state, step } = store.progress.value;
+    store.version.value;
+    none.hidden = store.order.value.length > 0;
+    none.textContent = none.hidden ? "" : emptyWords(store, state, step);
+  });
+
+  /** Scroll so that a position is in sight. */
+  function reveal(position: number) {
+    const top = Math.floor(position / across) * CARD.height;
+    if (top < element.scrollTop) element.scrollTop = top;
+    else if (top + CARD.height > element.scrollTop + element.clientHeight) {
+      element.scrollTop = top + CARD.height - element.clientHeight;
+    }
+  }
+  watch(life, () => reveal(store.cursor.value));
+
+  // -- the pointer and the keys ---------------------------------------------------------------------------------
+
+  const positionAt = (target: EventTarget | null) => {
+    const at = (target as Element).closest?.("[data-row]");
+    return cards.find((card) => card.element === at)?.position ?? -1;
+  };
+  listen(
+    element,
+    {
+      click(event) {
+        const position = positionAt(event.target);
+        if (position < 0) return;
+        const box = (event.target as Element).classList.contains("lg-check");
+        if (event.shiftKey) store.moveTo(position, true);
+        else if (event.ctrlKey || event.metaKey || box) store.toggle(position);
+        else {
+          store.moveTo(position);
+          open(store.order.peek()[position]!);
+        }
+      },
+      keydown(event) {
+        const now = store.cursor.peek();
+        const page = Math.max(1, Math.floor(element.clientHeight / CARD.height)) * across;
+        const last = store.order.peek().length - 1;
+        const to: Readonly<Record<string, number>> = {
+          ArrowLeft: now - 1,
+          ArrowRight: now + 1,
+          ArrowUp: now < across ? now : now - across,
+          ArrowDown: now + across > last ? now : now + across,
+          PageUp: now - page,
+          PageDown: now + page,
+          Home: 0,
+          End: last,
+        };
+        if (event.altKey) return;
+        if (event.key in to) store.moveTo(to[event.key]!, event.shiftKey);
+        else if (event.key === "a" && (event.ctrlKey || event.metaKey)) store.selectAll(true);
+        else if (event.ctrlKey || event.metaKey) return;
+        else if (event.key === " ") store.toggle(now);
+        else if (event.key === "Enter" && last >= 0) open(store.order.peek()[now]!);
+        else return;
+        claim(event);
+      },
+    },
+    life,
+  );
+  return element;
+}
+
+function emptyWords(store: GalleryStore, state: string, step: number): string {
+  const { total } = store.card.peek();
+  const { errors, pairs, values, search } = store.sieve.peek();
+  if (!total) return "There are no samples.";
+  if (pairs.length || search || Object.keys(values).length) return "No sample fits these filters.";
+  if (state === "running") return "No errors so far.";
+  if (errors && step > 0)
+    return "No errors: every sample that was scored is right. Show all samples to look at them.";
+  return "Nothing is scored yet.";
+}

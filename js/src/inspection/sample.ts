@@ -1,0 +1,256 @@
+// The sample that is open: what happened to it, when, who is like it, what would change it. The explorer is beneath.
+
+import { scaleMap } from "../heat/merge";
+import { button, el, set, watch } from "../ui/element";
+import { drawHeat } from "../ui/raster";
+import { drawSmall, LOOK, percent, words } from "./card";
+import { curveChart } from "./curve";
+import type { GalleryStore } from "./store";
+import type { Sample } from "./wire";
+
+/** Pixels of the longer side of a picture that was saved. */
+const STORED = 384;
+
+export function sampleView(store: GalleryStore, close: () => void, life: AbortSignal): HTMLElement {
+  const name = el("h3.lg-label");
+  const says = el("p", { testid: "verdict" });
+  const at = el("span.lg-small");
+  const file = el("p.lg-small.lg-file");
+  const head = el(
+    "div.lg-row.lg-sample-head",
+    {},
+    el("div.lg-stack.lg-words", {}, name, says, file),
+    el(
+      "div.lg-row",
+      {},
+      at,
+      button(
+        ".lg-button",
+        { testid: "previous", title: "Shift + N", onclick: () => store.step(-1) },
+        "Previous",
+      ),
+      button(".lg-button", { testid: "next", title: "N", onclick: () => store.step(1) }, "Next"),
+      button(".lg-button", { testid: "close-sample", title: "Esc", onclick: close }, "Back to the gallery"),
+    ),
+  );
+  const element = el(
+    "section.lg-stack.lg-sample",
+    { testid: "sample", label: "Sample", hidden: true },
+    head,
+    el(
+      "div.lg-sample-parts",
+      {},
+      stored(store, life),
+      lens(store, life),
+      neighbours(store, life),
+      aside(store, life),
+    ),
+  );
+  watch(life, () => {
+    const row = store.opened.value;
+    store.version.value;
+    element.hidden = row === null;
+    if (row === null) return;
+    const { table } = store;
+    const [t, p] = [table.kind("true", row), table.kind("predicted", row)];
+    const [is, taken] = [store.className(t), store.className(p)];
+    name.textContent = t === p ? is : `${is} → ${taken}`;
+    says.textContent = `${words(store, row)}.`;
+    const tags = table.words("tags", row);
+    const margin = table.number("margin", row);
+    file.textContent = [
+      table.words("name", row),
+      !Number.isNaN(margin) && `margin ${percent(Math.abs(margin))}${margin < 0 ? " the wrong way" : ""}`,
+      tags && `tags: ${tags}`,
+    ]
+      .filter(Boolean)
+      .join(" · ");
+    const position = store.order.value.indexOf(row);
+    at.textContent =
+      position < 0 ? "not among those shown" : `${position + 1} of ${store.order.value.length}`;
+  });
+  return element;
+}
+
+/** Without a model: the picture and the map that were saved. */
+function stored(store: GalleryStore, life: AbortSignal): HTMLElement {
+  const canvas = el("canvas", { role: "img", label: "The saved picture with its map" });
+  const needs = el("p.lg-note", { testid: "needs" });
+  const box = el("div.lg-stack", { testid: "stored" }, canvas, legend(), needs);
+  watch(life, () => {
+    const sample = store.sample.value;
+    box.hidden = store.card.value.live || !sample;
+    needs.textContent = sample?.needs ?? "";
+    canvas.hidden = !sample?.picture;
+    if (!box.hidden && sample?.picture) void draw(sample, canvas);
+  });
+  return box;
+}
+
+async function draw({ picture, map }: Sample, canvas: HTMLCanvasElement) {
+  const bitmap = await createImageBitmap(new Blob([picture!.data], { type: picture!.mime })).catch(
+    () => null,
+  );
+  const context = canvas.getContext("2d");
+  if (!bitmap || !context) return;
+  const scale = STORED / Math.max(bitmap.width, bitmap.height);
+  canvas.width = Math.round(bitmap.width * scale);
+  canvas.height = Math.round(bitmap.height * scale);
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  bitmap.close();
+  if (!map) return;
+  const heat = scaleMap(map.values, map.rows, map.cols, true);
+  if (heat.flat) return;
+  const over = document.createElement("canvas");
+  drawHeat(over, heat, LOOK, canvas.width, canvas.height);
+  context.drawImage(over, 0, 0);
+}
+
+/** What the colours of the small maps mean. */
+export const legend = () =>
+  el(
+    "p.lg-small.lg-key",
+    {},
+    el("span", { "data-kind": "taken" }, "speaks for what it was taken for"),
+    el("span", { "data-kind": "right" }, "for what it is"),
+  );
+
+/** When the true class lost. */
+function lens(store: GalleryStore, life: AbortSignal): HTMLElement {
+  const plot = el("div");
+  const key = el("p.lg-small.lg-key");
+  const flip = el("p.lg-note", { testid: "flip" });
+  const box = el(
+    "div.lg-stack",
+    { testid: "curve" },
+    el("h3.lg-legend", {}, "When it was lost"),
+    plot,
+    key,
+    flip,
+  );
+  watch(life, () => {
+    const sample = store.sample.value;
+    const known = !!sample?.true.length;
+    box.hidden = !known;
+    if (!sample || !known) return;
+    const [is, taken] = (["true", "predicted"] as const).map((side) =>
+      store.className(store.table.kind(side, sample.row)),
+    );
+    plot.replaceChildren(curveChart(sample, [is!, taken!]));
+    key.replaceChildren(
+      el("span", { "data-kind": "right" }, is!),
+      el("span", { "data-kind": "taken" }, taken!),
+      ...(sample.weak.some(Boolean)
+        ? [el("span", { "data-kind": "band" }, "lens hardly better than chance")]
+        : []),
+    );
+    flip.textContent = sample.flip;
+  });
+  return box;
+}
+
+/** Who is like it. */
+function neighbours(store: GalleryStore, life: AbortSignal): HTMLElement {
+  const box = el("div.lg-stack", { testid: "neighbours" });
+  let shown: { readonly row: number; readonly canvas: HTMLCanvasElement }[] = [];
+  watch(life, () => {
+    const groups = store.sample.value?.neighbours.filter(({ rows }) => rows.length) ?? [];
+    box.hidden = groups.length === 0;
+    shown = [];
+    box.replaceChildren(
+      ...groups.map(({ title, rows }) =>
+        el(
+          "div",
+          {},
+          el("h3.lg-legend", {}, title),
+          el(
+            "div.lg-row",
+            {},
+            ...rows.map((row) => {
+              const canvas = el("canvas", { "aria-hidden": true });
+              shown.push({ row, canvas });
+              const said = `${store.table.words("name", row)}: ${words(store, row)}`;
+              return button(
+                ".lg-plain.lg-near",
+                { title: said, label: said, onclick: () => store.open(row) },
+                canvas,
+              );
+            }),
+          ),
+        ),
+      ),
+    );
+  });
+  watch(life, () => {
+    store.shelf.arrived.value;
+    store.sample.value;
+    for (const { row, canvas } of shown) drawSmall(canvas, store, row);
+  });
+  watch(life, () => {
+    const rows = store.sample.value?.neighbours.flatMap((group) => group.rows) ?? [];
+    if (rows.length) store.shelf.also(rows);
+  });
+  return box;
+}
+
+/** What would change it; what case it is; what somebody wrote about it. */
+function aside(store: GalleryStore, life: AbortSignal): HTMLElement {
+  const find = button(
+    ".lg-button",
+    {
+      testid: "flip-set",
+      title: "The fewest patches without which it says something else",
+      onclick: () => {
+        const row = store.opened.peek();
+        if (row !== null) store.findFlipSet(row);
+      },
+    },
+    "Find the smallest flip set",
+  );
+  const found = el("p.lg-note", { role: "status", testid: "flip-words" });
+  const cases = el("ul.lg-stack");
+  const note = el("textarea.lg-text" as "textarea", {
+    testid: "note",
+    rows: 3,
+    maxlength: 2000,
+    placeholder: "what you think happened here",
+    label: "Note about this sample",
+    onchange: () => {
+      const row = store.opened.peek();
+      if (row !== null) store.note(row, note.value);
+    },
+  });
+  watch(life, () => {
+    const sample = store.sample.value;
+    const given = sample?.flipSet;
+    const row = store.opened.value;
+    find.hidden = !store.card.value.live || row === null || !store.table.wrong(row);
+    find.disabled = given?.state === "running" || !sample;
+    found.textContent = given?.words ?? "";
+    found.classList.toggle("lg-bad", given?.state === "failed");
+    set(found, "data-patches", JSON.stringify(given?.patches ?? []));
+    cases.replaceChildren(
+      ...(sample?.cases ?? []).map(({ about, name, says }) =>
+        el(
+          "li.lg-note",
+          { title: name },
+          `Evidence for ${about}: ${says || name}${says.endsWith("?") ? "" : "."}`,
+        ),
+      ),
+    );
+  });
+  watch(life, () => {
+    const row = store.opened.value;
+    store.version.value;
+    const saved = row === null ? "" : store.table.words("note", row);
+    if (document.activeElement !== note && note.value !== saved) note.value = saved;
+  });
+  return el(
+    "div.lg-stack",
+    {},
+    cases,
+    find,
+    found,
+    el("label.lg-stack", {}, el("span.lg-legend", {}, "Note"), note),
+  );
+}

@@ -1,0 +1,422 @@
+// @vitest-environment happy-dom
+// The gallery without a kernel: what is shown in which order, what is asked for, and that data stays text.
+
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { confusion } from "../src/inspection/confusion";
+import { curveChart } from "../src/inspection/curve";
+import { mountGallery } from "../src/inspection/root";
+import { confusionOf, OPEN, pick, sift, tally } from "../src/inspection/sift";
+import { createGallery, type GalleryHost } from "../src/inspection/store";
+import { createTable } from "../src/inspection/table";
+import { type Cells, decodeNews, decodeSample, type Sort } from "../src/inspection/wire";
+import { FakeHost } from "./fake-host";
+
+const NAMES = ["cat", "dog", "<img src=x onerror=alert(1)>"];
+const sort = (column: string, ascending: boolean): Sort => ({
+  key: column,
+  title: column,
+  says: "",
+  column,
+  ascending,
+});
+const SORTS = [sort("loss", false), sort("margin", true), sort("by_near_misses", false)];
+
+/** Bytes that start anywhere, as hosts hand them over. */
+const shifted = (values: Int32Array | Float32Array) => {
+  const bytes = new Uint8Array(values.byteLength + 3);
+  bytes.set(new Uint8Array(values.buffer), 3);
+  return new DataView(bytes.buffer, 3);
+};
+
+/** Six samples: true, predicted, loss, margin; the last one is not scored. */
+const SAMPLES = [
+  [0, 0, 0.1, 0.9],
+  [0, 1, 2.5, -0.5],
+  [1, 0, 0.9, -0.1],
+  [2, 1, 4.1, -0.9],
+  [0, 1, 0.8, -0.05],
+] as const;
+
+const ROWS = [0, 1, 2, 3, 4];
+const of = (at: number) => SAMPLES.map((sample) => sample[at]!);
+const WORDS = {
+  name: ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"],
+  tags: ["", "shortcut, seen", "", "seen", ""],
+  note: ["", "", "odd light", "", ""],
+};
+function message(): [object, DataView[]] {
+  const wrong = SAMPLES.map(([t, p]) => Number(t !== p));
+  const columns = ["true", "predicted", "error"].map((name) => [name, "int32"]);
+  const reals = ["loss", "margin"].map((name) => [name, "float32"]);
+  return [
+    { kind: "cells", columns: [...columns, ...reals], words: WORDS },
+    [
+      shifted(Int32Array.from(ROWS)),
+      ...[of(0), of(1), wrong].map((values) => shifted(Int32Array.from(values))),
+      ...[of(2), of(3)].map((values) => shifted(Float32Array.from(values))),
+    ],
+  ];
+}
+const cells = () => decodeNews(...message()) as Cells & { kind: "cells" };
+
+function filled() {
+  const table = createTable(6);
+  table.take(cells());
+  return table;
+}
+
+class GalleryFake extends FakeHost implements GalleryHost {
+  private heard: ((content: unknown, buffers: readonly unknown[]) => void)[] = [];
+  onBuffers(arrived: (content: unknown, buffers: readonly unknown[]) => void) {
+    this.heard.push(arrived);
+  }
+  say(content: unknown, buffers: readonly unknown[] = []) {
+    for (const arrived of this.heard) arrived(content, buffers);
+  }
+  /** The rows that came with the last message. */
+  get rows() {
+    return [...new Int32Array(this.buffers.at(-1)!)];
+  }
+}
+
+let life: AbortController;
+beforeEach(() => {
+  life = new AbortController();
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  life.abort();
+  vi.useRealTimers();
+  document.body.replaceChildren();
+});
+
+function gallery(changes: Record<string, unknown> = {}) {
+  const host = new GalleryFake({
+    _gallery: {
+      live: true,
+      total: 6,
+      classes: NAMES,
+      sorts: SORTS,
+      filters: [{ column: "tags", title: "Tag" }],
+    },
+    _scoring: { state: "idle", step: 5, total: 6, errors: 4, faults: 0, message: "" },
+    _sample: {},
+    _selected: [],
+    opened: null,
+    ...changes,
+  });
+  const store = createGallery(host, life.signal);
+  host.say(...message());
+  return { host, store };
+}
+
+describe("table", () => {
+  it("holds what was told, and nothing where nothing was", () => {
+    const table = filled();
+    expect(table.number("loss", 3)).toBeCloseTo(4.1);
+    expect([table.kind("true", 3), table.kind("true", 5)]).toEqual([2, -1]);
+    expect(table.wrong(1)).toBe(true);
+    expect([table.wrong(5), table.scored(5), table.scored(0)]).toEqual([false, false, true]);
+    expect([table.words("note", 2), table.words("note", 5), table.has("iou")]).toEqual([
+      "odd light",
+      "",
+      false,
+    ]);
+  });
+  it("takes later values of single cells, and none beyond its end", () => {
+    const table = filled();
+    const rows = Int32Array.from([2, 99]);
+    table.take({
+      rows,
+      numbers: new Map([["cluster", Int32Array.from([-1, 4])]]),
+      words: new Map([["tags", ["new", "x"]]]),
+    });
+    expect(table.words("tags", 2)).toBe("new");
+    expect(table.number("cluster", 2)).toBeNaN();
+    expect(table.words("tags", 99)).toBe("");
+  });
+});
+
+describe("news", () => {
+  it("is not read where columns and rows do not fit", () => {
+    const [content, buffers] = message();
+    expect(decodeNews(content, buffers.slice(0, 3))).toBeNull();
+    expect(decodeNews({ ...content, words: { name: ["one"] } }, buffers)).toBeNull();
+    expect(
+      decodeNews({ kind: "maps", grid: [2, 2] }, [shifted(Int32Array.of(0)), shifted(new Float32Array(3))]),
+    ).toBeNull();
+    expect(
+      decodeNews({ kind: "pictures" }, [shifted(Int32Array.of(0, 1)), new DataView(new ArrayBuffer(4))]),
+    ).toBeNull();
+    expect(decodeNews({ kind: "accepted", rid: "x" }, [])).toBeNull();
+  });
+  it("knows maps", () => {
+    const news = decodeNews({ kind: "maps", grid: [1, 2] }, [
+      shifted(Int32Array.of(4)),
+      shifted(Float32Array.of(1, -2)),
+    ]);
+    expect(news).toMatchObject({ kind: "maps", grid: [1, 2] });
+  });
+});
+
+describe("sifting", () => {
+  const table = filled();
+  it("shows the errors by loss", () => {
+    expect([...sift(table, OPEN, SORTS[0])]).toEqual([3, 1, 2, 4]);
+    expect([...sift(table, OPEN, SORTS[1])]).toEqual([3, 1, 2, 4]);
+    expect([...sift(table, { ...OPEN, errors: false }, SORTS[1])]).toEqual([3, 1, 2, 4, 0, 5]);
+  });
+  it("puts samples without a value last, as in the input", () => {
+    expect([...sift(table, OPEN, sort("iou", true))]).toEqual([1, 2, 3, 4]);
+  });
+  it("narrows to cells, rows, columns and their union", () => {
+    const by = (...pairs: [number, number][]) => [
+      ...sift(table, { ...OPEN, pairs: pairs.map(([t, p]) => ({ true: t, predicted: p })) }, undefined),
+    ];
+    expect(by([0, 1])).toEqual([1, 4]);
+    expect(by([-1, 1])).toEqual([1, 3, 4]);
+    expect(by([1, -1])).toEqual([2]);
+    expect(by([1, -1], [2, 1])).toEqual([2, 3]);
+  });
+  it("narrows to one of several tags, and to words of names and notes", () => {
+    expect([...sift(table, { ...OPEN, values: { tags: "seen" } }, undefined)]).toEqual([1, 3]);
+    expect([...sift(table, { ...OPEN, search: "LIGHT" }, undefined)]).toEqual([2]);
+    expect(tally(table, "tags", [0, 1, 2, 3, 4])).toEqual([
+      ["seen", 2],
+      ["shortcut", 1],
+    ]);
+  });
+  it("counts what was taken for what", () => {
+    const { trues, predicted, count, pairs, most } = confusionOf(table, true);
+    expect([trues, predicted]).toEqual([
+      [0, 1, 2],
+      [1, 0],
+    ]);
+    expect([count(0, 1), count(1, 0), count(0, 0), most]).toEqual([2, 1, 0, 2]);
+    expect(pairs[0]).toEqual({ true: 0, predicted: 1, count: 2 });
+    expect(confusionOf(table, false).count(0, 0)).toBe(1);
+  });
+  it("picks one pair, adds with Shift, and lets go", () => {
+    const [a, b] = [
+      { true: 0, predicted: 1 },
+      { true: 2, predicted: -1 },
+    ];
+    expect(pick([], a, false)).toEqual([a]);
+    expect(pick([a], b, true)).toEqual([a, b]);
+    expect(pick([a, b], a, true)).toEqual([b]);
+    expect(pick([a, b], a, false)).toEqual([a]);
+    expect(pick([a], a, false)).toEqual([]);
+  });
+});
+
+describe("store", () => {
+  it("asks for the table, and shows what came", () => {
+    const { host, store } = gallery();
+    expect(host.of("table")).toHaveLength(1);
+    expect([...store.order.value]).toEqual([3, 1, 2, 4]);
+    expect(store.sorts.value.map(({ key }) => key)).toEqual(["loss", "margin"]);
+  });
+  it("does not move the cards all the time while samples are scored", () => {
+    const { host, store } = gallery({ _scoring: { state: "running", step: 2, total: 6 } });
+    const before = store.version.value;
+    for (let i = 0; i < 5; i++) host.say(...message());
+    expect(store.version.value).toBe(before);
+    vi.advanceTimersByTime(1001);
+    expect(store.version.value).toBe(before + 1);
+  });
+  it("selects ranges, single samples and all of them, and sends rows, not positions", () => {
+    const { host, store } = gallery();
+    store.moveTo(1);
+    store.moveTo(3, true);
+    expect(host.rows).toEqual([1, 2, 4]);
+    store.toggle(2);
+    expect(host.rows).toEqual([1, 4]);
+    store.selectAll(true);
+    expect(host.rows).toEqual([3, 1, 2, 4]);
+    host.set("_selected", [2]); // Python's selection
+    expect([...store.selected.value]).toEqual([2]);
+  });
+  it("tags the selection, or what is open, or what is under the keys", () => {
+    const { host, store } = gallery();
+    store.tag(" shortcut ", true);
+    expect([host.of("tag")[0]!.tag, host.rows]).toEqual(["shortcut", [3]]);
+    store.open(2);
+    store.tag("x", false);
+    expect([host.of("tag")[1]!.on, host.rows]).toEqual([false, [2]]);
+    store.toggle(0);
+    store.tag("x", true);
+    expect(host.rows).toEqual([3]);
+    store.tag("  ", true);
+    expect(host.of("tag")).toHaveLength(3);
+  });
+  it("goes to the next sample in the order that is shown, and no further", () => {
+    const { host, store } = gallery();
+    store.open(1);
+    store.step(1);
+    store.step(1);
+    store.step(1);
+    expect(host.of("open").map(({ row }) => row)).toEqual([1, 2, 4]);
+    store.sortBy("margin");
+    expect(store.opened.value).toBe(4);
+  });
+  it("keeps the open sample under the cursor when the filters change", () => {
+    const { store } = gallery();
+    store.open(2);
+    expect(store.cursor.value).toBe(2);
+    store.pickPair({ true: 1, predicted: 0 }, false);
+    expect([...store.order.value]).toEqual([2]);
+    expect(store.cursor.value).toBe(0);
+  });
+  it("shows a sample's detail only while that sample is open", () => {
+    const { host, store } = gallery();
+    store.open(1);
+    host.set("_sample", { row: 3, flip: "old" });
+    expect(store.sample.value).toBeNull();
+    host.set("_sample", { row: 1, flip: "led" });
+    expect(store.sample.value!.flip).toBe("led");
+  });
+  it("says when the kernel is gone, and changes nothing", () => {
+    const { host, store } = gallery();
+    host.connected = false;
+    store.open(1);
+    expect(store.opened.value).toBeNull();
+    expect(store.complaint.value).toContain("kernel is gone");
+  });
+  it("says what the kernel refused", () => {
+    const { host, store } = gallery();
+    host.say({ kind: "denied", message: "a tag has no comma in it" });
+    expect(store.complaint.value).toBe("a tag has no comma in it");
+  });
+});
+
+describe("shelf", () => {
+  const maps = (row: number) =>
+    [{ kind: "maps", grid: [1, 2] }, [shifted(Int32Array.of(row)), shifted(Float32Array.of(1, -1))]] as const;
+
+  it("asks once for what is in sight and has not come: pictures first, maps of errors after them", () => {
+    const { host, store } = gallery();
+    store.shelf.see([3, 0], store.table.wrong);
+    store.shelf.see([3, 0, 1], store.table.wrong);
+    vi.advanceTimersByTime(41);
+    expect(host.of("visible").map(({ pictures }) => pictures)).toEqual([3]);
+    expect(host.rows).toEqual([3, 0, 1, 3, 1]);
+    store.shelf.see([3, 0, 1], store.table.wrong);
+    vi.advanceTimersByTime(41);
+    expect(host.of("visible")).toHaveLength(1);
+    host.say(...maps(3));
+    store.shelf.see([3, 1], store.table.wrong);
+    vi.advanceTimersByTime(41);
+    expect(host.rows).toEqual([3, 1, 1]);
+  });
+  it("keeps a bounded number of maps, and asks again when another overlay stands", () => {
+    const { host, store } = gallery();
+    for (let row = 0; row < 700; row++) host.say(...maps(row));
+    expect(store.shelf.map(0)).toBeUndefined();
+    expect(store.shelf.map(699)).toMatchObject({ signed: true, min: -1, max: 1 });
+    host.say({ kind: "stale", what: "maps" });
+    expect(store.shelf.map(699)).toBeUndefined();
+  });
+});
+
+describe("page", () => {
+  it("shows names of classes as text, in a table that is one", () => {
+    const { store } = gallery();
+    const box = confusion(store, life.signal);
+    document.body.append(box);
+    expect(box.querySelector("img")).toBeNull();
+    expect(box.querySelectorAll("table caption, thead th[scope=col], tbody th[scope=row]")).toHaveLength(6);
+    expect(box.textContent).toContain("<img src=x");
+    const cell = box.querySelector<HTMLButtonElement>("td button")!;
+    expect(cell.getAttribute("aria-label")).toBe("cat taken for dog: 2");
+    cell.click();
+    expect([...store.order.value]).toEqual([1, 4]);
+    expect(box.querySelector("td button")!.getAttribute("aria-pressed")).toBe("true");
+  });
+  it("lists pairs where there are too many classes for a square", () => {
+    const many = Array.from({ length: 40 }, (_, i) => i);
+    const { host, store } = gallery({
+      _gallery: { live: true, total: 40, classes: many.map((i) => `c${i}`), sorts: SORTS, filters: [] },
+    });
+    host.say(
+      {
+        kind: "cells",
+        columns: [
+          ["true", "int32"],
+          ["predicted", "int32"],
+          ["error", "int32"],
+        ],
+        words: {},
+      },
+      [
+        ...[many, many, many.map((i) => (i + 1) % 40), many.map(() => 1)].map((values) =>
+          shifted(Int32Array.from(values)),
+        ),
+      ],
+    );
+    const box = confusion(store, life.signal);
+    expect(box.querySelectorAll("tbody tr")).toHaveLength(40);
+    expect(box.querySelector("thead")!.textContent).toBe("istaken fortimes");
+  });
+  it("draws the explorer once, for the first sample that is opened, and leaves nothing behind", () => {
+    const { store } = gallery();
+    const drawn = vi.fn();
+    mountGallery(document.body, store, drawn, life.signal);
+    expect(drawn).not.toHaveBeenCalled();
+    store.open(1);
+    store.open(2);
+    expect(drawn).toHaveBeenCalledTimes(1);
+    const verdict = document.querySelector("[data-testid=verdict]")!;
+    expect(verdict.textContent).toContain("dog taken for cat");
+    life.abort();
+    expect(document.body.childElementCount).toBe(0);
+  });
+  it("says what it lacks without a model, and draws no explorer", () => {
+    const { host, store } = gallery({
+      _gallery: { live: false, total: 6, classes: NAMES, sorts: SORTS, filters: [] },
+    });
+    const drawn = vi.fn();
+    mountGallery(document.body, store, drawn, life.signal);
+    store.open(1);
+    host.set("_sample", { row: 1, needs: "Brushing needs the model." });
+    expect(drawn).not.toHaveBeenCalled();
+    expect(document.querySelector("[data-testid=needs]")!.textContent).toBe("Brushing needs the model.");
+    expect(document.querySelector<HTMLElement>("[data-testid=flip-set]")!.hidden).toBe(true);
+  });
+  it("goes on with N, tags with X, and back with Escape", () => {
+    const { host, store } = gallery();
+    mountGallery(document.body, store, null, life.signal);
+    const root = document.querySelector<HTMLElement>("[data-testid=inspector]")!;
+    const press = (key: string) =>
+      root.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+    store.open(3);
+    press("n");
+    expect(store.opened.value).toBe(1);
+    press("N");
+    expect(store.opened.value).toBe(3);
+    press("x");
+    expect(document.activeElement!.getAttribute("data-testid")).toBe("tag");
+    press("Escape");
+    expect(store.opened.value).toBeNull();
+    expect(host.of("open").at(-1)!.row).toBeNull();
+  });
+});
+
+describe("curve", () => {
+  it("dashes and shades layers where the lens is hardly better than chance", () => {
+    const sample = decodeSample({
+      row: 0,
+      layers: [1, 2, 3],
+      true: [0.1, 0.5, 0.2],
+      predicted: [0.2, 0.1, 0.9],
+      weak: [true, false, false],
+      trust: [0.5, 0.8, 1],
+    })!;
+    const chart = curveChart(sample, ["cat", "dog"]);
+    expect(chart.querySelectorAll("rect[data-weak=true]")).toHaveLength(1);
+    const dashed = [...chart.querySelectorAll("line[data-kind=right]")].map((line) =>
+      line.getAttribute("data-unsure"),
+    );
+    expect(dashed).toEqual(["true", "false"]);
+    expect(chart.getAttribute("aria-label")).toContain("cat 0.2, dog 0.9");
+  });
+});
