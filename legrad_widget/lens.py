@@ -44,11 +44,13 @@ class LayerRanks:
     Attributes:
         ranks: [L] 1: ahead of all others; equal scores share the mean of their ranks.
         of: how many stand in the row, the target included. ``among``: the others, in words.
+        fitted: [L] the same by the fitted lens, where :func:`both_ranks` was asked and there is one.
     """
 
     ranks: NDArray[np.float64]
     of: int
     among: str
+    fitted: NDArray[np.float64] | None = None
 
     @property
     def chance(self) -> float:
@@ -149,8 +151,20 @@ def layer_ranks(
         return ranked(encoding.model, target, layer_features(encoding, fitted=fitted), among=among)
 
 
+def both_ranks(encoding: Encoding, target: Any, *, among: Sequence[Any] | None = None) -> LayerRanks:
+    """By the raw lens, and by the fitted one where the model was calibrated. Otherwise as :func:`layer_ranks`."""
+    with encoding.model.lock, plain_arithmetic(encoding.model.vit.device):
+        features = layer_features(encoding)
+        if encoding.model.translators is None:
+            return ranked(encoding.model, target, features, among=among)
+        both = torch.cat([features, layer_features(encoding, fitted=True)])
+        found = ranked(encoding.model, target, both, among=among)
+    raw, fitted = found.ranks.reshape(2, -1)
+    return replace(found, ranks=raw, fitted=fitted)
+
+
 def ranked(model: Model, target: Any, features: Tensor, *, among: Sequence[Any] | None = None) -> LayerRanks:
-    """The same from features [L, E] as every layer says them."""
+    """The same from features [L, E] as every layer says them, or [n, E] of any layers."""
     checked = model.target(target)
     with model.lock, plain_arithmetic(model.vit.device):
         if among is None and isinstance(checked, Class):

@@ -64,6 +64,10 @@ export interface Picture {
   readonly rev: number;
   readonly name: string;
   readonly mime: string;
+  /** The same sentences about the fitted lens; [] where none was fitted. */
+  readonly fitted: readonly string[];
+  /** What each block counts with by its reliability; [] where that was not calibrated. */
+  readonly layerWeights: readonly (number | null)[];
   readonly data: Uint8Array<ArrayBuffer>;
   readonly original: readonly [number, number];
   readonly window: Box;
@@ -87,6 +91,8 @@ export interface Entry {
   readonly heads: Float32Array | null;
   readonly error: string;
 }
+  /** The same by the fitted lens; [] where there is none. */
+  readonly fittedRanks: readonly (number | null)[];
 
 export interface Prediction {
   readonly index: number;
@@ -330,6 +336,8 @@ export function decodePicture(raw: unknown): Picture | null {
     name: text,
     mime: text,
     data: (data) => decodeBytes(data, "the picture"),
+  fitted: listOf(text),
+  layerWeights: listOf(number),
     original(size) {
       const [w, h] = list(size);
       return [count(w, "the picture's width"), count(h, "the picture's height")];
@@ -371,6 +379,7 @@ const decodeGrid: Reader<readonly [number, number]> = (raw) => {
   return [count(rows, "the grid's rows"), count(cols, "the grid's columns")];
 };
 
+  fittedRanks: listOf(number),
 export const decodePredictions = listOf(
   fields<Prediction>({ index: amount, name: text, probability: amount }),
 );

@@ -13,7 +13,7 @@ interface Case {
   target: number;
   layers: number[] | null;
   heads: [number, number][] | null;
-  weights: "paper" | "equal";
+  weights: "paper" | "equal" | "reliability";
   shares: number[];
   floor: number | null;
   merged: number[][];
@@ -26,7 +26,7 @@ const FOLDER = new URL("../../tests/fixtures/wire/", import.meta.url);
 const files = readdirSync(FOLDER).filter((name) => name.endsWith(".json"));
 
 function load(name: string) {
-  const { result, cases } = JSON.parse(readFileSync(new URL(name, FOLDER), "utf8"));
+  const { result, layer_weights, cases } = JSON.parse(readFileSync(new URL(name, FOLDER), "utf8"));
   const heads = result.targets.flatMap((entry: { heads: object | null }) => entry.heads ?? []);
   for (const packed of [result.maps, ...heads]) {
     const bytes = Buffer.from(packed.data, "base64");
@@ -35,7 +35,7 @@ function load(name: string) {
     larger.set(bytes, 3);
     packed.data = new DataView(larger.buffer, 3);
   }
-  return { result, cases: cases as Case[] };
+  return { result, layer_weights, cases: cases as Case[] };
 }
 
 interface Beside {
@@ -106,7 +106,7 @@ it("there are answers with means, last maps and signs", () => {
 });
 
 describe.each(files)("%s", (name) => {
-  const { result, cases } = load(name);
+  const { result, layer_weights, cases } = load(name);
 
   it.each(
     cases.map((one) => [one.target, JSON.stringify([one.layers, one.heads, one.weights]), one] as const),
@@ -120,6 +120,7 @@ describe.each(files)("%s", (name) => {
         ...answered(),
         _image,
         _result: result,
+        _model: { ...answered()._model, layer_weights },
         targets,
         active: target,
         layers,

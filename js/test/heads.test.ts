@@ -373,4 +373,41 @@ describe("weights and floor", () => {
     host.set("_result", withHeads({ merge: "last" }));
     expect(get("weights-equal").closest<HTMLElement>("[role=radiogroup]")!.hidden).toBe(true);
   });
+
+  it("by reliability wait for a calibrated model, and say so", () => {
+    const { host, store, written } = open();
+    const page = document.createElement("div");
+    document.body.append(page);
+    mount(page, store, end.signal);
+    const get = (id: string) => page.querySelector<HTMLInputElement>(`[data-testid="${id}"]`)!;
+    expect(get("weights-reliability").disabled).toBe(true);
+    expect(get("weights-reliability").closest("label")!.title).toContain(
+      "m.calibrate_layers(images, targets)",
+    );
+    const { layers } = store.answer.value!;
+    const weights = Array.from({ length: Math.max(...layers) }, (_, i) => (i + 1 === layers[0] ? 0 : 0.5));
+    host.set("_model", { ...(host.state._model as object), layer_weights: weights });
+    expect(get("weights-reliability").disabled).toBe(false);
+    get("weights-reliability").click();
+    expect(written()).toEqual({ weights: "reliability" });
+    expect(store.shares.value[0]).toBe(0);
+    expect(store.shares.value[1]! + store.shares.value[2]!).toBeCloseTo(1, 12);
+  });
+
+  it("that divide by peaks are told beside the scale, and in the read-out", () => {
+    const { host, store } = open();
+    const page = document.createElement("div");
+    document.body.append(page);
+    mount(page, store, end.signal);
+    const bar = page.querySelector<HTMLElement>("[data-testid=colorbar]")!;
+    expect(bar.textContent).toContain("raw");
+    store.set("weights", "equal");
+    expect(bar.textContent).not.toContain("raw");
+    expect(bar.textContent).toContain("of peak");
+    expect(bar.getAttribute("aria-label")).toContain("each layer's values over its own peak");
+    store.pointAt(0.5, 0.5);
+    expect(page.querySelector("[data-testid=readout]")!.textContent).toContain("of peak");
+    host.set("_result", withHeads({ merge: "last" }));
+    expect(bar.textContent).toContain("raw");
+  });
 });

@@ -52,11 +52,12 @@ function show(changes: Record<string, unknown> = {}) {
 const map = (first: number) => packed([...GRID], [first, 1, 2, 3, 4, 5]);
 
 describe("ranks in the strip", () => {
-  const ranked = (model: Record<string, unknown>, ranks: unknown = [113, 2.5, 1]) => {
+  const ranked = (model: Record<string, unknown>, ranks: unknown = [113, 2.5, 1], fitted?: unknown) => {
     const answer = result(targets);
     const entries = answer.targets.map((entry) => ({
       ...entry,
       ranks,
+      fitted_ranks: fitted,
       ranks_of: 137,
       ranks_among: "everyday prompts",
     }));
@@ -87,6 +88,18 @@ describe("ranks in the strip", () => {
     const layers = ranked({ reliable: null, reliability: null });
     expect(layers.every((layer) => layer.title.includes("reliability unknown"))).toBe(true);
     expect(layers.some((layer) => layer.hasAttribute("data-chance"))).toBe(false);
+  });
+  it("stand beside those of the fitted lens, both by their names", () => {
+    const layers = ranked({ ...calibrated, fitted: ["it is there", "so-so", "yes"] }, undefined, [40, 2, 1]);
+    const [raw, again] = ["rank", "fitted-rank"].map((id) =>
+      layers.map((layer) => layer.querySelector<HTMLElement>(`[data-testid=${id}]`)!),
+    );
+    expect(raw!.map(({ textContent }) => textContent)).toEqual(["raw 113/137", "raw 2.5/137", "raw 1/137"]);
+    expect(again!.map(({ textContent }) => textContent)).toEqual(["fitted 40", "fitted 2", "fitted 1"]);
+    expect(layers[0]!.title).toContain("by the fitted lens 40th: is the information there? (it is there)");
+    const without = ranked(calibrated)[0]!;
+    expect(without.querySelector<HTMLElement>("[data-testid=fitted-rank]")!.hidden).toBe(true);
+    expect(without.title).not.toContain("fitted");
   });
   it("are left out where the target has none", () => {
     const layers = ranked(calibrated, null);

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..lens import LayerRanks, layer_ranks
+from ..lens import LayerRanks, both_ranks
 from ..support import EVERYDAY
 from ..target import Text
 from .chips import Chip
@@ -38,14 +38,23 @@ class Answer:
 
 def recalled(question: Question, memory: Memory) -> Answer | None:
     """The answer, where every target of it is remembered and the picture is encoded."""
-    encoding = question.photo.encoding
-    if encoding is None:
+    photo, encoding = question.photo, question.photo.encoding
+    if encoding is None or photo.calibration is not encoding.model.layer_reliability:
         return None
     question = question.suggested()
     known = [memory.get(question.about(place)) for place in range(len(question.chips))]
-    ranks = question.photo.ranks
-    outcomes = tuple(Outcome(x, ranks=ranks.get(chip)) for x, chip in zip(known, question.chips, strict=True) if x)
+    outcomes = tuple(
+        Outcome(_as_calibrated(x, encoding.model), ranks=photo.ranks.get(chip))
+        for x, chip in zip(known, question.chips, strict=True)
+        if x
+    )
     return Answer(question, outcomes, _grid(encoding)) if len(outcomes) == len(known) else None
+
+
+def _as_calibrated(x: Explanation, model: Model) -> Explanation:
+    """An explanation that may have been made before the model was calibrated, with what layers count with now."""
+    reliability = model.reliability_of(x.layers)
+    return x if x.reliability == reliability else replace(x, reliability=reliability)
 
 
 def answer(
@@ -56,7 +65,10 @@ def answer(
     Raises:
         Exception: the picture, the method, a knob or every target cannot be used; what ``progress`` raises.
     """
-    encoding = question.photo.encoded(model, fit, size)
+    photo = question.photo
+    encoding = photo.encoded(model, fit, size)
+    if photo.calibration is not model.layer_reliability:
+        photo.calibration, photo.ranks = model.layer_reliability, {}
     question = question.suggested()
     outcomes = _outcomes(model, encoding, question, progress, memory) if question.chips else []
     return Answer(question, tuple(outcomes), _grid(encoding))
@@ -82,13 +94,15 @@ def _outcomes(
     if question.method.together and None in known:
         known = [None] * len(known)  # they are compared with each other: all or none
     for place, thing in enumerate(question.things):
-        if (found := known[place]) is not None:
-            outcomes[place] = Outcome(found, ranks=question.photo.ranks.get(question.chips[place]))
-            continue
         try:
-            usable[place] = model.target(thing)
+            target = model.target(thing)
         except (ValueError, TypeError) as error:
             fail(place, error)
+            continue
+        if (found := known[place]) is not None:
+            outcomes[place] = Outcome(_as_calibrated(found, model), ranks=_ranks(encoding, question, place, target))
+        else:
+            usable[place] = target
     for place, new in _together_or_alone(encoding, question, usable, progress).items():
         if isinstance(new, Exception):
             fail(place, new)
@@ -140,9 +154,9 @@ def _ranks(encoding: Encoding, question: Question, place: int, target: Any) -> L
 def _ranked(encoding: Encoding, target: Any) -> LayerRanks | None:
     try:
         if not isinstance(target, Text):
-            return layer_ranks(encoding, target)
+            return both_ranks(encoding, target)
         others, words = _beside(target, encoding.model.class_names or ())
-        return replace(layer_ranks(encoding, target, among=[Text(prompt) for prompt in others]), among=words)
+        return replace(both_ranks(encoding, target, among=[Text(prompt) for prompt in others]), among=words)
     except (ValueError, TypeError):  # a direction, a concept, a contrast, a single class
         return None
 

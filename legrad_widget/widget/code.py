@@ -22,7 +22,7 @@ _OVERLAY = {"opacity": 0.65, "colormap": "inferno", "threshold": 0.0}
 
 def code(widget: LeGradWidget) -> str:
     """The lines; see :meth:`LeGradWidget.code`."""
-    lines = ["import legrad_widget as lw", "", *_model(widget.model), *_image(widget)]
+    lines = ["import legrad_widget as lw", "", *_model(widget.model), *_calibration(widget), *_image(widget)]
     options = _arguments({name: value for name, value in _encoding(widget).items() if value is not None})
     lines.append(f"encoding = model.encode(image{options})")
     if _classes_come_first(widget):
@@ -71,6 +71,13 @@ def _model(model: Model) -> list[str]:
         lines = ["import torch", ""]
     dtype = f", dtype={parameter.dtype}" if lines else ""
     return [*lines, f"model = lw.load({model.name!r}{_arguments(options)}{dtype})"]
+
+
+def _calibration(widget: LeGradWidget) -> list[str]:
+    """What the merged map needs to know of the layers, where the model does not come with it."""
+    if widget.weights != "reliability" or widget.model.name == "builtin":
+        return []
+    return ["# calibrate it as you did, for weights='reliability': model.calibrate_layers(images, targets)"]
 
 
 def _image(widget: LeGradWidget) -> list[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..explainer import Encoding, Model
     from ..lens import LayerRanks
     from ..models.preprocess import Fit
+    from ..reliability import LayerReliability
     from ..support import Prediction
 
 
@@ -31,6 +32,7 @@ class Photo:
     predictions: tuple[Prediction, ...] = ()
     predictions_of: str = ""
     ranks: dict[Chip, LayerRanks | None] = field(default_factory=dict)  # of every target that was answered
+    calibration: LayerReliability | None = None  # what the model knew of its layers when these were ranked
 
     @property
     def stale(self) -> bool:

@@ -227,6 +227,7 @@ def _entry(chip: Chip, outcome: Outcome, depth: int) -> dict[str, Any]:
         "note": x.note if x else "",
         "layer_scores": [number(score) for score in x.scores] if x and x.scores is not None else None,
         "ranks": None if outcome.ranks is None else numbers(outcome.ranks.ranks),
+        "fitted_ranks": numbers(outcome.ranks.fitted) if outcome.ranks and outcome.ranks.fitted is not None else None,
         "ranks_of": outcome.ranks.of if outcome.ranks else 0,
         "ranks_among": outcome.ranks.among if outcome.ranks else "",
         "degenerate": [bool(flag) for flag in x.degenerate] if x else [True] * depth,
@@ -295,8 +296,14 @@ def model_info(model: Model, suggestions: Sequence[str]) -> dict[str, Any]:
 
 
 def reliability(known: LayerReliability | None) -> dict[str, Any]:
-    """Which layers' scores beat chance, each with its sentence; None for a model that was not calibrated."""
+    """Which layers beat chance by the raw lens, a sentence for each by either lens, and what layers count with by their
+    reliability. None for a model that was not calibrated."""
     if known is None:
-        return {"reliable": None, "reliability": None}
-    flags = [bool(flag) for flag in known.reliable]
-    return {"reliable": flags, "reliability": [known.why(layer) for layer in range(1, len(flags) + 1)]}
+        return dict.fromkeys(("reliable", "reliability", "fitted", "layer_weights"))
+    layers = range(1, len(known.reliable) + 1)
+    return {
+        "reliable": [bool(flag) for flag in known.reliable],
+        "reliability": [known.why(layer) for layer in layers],
+        "fitted": known.fitted and [known.fitted.why(layer) for layer in layers],
+        "layer_weights": list(known.weights),
+    }

@@ -69,6 +69,10 @@ def test_heads_and_weights_are_in_it(shown: LeGradWidget) -> None:
     shown.heads, shown.weights = {3: [1], 5: [0, 2]}, "equal"
     run(shown)
     assert "heads={3: [1], 5: [0, 2]}, weights='equal'" in shown.code()
+    shown.weights = "reliability"
+    run(shown)
+    assert "weights='reliability'" in shown.code()
+    assert "calibrate" not in shown.code()  # the built-in model comes with it
 
 
 @pytest.mark.parametrize("method", [m.name for m in lw.list_methods() if not m.slow and m.name != "legrad"])

@@ -71,11 +71,13 @@ def test_the_cases_follow_from_the_bytes_alone(name):
             chosen = np.stack(
                 [of[result["layers"].index(layer), its].mean(0) for layer, its in zip(layers, cells, strict=True)]
             )
-        if case["weights"] == "equal" and result["merge"] == "mean":
-            chosen = np.stack(
-                [layer / abs(layer).max() for layer in chosen if np.ptp(layer) > 1e-6 * abs(layer).max()]
-                or [0 * chosen[0]]
-            )
+        if case["weights"] != "paper" and result["merge"] == "mean":
+            trust = np.array([document["layer_weights"][layer - 1] for layer in layers])
+            tells = np.ptp(chosen, (1, 2)) > 1e-6 * abs(chosen).max((1, 2))
+            chosen, trust = chosen[tells], trust[tells]
+            chosen = np.array([layer / abs(layer).max() for layer in chosen]) if len(chosen) else maps[:1, 0] * 0
+            if case["weights"] == "reliability" and trust.any():
+                chosen = chosen * (trust / trust.mean())[:, None, None]
         raw = chosen[-1] if result["merge"] == "last" else chosen.mean(0)
         peak = abs(raw).max()
         assert (raw.min(), raw.max()) == pytest.approx((case["min"], case["max"]), rel=1e-6, abs=1e-5 * peak)

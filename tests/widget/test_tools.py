@@ -811,6 +811,48 @@ def test_reliability_is_unknown_until_the_model_is_calibrated(photo):
         known = widget.comm.state["_model"]
         assert known["reliable"] == list(found.reliable)
         assert known["reliability"] == [found.why(layer) for layer in (1, 2, 3)]
+        assert known["layer_weights"] == list(found.weights)
+        assert known["fitted"] is None
+
+
+def test_what_was_answered_before_the_model_was_calibrated_is_shown_with_what_is_known_now(photo):
+    import open_clip
+
+    own = lw.wrap(specimens.clip(), tokenizer=open_clip.get_tokenizer("ViT-B-32"))
+    with lw_widget(own, photo, ["a cat", "a dog"]) as widget:
+        before = widget.explanation
+        assert [entry["fitted_ranks"] for entry in widget.comm.result["targets"]] == [None, None]
+        with pytest.raises(ValueError, match=r"layers of .* not known; call model.calibrate_layers"):
+            widget.weights = "reliability"
+        assert widget.weights == "paper"
+        prompts = ["a cat", "a dog", "a fox", "a pizza", "a taxi"]
+        pictures = [specimens.picture(seed=seed) for seed in range(50)]
+        found = own.calibrate_layers(pictures, prompts * 10)
+        widget.targets = ["a dog", "a cat"]
+        widget.wait()
+        widget.targets = ["a cat", "a dog"]
+        widget.wait()
+        now, encoding = widget.explanation, widget._photo.encoding
+        np.testing.assert_array_equal(now.maps, before.maps)
+        assert (before.reliability, now.reliability) == (None, found.weights)
+        for entry, prompt in zip(widget.comm.result["targets"], ["a cat", "a dog"], strict=True):
+            assert entry["fitted_ranks"] == encoding.layer_ranks(prompt, fitted=True).ranks.tolist()
+            assert entry["ranks"] == encoding.layer_ranks(prompt).ranks.tolist()
+        assert widget.comm.state["_model"]["fitted"] == [found.fitted.why(layer) for layer in (1, 2, 3)]
+        widget.weights = "reliability"
+        assert "x.merged(weights='reliability')" in widget.code()
+        assert "\n# calibrate it as you did" in widget.code()
+
+
+def test_a_page_cannot_weigh_by_a_reliability_that_is_not_known(page, widget):
+    view = {"weights": "reliability", "opacity": 0.1}
+    page.ask("a fox", view=view)
+    assert (page.last["kind"], "is not known" in page.last["message"]) == ("refused", True)
+    page.message({"kind": "view", "v": 1, "client": "p", "n": 1, "view": view})
+    assert (page.last["kind"], "is not known" in page.last["message"]) == ("refused", True)
+    page.write(**view)
+    assert (widget.weights, widget.opacity) == ("paper", 0.65)
+    assert widget.targets == ("a cat", "a dog")
 
 
 @contextmanager

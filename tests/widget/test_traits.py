@@ -36,7 +36,7 @@ def test_what_a_page_finds_when_it_opens(page):
     assert opened["_model"] == {
         **dict(name="tiny", kind="clip", layers=3, heads=4, grid=[3, 3], patch=[16, 16], prompts=True),
         **dict(classes=None, builtin=False, suggestions=opened["_model"]["suggestions"], scale="cosine"),
-        **dict(reliable=None, reliability=None),
+        **dict(reliable=None, reliability=None, fitted=None, layer_weights=None),
     }
     assert opened["_model"]["suggestions"]
 

@@ -12,8 +12,14 @@ export interface Stack {
 /** "mean": the mean of the chosen raw maps. "last": maps are cumulative, so the highest chosen layer stands. */
 export type Rule = "mean" | "last";
 
-/** "paper": layers count by the size of their values. "equal": each is divided by its own peak; flat ones are out. */
-export type Weights = "paper" | "equal";
+/**
+ * "paper": layers count by the size of their values. "equal": each is divided by its own peak; flat ones are out.
+ * "reliability": the same, and each counts by how well its score finds the target, where any of them does.
+ */
+export type Weights = "paper" | "equal" | "reliability";
+
+/** By block, what it counts with by its reliability. */
+export type Trust = readonly (number | null)[];
 
 /** One head: layers are numbered from 1, heads from 0. */
 export type Cell = readonly [layer: number, head: number];
@@ -106,16 +112,28 @@ function extremes(values: Float32Array | Float64Array) {
   return { min, max, flat: !(max - min > ROUNDING * Math.max(-min, max)) };
 }
 
-/** What each layer is divided by before it is averaged; 0 where it is left out. */
-function divisors(stack: Stack, chosen: readonly number[], rule: Rule, weights: Weights): number[] {
-  const last = stack.layers.filter((layer) => chosen.includes(layer)).at(-1);
-  return stack.layers.map((layer, index) => {
+/** What each layer's map is multiplied by before all are added up; 0 where it is left out. */
+function factors(
+  stack: Stack,
+  chosen: readonly number[],
+  rule: Rule,
+  weights: Weights,
+  trust: Trust,
+): number[] {
+  const { layers } = stack;
+  const last = layers.filter((layer) => chosen.includes(layer)).at(-1);
+  const peaks = layers.map((layer, index) => {
     if (rule === "last") return layer === last ? 1 : 0;
     if (!chosen.includes(layer)) return 0;
     if (weights === "paper") return 1;
     const { min, max, flat } = extremes(layerMap(stack, index));
     return flat ? 0 : Math.max(-min, max);
   });
+  const present = peaks.map((peak) => (peak ? 1 : 0));
+  const trusted = present.map((one, index) => one * (trust[layers[index]! - 1] ?? 0));
+  const counts = weights === "reliability" && rule === "mean" && trusted.some(Boolean) ? trusted : present;
+  const total = counts.reduce((sum: number, count) => sum + count, 0);
+  return peaks.map((peak, index) => (counts[index] ? counts[index]! / peak / total : 0));
 }
 
 /** Merge the chosen layers (1-based labels; ones the stack lacks are ignored) into one raw map. */
@@ -124,16 +142,15 @@ export function mergeLayers(
   chosen: readonly number[],
   rule: Rule,
   weights: Weights = "paper",
+  trust: Trust = [],
 ): Float64Array {
   const sum = new Float64Array(stack.rows * stack.cols);
-  let used = 0;
-  for (const [index, divisor] of divisors(stack, chosen, rule, weights).entries()) {
-    if (divisor === 0) continue;
-    used++;
+  for (const [index, factor] of factors(stack, chosen, rule, weights, trust).entries()) {
+    if (factor === 0) continue;
     const map = layerMap(stack, index);
-    for (let i = 0; i < sum.length; i++) sum[i]! += map[i]! / divisor;
+    for (let i = 0; i < sum.length; i++) sum[i]! += map[i]! * factor;
   }
-  return sum.map((value) => Math.fround(value / Math.max(used, 1)));
+  return sum.map(Math.fround);
 }
 
 /**
@@ -182,11 +199,10 @@ export function layerShares(
   chosen: readonly number[],
   rule: Rule = "mean",
   weights: Weights = "paper",
+  trust: Trust = [],
 ): number[] {
-  const divided = divisors(stack, chosen, rule, weights);
-  const mass = masses(stack.maps, stack.rows * stack.cols).map((sum, i) =>
-    divided[i] ? sum / divided[i] : 0,
-  );
+  const factor = factors(stack, chosen, rule, weights, trust);
+  const mass = masses(stack.maps, stack.rows * stack.cols).map((sum, i) => sum * factor[i]!);
   const total = mass.reduce((sum, value) => sum + value, 0);
   return mass.map((value) => (total > 0 ? value / total : 0));
 }

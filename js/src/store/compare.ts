@@ -137,7 +137,13 @@ export function comparing(
       const chosen = chooseLayers(of.layers, wanted, of.default);
       const layers = (of.merge === "last" ? "up to " : "") + nameLayers(chosen, of.layers);
       const lacks = wanted && !wanted.some((layer) => of.layers.includes(layer));
-      const raw = mergeLayers(stack, chosen, of.merge, trait("weights").value);
+      const raw = mergeLayers(
+        stack,
+        chosen,
+        of.merge,
+        trait("weights").value,
+        trait("_model").value.layerWeights,
+      );
       return {
         ...pane,
         heat: scaleMap(raw, stack.rows, stack.cols, of.signed),

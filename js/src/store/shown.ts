@@ -127,10 +127,11 @@ export function follow(
   const drawable = computed(
     () => !!entry.value && !entry.value.error && answer.value?.imageRev === picture.value?.rev,
   );
+  const weighed = () => [trait("weights").value, trait("_model").value.layerWeights] as const;
   const scale = (raw: ArrayLike<number>) => scaleMap(raw, ...answer.value!.grid, answer.value!.signed);
   const heat = computed(() =>
     drawable.value
-      ? scale(mergeLayers(merging.value!, chosen.value, answer.value!.merge, trait("weights").value))
+      ? scale(mergeLayers(merging.value!, chosen.value, answer.value!.merge, ...weighed()))
       : null,
   );
   const layerHeats = computed(() =>
@@ -138,7 +139,7 @@ export function follow(
   );
   const shares = computed(() =>
     merging.value && answer.value?.merge === "mean"
-      ? layerShares(merging.value, chosen.value, "mean", trait("weights").value)
+      ? layerShares(merging.value, chosen.value, "mean", ...weighed())
       : [],
   );
   const lookOf = (signed: boolean): Look => ({

@@ -103,7 +103,7 @@ const DECODE = {
   knobs: decodeKnobs,
   layers: decodeLayers,
   heads: decodeCells,
-  weights: oneOf<Weights>("paper", "equal"),
+  weights: oneOf<Weights>("paper", "equal", "reliability"),
   opacity: fraction(0.65),
   colormap: (raw: unknown): Palette => SEQUENTIAL.find((name) => name === raw) ?? "inferno",
   threshold: fraction(0),

@@ -21,11 +21,15 @@ export function colorbar(store: Store, life: AbortSignal): HTMLElement {
     element.hidden = !heat;
     if (!heat) return;
     const [from, to] = heat.range;
-    low.replaceChildren(el("b", {}, heat.signed ? "−1" : "0"), `raw ${readable(from)}`);
-    high.replaceChildren(el("b", {}, "1"), `raw ${readable(to)}`);
+    const relative = overPeaks(store);
+    const unit = relative ? "of peak" : "raw";
+    low.replaceChildren(el("b", {}, heat.signed ? "−1" : "0"), `${unit} ${readable(from)}`);
+    high.replaceChildren(el("b", {}, "1"), `${unit} ${readable(to)}`);
     set(track, "data-signed", heat.signed);
     const middle = heat.signed ? "; zero, in the middle, is transparent" : "";
-    set(element, "label", `Scale: raw values ${readable(from)} to ${readable(to)}${middle}`);
+    const what = relative ? "mean of each layer's values over its own peak," : "raw values";
+    set(element, "label", `Scale: ${what} ${readable(from)} to ${readable(to)}${middle}`);
+    element.title = relative ? "Each layer's map is divided by its own peak before the mean" : "";
     const spot = store.spot.value;
     needle.hidden = !spot || heat.flat;
     if (!spot) return;
@@ -64,7 +68,7 @@ export function readout(store: Store, life: AbortSignal): HTMLElement {
     const plain = !title && !reads;
     element.replaceChildren(
       ...(title ? [title] : []),
-      part("value", readable(raw) + side),
+      part(overPeaks(store) ? "of peak" : "value", readable(raw) + side),
       ...(plain ? [part("scaled", heat.scaled[at]!.toFixed(2))] : []),
       ...(reads
         ? []
@@ -79,6 +83,10 @@ export function readout(store: Store, life: AbortSignal): HTMLElement {
   });
   return element;
 }
+
+/** Whether the values on the screen have been divided by their layers' peaks. */
+const overPeaks = (store: Store) =>
+  store.trait("weights").value !== "paper" && store.answer.value?.merge === "mean" && !store.overlay.value;
 
 const part = (name: string, value: string) => el("span", {}, `${name} `, el("b", {}, value));
 

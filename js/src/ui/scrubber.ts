@@ -47,19 +47,27 @@ export function scrubber(
   const weights = segments("weights", "Weights of the layers", (value) =>
     store.set("weights", value as Weights),
   );
-  weights.offer([
-    {
-      value: "paper",
-      title: "As in the paper",
-      hint: "The mean of the raw maps",
-    },
-    {
-      value: "equal",
-      title: "Layers equal",
-      hint: "Each map is divided by its peak first; flat ones are left out",
-    },
-  ]);
-  weights.element.prepend(el("span.lg-small", {}, "Weights"));
+  watch(life, () => {
+    const disabled = store.trait("_model").value.layerWeights.length === 0;
+    weights.offer([
+      { value: "paper", title: "As in the paper", hint: "The mean of the raw maps" },
+      {
+        value: "equal",
+        title: "Layers equal",
+        hint: "Each map is divided by its peak first; flat ones are left out",
+      },
+      {
+        value: "reliability",
+        title: "By reliability",
+        hint: disabled
+          ? "Not known for this model: m.calibrate_layers(images, targets) in Python measures it"
+          : "As layers equal, and each counts by how well its score finds its target: 2 AUC − 1, at chance 0",
+        disabled,
+      },
+    ]);
+    weights.mark(store.trait("weights").peek());
+    weights.element.prepend(el("span.lg-small", {}, "Weights"));
+  });
   const head = el("div.lg-row", {}, play, all, el("p.lg-note", {}, caption, floor));
   const ways = el("div.lg-row.lg-pair", {}, weights.element, el("div.lg-row", {}, norms, heads));
   const element = el("section.lg-stack.lg-depth", { label: "Depth" }, head, strip, ways);

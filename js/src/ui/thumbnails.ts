@@ -60,12 +60,13 @@ export function thumbnails(
   watch(life, () => {
     const { layers = [], merge } = store.answer.value ?? {};
     const most = Math.max(...store.shares.value, Number.MIN_VALUE);
-    const { ranks = [], ranksOf = 0, ranksAmong = "" } = store.entry.value ?? {};
-    const { reliable, reliability } = store.trait("_model").value;
-    for (const [i, { element, score, rank, share }] of items.value.entries()) {
+    const { ranks = [], fittedRanks = [], ranksOf = 0, ranksAmong = "" } = store.entry.value ?? {};
+    const { reliable, reliability, fitted } = store.trait("_model").value;
+    for (const [i, { element, score, rank, again, share }] of items.value.entries()) {
       const layer = layers[i]!;
       // Ranks are of every block; a method may have maps of some.
       const place = (ranks.length === layers.length ? ranks[i] : ranks[layer - 1]) ?? null;
+      const second = fittedRanks[layer - 1] ?? null;
       const chance = reliable[layer - 1] === false;
       const value = store.entry.value?.layerScores[i] ?? null;
       const flat = store.layerHeats.value[i]?.flat;
@@ -78,6 +79,8 @@ export function thumbnails(
         place !== null && `the target is ${ordinal(place)} of ${ranksOf} (${ranksAmong})`,
         place !== null && reliable.length === 0 && "reliability unknown",
         chance && `at chance here: ${reliability[layer - 1]}`,
+        second !== null &&
+          `by the fitted lens ${ordinal(second)}: is the information there? (${fitted[layer - 1]})`,
         flat && "flat map",
         merge === "mean" && chosen && `${Math.round(100 * part)} % of the merged map`,
         floor !== null && !flat && `floor ${floor.toFixed(2)}`,
@@ -85,8 +88,11 @@ export function thumbnails(
       element.title = words.filter(Boolean).join(", ");
       set(element, "aria-selected", chosen);
       set(element, "data-chance", chance);
-      rank.textContent = place === null ? "" : `${readable(place)}/${ranksOf}`;
+      const of = `${readable(place ?? 0)}/${ranksOf}`;
+      rank.textContent = place === null ? "" : second === null ? of : `raw ${of}`;
       rank.hidden = place === null;
+      again.textContent = `fitted ${readable(second ?? 0)}`;
+      again.hidden = second === null;
       score.textContent = flat ? "flat" : value === null ? "" : readable(value, 2);
       fill(share, part / most);
     }
@@ -100,6 +106,8 @@ interface Thumbnail {
   readonly canvas: HTMLCanvasElement;
   readonly score: HTMLElement;
   readonly rank: HTMLElement;
+  /** The rank by the fitted lens. */
+  readonly again: HTMLElement;
   readonly share: HTMLElement;
 }
 
@@ -107,6 +115,7 @@ function thumbnail(layer: number, id: string): Thumbnail {
   const canvas = el("canvas", { "aria-hidden": true });
   const score = el("span");
   const rank = el("p.lg-small", { testid: "rank" });
+  const again = el("p.lg-small", { testid: "fitted-rank" });
   const share = el("span.lg-meter");
   const text = el("p.lg-small", {}, el("span.lg-sr", {}, "layer "), el("b", {}, String(layer)), score);
   const element = el(
@@ -116,8 +125,9 @@ function thumbnail(layer: number, id: string): Thumbnail {
     share,
     text,
     rank,
+    again,
   );
-  return { layer, element, canvas, score, rank, share };
+  return { layer, element, canvas, score, rank, again, share };
 }
 
 /** "1st", "22nd", "113th"; between two places, where targets share them: "2.5". */
