@@ -9,22 +9,28 @@ import type { MakeLive } from "./store/second";
 import { holdAgainst } from "./store/specificity";
 import { testing } from "./store/trust";
 import { takeBrush } from "./ui/brush";
+import { compare } from "./ui/compare";
 import { correction } from "./ui/correction";
 import { effects } from "./ui/effects";
 import { el } from "./ui/element";
 import { examples } from "./ui/examples";
 import { outliers } from "./ui/outliers";
+import { pins } from "./ui/pins";
 import { slotOf } from "./ui/slots";
 import { specificity } from "./ui/specificity";
 import { templates } from "./ui/templates";
 import { fillTrust } from "./ui/trust";
 
-export const live: MakeLive = (view, root, life): Live => {
+export const live: MakeLive = (view, { root, bitmap }, life): Live => {
   const store = withTools(view, life);
   const { patch } = store;
   const tests = testing(store, life);
 
   root.prepend(el("style", {}, css));
+  const compared = compare(store, bitmap, life);
+  slotOf(root, "pins").append(pins(store, bitmap, life));
+  slotOf(root, "beside").append(...compared.ways);
+  slotOf(root, "compared").append(...compared.parts);
   const editor = templates(store, life);
   const control = holdAgainst(store, life);
   const top = slotOf(root, "top");
@@ -48,6 +54,7 @@ export const live: MakeLive = (view, root, life): Live => {
     b: tests.toggleBrush,
     z: tests.undo,
     f: tests.measure,
+    k: store.pins.add,
   };
   return {
     overlay: overlayOf(store, control.overlay),

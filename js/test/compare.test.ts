@@ -1,11 +1,11 @@
 // The compare view without a page: what is asked, what stands side by side, and how it is scaled.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createStore } from "../src/store";
 import { COMMIT_MS } from "../src/store/traits";
 import { decodeComparison } from "../src/wire";
 import { FakeHost } from "./fake-host";
 import { answered, comparison, IDLE, packed, result, text } from "./samples";
+import { createLiveStore } from "./with-live";
 
 let end: AbortController;
 beforeEach(() => {
@@ -29,7 +29,7 @@ const METHODS = ["legrad", "cdam", "tam", "gradcam"].map((name) => ({
 
 function open(changes: Record<string, unknown> = {}) {
   const host = new FakeHost({ ...answered(), _catalogue: METHODS, ...changes });
-  const store = createStore(host, end.signal);
+  const store = createLiveStore(host, end.signal);
   return { host, store, panes: () => store.panes.value };
 }
 const lastAsk = (host: FakeHost) => host.of("ask").at(-1)!;

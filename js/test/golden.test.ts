@@ -8,6 +8,7 @@ import { createStore } from "../src/store";
 import { decodeAnswer } from "../src/wire";
 import { FakeHost } from "./fake-host";
 import { answered, IMAGE } from "./samples";
+import { createLiveStore } from "./with-live";
 
 interface Case {
   target: number;
@@ -69,7 +70,7 @@ describe.each(readdirSync(BESIDE))("comparison/%s", (name) => {
     "layers %s",
     (_, { layers, merged, pairs }) => {
       const end = new AbortController();
-      const { panes, agreement } = createStore(
+      const { panes, agreement } = createLiveStore(
         new FakeHost({
           ...answered(),
           _image: { ...IMAGE, rev: comparison.image_rev },

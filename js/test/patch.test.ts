@@ -5,10 +5,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createStore } from "../src/store";
 import { REST_MS } from "../src/store/patch";
 import { standing } from "../src/ui/colorbar";
+import { mount } from "../src/ui/root";
 import { ordinal } from "../src/ui/thumbnails";
 import { FakeHost } from "./fake-host";
 import { answered, GRID, packed, result, text } from "./samples";
-import { mountLive } from "./with-live";
 
 let end: AbortController;
 beforeEach(() => {
@@ -28,7 +28,7 @@ function show(changes: Record<string, unknown> = {}) {
   const store = createStore(host, end.signal);
   const page = document.createElement("div");
   document.body.append(page);
-  mountLive(page, store, end.signal);
+  mount(page, store, end.signal);
   const get = (id: string) => page.querySelector<HTMLElement>(`[data-testid="${id}"]`)!;
   const key = (type: string, name: string, at = get("legrad")) =>
     at.dispatchEvent(new KeyboardEvent(type, { key: name, bubbles: true, cancelable: true }));

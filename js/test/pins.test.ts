@@ -2,12 +2,12 @@
 // Pinned views: what is kept, what a card shows, and that a click brings the view back.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createStore } from "../src/store";
 import { MAX_PINS } from "../src/store/pins";
 import { COMMIT_MS } from "../src/store/traits";
 import { pins as row } from "../src/ui/pins";
 import { FakeHost } from "./fake-host";
 import { answered, IMAGE, result, text } from "./samples";
+import { createLiveStore } from "./with-live";
 
 const CAT = {
   targets: [text("cat"), text("dog")],
@@ -31,7 +31,7 @@ afterEach(() => {
 
 function open(changes: Record<string, unknown> = {}) {
   const host = new FakeHost({ ...answered(), ...changes });
-  const store = createStore(host, end.signal);
+  const store = createLiveStore(host, end.signal);
   const cards = () => store.pins.cards.value;
   return { host, store, cards, asks: () => host.of("ask") };
 }

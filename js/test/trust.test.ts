@@ -4,9 +4,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CONTROLS, LOST_MS, strongest, testing, UNDO_STEPS } from "../src/store/trust";
 import { verdict } from "../src/ui/curves";
+import { mount } from "../src/ui/root";
 import { FakeHost } from "./fake-host";
 import { answered } from "./samples";
-import { createLiveStore, mountLive } from "./with-live";
+import { createLiveStore } from "./with-live";
 
 let end: AbortController;
 beforeEach(() => {
@@ -168,7 +169,7 @@ describe("curves", () => {
 describe("the section", () => {
   function show(changes: Record<string, unknown> = {}) {
     const made = start(changes);
-    mountLive(document.body, made.store, end.signal);
+    mount(document.body, made.store, end.signal);
     const get = <T extends HTMLElement>(id: string) =>
       document.querySelector<T>(`[data-testid="${id}"]`) as T;
     const press = (target: HTMLElement, key: string) =>

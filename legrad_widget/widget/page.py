@@ -118,7 +118,7 @@ def to_html(widget: LeGradWidget, *, history: bool = False) -> str:
         footer=_text(f"Saved from legrad_widget {_version()} without a kernel. Model: {widget.model.name}."),
         state=_json(state),
         widget=_json(_front_end("widget.js")),
-        live=_json(_front_end("live.js") if state["_tools"] else ""),  # what tools found is shown by the second file
+        live=_json(_front_end("live.js")),
         script=_front_end("page.js"),
     )
 

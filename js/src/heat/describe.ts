@@ -77,3 +77,8 @@ export function readable(value: number, digits = 3): string {
   if (size >= 0.001 && size < 10_000) return String(Number(value.toPrecision(digits)));
   return value.toExponential(digits - 1).replace("e+", "e");
 }
+
+/** The raw values that the scale spans: "1.7e-4 … 0.0032", or "± 0.0032" to either side of zero. */
+export function rangeWords({ range: [low, high], signed }: Heat): string {
+  return signed ? `± ${readable(high)}` : `${readable(low)} … ${readable(high)}`;
+}

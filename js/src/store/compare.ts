@@ -13,9 +13,8 @@ import {
   stackOf,
 } from "../heat/merge";
 import { computed, type ReadonlySignal, type Signal, signal } from "../signals";
-import { type Answer, type Comparison, keyOf, labelOf, type MapsOf } from "../wire";
-import type { Shown } from "./shown";
-import type { Traits } from "./traits";
+import { keyOf, labelOf, type MapsOf } from "../wire";
+import type { Store } from ".";
 
 /** The share of the patches that count as a map's highest. */
 export const TOP_SHARE = 0.2;
@@ -53,8 +52,6 @@ export interface Measure {
 }
 
 export interface Compare {
-  /** Names of the methods that are compared, in order; [] unless methods are. */
-  readonly comparedMethods: ReadonlySignal<readonly string[]>;
   /** Whether each row shows its chosen layers one by one, instead of merged. */
   readonly unfolded: Signal<boolean>;
   /** A method's or a target's maps: one, or one for each layer. */
@@ -72,20 +69,9 @@ interface Unscaled extends Omit<Pane, "heat" | "layers" | "layer"> {
   readonly of?: MapsOf;
 }
 
-export function comparing(
-  trait: Traits["get"],
-  answer: ReadonlySignal<Answer | null>,
-  comparison: ReadonlySignal<Comparison | null>,
-  shown: Pick<Shown, "picture" | "active" | "layersWanted">,
-  outdated: ReadonlySignal<boolean>,
-): Compare {
+export function comparing(store: Store): Compare {
+  const { trait, answer, comparison, comparedMethods, outdated } = store;
   const catalogue = trait("_catalogue");
-  const comparedMethods = computed(() => {
-    if (trait("compare").value !== "methods") return [];
-    const available = catalogue.value.filter((method) => method.available);
-    const named = trait("compared").value.filter((name) => available.some((method) => method.name === name));
-    return named.length ? named : available.filter(({ slow }) => !slow).map(({ name }) => name);
-  });
 
   const absent = (key: string, title: string, pending: boolean): Unscaled => ({
     key,
@@ -95,8 +81,8 @@ export function comparing(
   });
 
   function ofMethods(): Unscaled[] {
-    const given = comparison.value?.imageRev === shown.picture.value?.rev ? comparison.value : null;
-    const target = trait("targets").value[shown.active.value];
+    const given = comparison.value?.imageRev === store.picture.value?.rev ? comparison.value : null;
+    const target = trait("targets").value[store.active.value];
     const current = given && target && keyOf(given.target) === keyOf(target);
     return comparedMethods.value.map((key) => {
       const title = catalogue.value.find(({ name }) => name === key)?.title ?? key;
@@ -109,7 +95,7 @@ export function comparing(
   }
 
   function ofPrompts(): Unscaled[] {
-    const given = answer.value?.imageRev === shown.picture.value?.rev ? answer.value : null;
+    const given = answer.value?.imageRev === store.picture.value?.rev ? answer.value : null;
     return trait("targets").value.map((target) => {
       const [key, title] = [keyOf(target), labelOf(target)];
       const at = given ? given.targets.findIndex((entry) => keyOf(entry.target) === key) : -1;
@@ -133,7 +119,7 @@ export function comparing(
     const unscaled = mode === "off" ? [] : mode === "methods" ? ofMethods() : ofPrompts();
     return unscaled.map(({ of, stack, ...pane }): Pane & { chosen: readonly number[] } => {
       if (!of || !stack) return { ...pane, heat: null, layers: "", layer: 0, chosen: [] };
-      const wanted = shown.layersWanted.value;
+      const wanted = store.layersWanted.value;
       const chosen = chooseLayers(of.layers, wanted, of.default);
       const layers = (of.merge === "last" ? "up to " : "") + nameLayers(chosen, of.layers);
       const lacks = wanted && !wanted.some((layer) => of.layers.includes(layer));
@@ -189,7 +175,7 @@ export function comparing(
     );
   });
 
-  return { comparedMethods, unfolded, rows, panes, agreement, measures: signal([]) };
+  return { unfolded, rows, panes, agreement, measures: signal([]) };
 }
 
 /** Panes on the scale of several; maps with signs have one of their own. */

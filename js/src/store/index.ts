@@ -18,13 +18,11 @@ import {
   type Question,
   type Target,
 } from "../wire";
-import { type Compare, comparing } from "./compare";
 import { type Conversation, converse } from "./conversation";
 import { type Drafts, drafting, FULL, isFull } from "./drafts";
 import { type History, remember } from "./history";
 import type { Live } from "./live";
 import type { Overlay } from "./patch";
-import { type Pins, pinning } from "./pins";
 import { bring, type Second } from "./second";
 import { follow, type Shown } from "./shown";
 import {
@@ -46,7 +44,7 @@ export const PLAY_MS = 650;
 export const TURN_MS = 300;
 
 /** Keys that the second file acts on. */
-const LIVE_KEYS = ["a", "l", "n", "b", "z", "f"];
+const LIVE_KEYS = ["a", "l", "n", "b", "z", "f", "k"];
 
 /** What was last put on the screen; for the page's data attributes. */
 export interface Painted {
@@ -54,12 +52,15 @@ export interface Painted {
   readonly ms: number;
 }
 
-export interface Store extends Omit<Shown, "behind">, Compare {
+export interface Store extends Omit<Shown, "behind"> {
   /** A name that no other view has, to make ids of. */
   readonly view: string;
   /** A trait's current value, as a signal. */
   readonly trait: Traits["get"];
   readonly answer: Conversation["answer"];
+  readonly comparison: Conversation["comparison"];
+  /** Names of the methods that are compared, in order; [] unless methods are. */
+  readonly comparedMethods: ReadonlySignal<readonly string[]>;
   readonly phase: Conversation["phase"];
   /** The screen shows something older than what was asked for. */
   readonly outdated: ReadonlySignal<boolean>;
@@ -88,7 +89,8 @@ export interface Store extends Omit<Shown, "behind">, Compare {
   readonly matrix: ReadonlySignal<boolean>;
   readonly painted: Signal<Painted>;
   readonly history: History<Undoable>;
-  readonly pins: Pins;
+  /** Show a view as it was, asking again what was asked. */
+  readonly recall: (view: Partial<Undoable>) => void;
 
   readonly host: Host;
   readonly post: Conversation["post"];
@@ -147,7 +149,12 @@ export function createStore(host: Host, life: AbortSignal): Store {
   const { behind, ...shown } = follow(host, trait, answer, playing, preview, life);
   const { active, chosen } = shown;
   const outdated = computed(() => conversation.outdated.value || behind.value);
-  const compare = comparing(trait, answer, conversation.comparison, shown, outdated);
+  const comparedMethods = computed(() => {
+    if (trait("compare").value !== "methods") return [];
+    const available = trait("_catalogue").value.filter((method) => method.available);
+    const named = trait("compared").value.filter((name) => available.some((method) => method.name === name));
+    return named.length ? named : available.filter(({ slow }) => !slow).map(({ name }) => name);
+  });
   const spot = signal<Spot | null>(null);
   const live = signal<Live | null>(null);
   const overlay = computed(() => live.value?.overlay.value ?? null);
@@ -196,7 +203,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
     };
     // A saved page answers for the methods and targets that are in it.
     if (kernelless.peek() && (changes.targets || !trait("_saved").peek().includes(question.method))) return;
-    conversation.ask(question, compare.comparedMethods.peek());
+    conversation.ask(question, comparedMethods.peek());
   }
 
   /** The heads of many prompts do not fit into one answer; those of the active one always do. */
@@ -219,7 +226,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
       if (isAsked(name)) question[name] = value;
       if (name === "active" || !isAsked(name)) traits.edit(name, value);
     }
-    const compared = compare.comparedMethods.peek().length ? ["active", "compare", "compared"] : [];
+    const compared = comparedMethods.peek().length ? ["active", "compare", "compared"] : [];
     if (changed.some((name) => compared.includes(name) || (isAsked(name) && name !== "active")))
       ask(question);
     else fetchHeads();
@@ -234,7 +241,8 @@ export function createStore(host: Host, life: AbortSignal): Store {
 
   const store: Store = {
     ...shown,
-    ...compare,
+    comparison: conversation.comparison,
+    comparedMethods,
     view: freshName(),
     trait,
     answer,
@@ -263,7 +271,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
     matrix,
     painted: signal({ what: "", ms: 0 }),
     history,
-    pins: pinning(host, traits, answer, shown, outdated, recall, complain),
+    recall,
     host,
     post: conversation.post,
     complain,
@@ -275,7 +283,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
       if (!targets.peek()[at]) return;
       if (store.drafts.draft.peek()?.at !== at) store.drafts.keep();
       // Methods are compared on one target; the others' maps by the one method are here already.
-      if (at !== active.peek() && compare.comparedMethods.peek().length) ask({ active: at });
+      if (at !== active.peek() && comparedMethods.peek().length) ask({ active: at });
       traits.edit("active", at);
       fetchHeads();
     },
@@ -418,8 +426,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
   };
 
   conversation.hello();
-  // A saved page holds the second file where it has anything to show.
-  if (kernelless.peek() && Object.keys(host.read("_tools") ?? {}).length) second.want();
+  if (kernelless.peek()) second.want(); // a saved page holds it
   return store;
 }
 

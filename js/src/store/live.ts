@@ -3,13 +3,16 @@
 import type { Cell } from "../heat/merge";
 import { computed, type ReadonlySignal } from "../signals";
 import type { Store } from ".";
+import { type Compare, comparing } from "./compare";
 import { type Effects, effectsOf } from "./effects";
 import { type Overlay, type PatchTools, patchTools } from "./patch";
+import { type Pins, pinning } from "./pins";
 import { type Tools, tooling } from "./tools";
 
 /** The store as the second file's parts know it. */
-export interface LiveStore extends Store {
+export interface LiveStore extends Store, Compare {
   readonly tools: Tools;
+  readonly pins: Pins;
   readonly effects: Effects;
   readonly patch: PatchTools;
 }
@@ -31,6 +34,8 @@ export function withTools(store: Store, life: AbortSignal): LiveStore {
   const wanted = computed(() => store.matrix.value && !store.outdated.value);
   return {
     ...store,
+    ...comparing(store),
+    pins: pinning(store),
     tools,
     effects: effectsOf(tools, store.entry, wanted, life),
     patch: patchTools(tools, store.answer, store.spot, store.chosen, store.cells, life),

@@ -13,8 +13,8 @@ import {
 } from "../heat/merge";
 import { computed, type ReadonlySignal } from "../signals";
 import { type Answer, attempt, decodeAnswer, keyOf, labelOf } from "../wire";
-import type { Shown } from "./shown";
-import { type Host, PINNED, type Pin, same, type Traits, type Undoable } from "./traits";
+import type { Store } from ".";
+import { PINNED, type Pin, same } from "./traits";
 
 export const MAX_PINS = 12;
 
@@ -52,16 +52,8 @@ export function heatOf(answer: Answer, { targets, active, layers, heads, weights
   return scaleMap(mergeLayers(stack, chosen, answer.merge, weights), ...answer.grid, answer.signed);
 }
 
-export function pinning(
-  host: Host,
-  traits: Traits,
-  answer: ReadonlySignal<Answer | null>,
-  shown: Pick<Shown, "picture" | "entry">,
-  outdated: ReadonlySignal<boolean>,
-  recall: (view: Partial<Undoable>) => void,
-  complain: (sentence: string) => void,
-): Pins {
-  const trait = traits.get;
+export function pinning(store: Store): Pins {
+  const { host, trait, answer, picture, entry, outdated, recall, complain } = store;
   const pins = trait("pins");
   const present = computed(
     () => Object.fromEntries(PINNED.map((name) => [name, trait(name).value])) as unknown as Pin,
@@ -84,7 +76,7 @@ export function pinning(
     const target = pin.targets[pin.active]!;
     const method = trait("_catalogue").value.find(({ name }) => name === pin.method);
     const found = answerFor(pin);
-    const rev = shown.picture.value?.rev;
+    const rev = picture.value?.rev;
     const key = JSON.stringify([rev, pin]);
     const known = seen.get(key) ?? (found?.imageRev === rev ? found && heatOf(found, pin) : null);
     if (known) seen.set(key, known);
@@ -110,9 +102,9 @@ export function pinning(
     add() {
       const list = pins.peek();
       const view = present.peek();
-      if (!view.targets.length || !shown.entry.peek()) complain("There is no map to pin yet.");
+      if (!view.targets.length || !entry.peek()) complain("There is no map to pin yet.");
       else if (list.length >= MAX_PINS) complain(`${MAX_PINS} pins are the most: take one away first.`);
-      else if (!list.some((pin) => same(pin, view))) traits.edit("pins", [...list, view]);
+      else if (!list.some((pin) => same(pin, view))) store.set("pins", [...list, view]);
     },
     show(at) {
       const pin = pins.peek()[at];
@@ -125,7 +117,7 @@ export function pinning(
       recall(trait("_static").peek() ? { ...view, active } : pin);
     },
     remove(at) {
-      traits.edit(
+      store.set(
         "pins",
         pins.peek().filter((_, i) => i !== at),
       );

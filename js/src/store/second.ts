@@ -15,8 +15,12 @@ export const HASH = "the-live-files-hash";
 /** A file that was asked for by another widget of the page is waited for that long. */
 export const PATIENCE_MS = 5000;
 
-/** Add the second file's parts to the view at `root`. */
-export type MakeLive = (store: Store, root: HTMLElement, life: AbortSignal) => Live;
+/** What the second file adds its parts to. */
+export interface Page {
+  readonly root: HTMLElement;
+  readonly bitmap: ReadonlySignal<ImageBitmap | null>;
+}
+export type MakeLive = (store: Store, page: Page, life: AbortSignal) => Live;
 
 export interface Second {
   /** The second file, run; null until it is here. */

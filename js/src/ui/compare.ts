@@ -1,30 +1,24 @@
-// The compare view: panes side by side with one cursor, and a table of how far they agree.
+// What the compare view shows once something is compared (ui/beside.ts): panes side by side with one cursor, and a table of how far they agree.
 
-import { readable } from "../heat/describe";
+import { rangeWords, readable } from "../heat/describe";
 import { computed, type ReadonlySignal } from "../signals";
-import type { Store } from "../store";
 import type { Agreement, Pane } from "../store/compare";
-import type { CompareMode, CompareScale } from "../store/traits";
+import type { LiveStore } from "../store/live";
+import type { CompareScale } from "../store/traits";
 import { button, el, fill, onEnd, set, watch } from "./element";
 import { idOfReason } from "./methods";
-import { createPane, rangeWords } from "./pane";
+import { createPane } from "./pane";
 import { drawRamp } from "./raster";
 import { segments } from "./segments";
 
 const NO_ROWS = "Each row is one map, so rows make no difference: show them layer by layer first.";
 
 export function compare(
-  store: Store,
+  store: LiveStore,
   bitmap: ReadonlySignal<ImageBitmap | null>,
   life: AbortSignal,
-): HTMLElement {
+): { ways: HTMLElement[]; parts: HTMLElement[] } {
   const mode = store.trait("compare");
-  const by = segments("compare", "Compare", (value) => store.compareBy(value as CompareMode));
-  by.offer([
-    { value: "off", title: "Off" },
-    { value: "methods", title: "Methods", hint: "The active prompt under several methods" },
-    { value: "prompts", title: "Prompts", hint: "Every prompt under the one method" },
-  ]);
   const scale = segments("scale", "Scale", (value) => store.set("compare_scale", value as CompareScale));
   const layers = button(
     ".lg-button",
@@ -44,15 +38,12 @@ export function compare(
     "Compute the missing",
   );
   const what = el("p.lg-note");
-  const title = el("h3.lg-legend", {}, "Compare");
-  const head = el("div.lg-row", {}, title, by.element, what, missing, why, layers, scale.element);
   const choice = methodChoice(store, life);
   const shown = panes(store, bitmap, life);
   const table = agreementTable(store, life);
 
   watch(life, () => {
     const on = mode.value !== "off";
-    by.mark(mode.value);
     what.hidden = layers.hidden = scale.element.hidden = shown.hidden = !on;
     set(layers, "aria-pressed", store.unfolded.value);
     const label = store.entry.value?.label ?? "";
@@ -80,19 +71,14 @@ export function compare(
     ]);
     scale.mark(store.trait("compare_scale").value);
   });
-  return el(
-    "section.lg-stack.lg-compare",
-    { testid: "compare", label: "Compare" },
-    head,
-    choice,
-    shown,
-    legend(store, life),
-    table,
-  );
+  return {
+    ways: [what, missing, why, layers, scale.element],
+    parts: [choice, shown, legend(store, life), table],
+  };
 }
 
 /** Which methods are compared: a box for each, those that are not to be had with the reason. */
-function methodChoice(store: Store, life: AbortSignal): HTMLElement {
+function methodChoice(store: LiveStore, life: AbortSignal): HTMLElement {
   const summary = el("summary");
   const list = el("div.lg-choice");
   const boxes = computed(() =>
@@ -126,7 +112,7 @@ function methodChoice(store: Store, life: AbortSignal): HTMLElement {
 }
 
 /** The panes in their order, row by row; built anew only when other things are compared. */
-function panes(store: Store, bitmap: ReadonlySignal<ImageBitmap | null>, life: AbortSignal): HTMLElement {
+function panes(store: LiveStore, bitmap: ReadonlySignal<ImageBitmap | null>, life: AbortSignal): HTMLElement {
   const grid = el("div.lg-stack", { testid: "panes" });
   const asked = computed(() =>
     JSON.stringify([
@@ -180,7 +166,7 @@ function panes(store: Store, bitmap: ReadonlySignal<ImageBitmap | null>, life: A
 }
 
 /** What the colours stand for. */
-function legend(store: Store, life: AbortSignal): HTMLElement {
+function legend(store: LiveStore, life: AbortSignal): HTMLElement {
   const bar = el("canvas.lg-bar", { "aria-hidden": true });
   const low = el("span.lg-small");
   const high = el("span.lg-small");
@@ -209,7 +195,7 @@ function legend(store: Store, life: AbortSignal): HTMLElement {
 }
 
 /** Rank correlation above the diagonal, overlap below it; beside them what was measured of each map. */
-function agreementTable(store: Store, life: AbortSignal): HTMLElement {
+function agreementTable(store: LiveStore, life: AbortSignal): HTMLElement {
   const table = el("table.lg-agreement", { label: "Agreement" });
   const element = el(
     "div.lg-stack",

@@ -82,7 +82,6 @@ export function installKeys(
     else if (key === "0") store.chooseLayers(null);
     else if (key === "p" || key === "P") store.togglePlay(still());
     else if (key === "g" || key === "G") store.toggleMatrix();
-    else if (key === "k" || key === "K") store.pins.add();
     else if (key === "[") nudgeOpacity(-0.05);
     else if (key === "]") nudgeOpacity(0.05);
     else if (key === "?") toggleHelp();

@@ -1,14 +1,13 @@
 // The layer x head matrix: every head's map as a cell, over nothing, all on one colour scale and one canvas. What can
 // be pointed at and walked through are empty boxes over it, with a row and a column of names before them.
 
-import { readable } from "../heat/describe";
+import { rangeWords, readable } from "../heat/describe";
 import { clamp, height, width } from "../heat/frame";
 import { type Cell, chooseLayers, type Heat, masses, scaleMap } from "../heat/merge";
 import { computed, signal } from "../signals";
 import type { Store } from "../store";
 import type { Estimates } from "../store/effects";
 import { claim, el, fill, focusedIn, listen, onEnd, set, watch } from "./element";
-import { rangeWords } from "./pane";
 import { ARROWS } from "./picture";
 import { drawHeat } from "./raster";
 import { slot } from "./slots";

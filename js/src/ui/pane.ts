@@ -1,7 +1,6 @@
 // One pane of the compare view: the picture with one map, its scale, and its value under the shared cursor.
 
-import { describeHeat, readable } from "../heat/describe";
-import type { Heat } from "../heat/merge";
+import { describeHeat, rangeWords, readable } from "../heat/describe";
 import type { Store } from "../store";
 import type { Pane } from "../store/compare";
 import { button, el, set } from "./element";
@@ -63,9 +62,4 @@ export function createPane(store: Store, title: string, choose: () => void): Pan
       value.textContent = typeof at === "number" ? readable(heat!.raw[at]!) : "";
     },
   };
-}
-
-/** The raw values that the scale spans: "1.7e-4 … 0.0032", or "± 0.0032" to either side of zero. */
-export function rangeWords({ range: [low, high], signed }: Heat): string {
-  return signed ? `± ${readable(high)}` : `${readable(low)} … ${readable(high)}`;
 }

@@ -1,7 +1,7 @@
 // The row of pinned views: each is a card with its map, that brings the view back.
 
 import type { ReadonlySignal } from "../signals";
-import type { Store } from "../store";
+import type { LiveStore } from "../store/live";
 import type { Card } from "../store/pins";
 import { button, claim, el, focusedIn, icon, set, watch } from "./element";
 import { drawOver } from "./raster";
@@ -10,7 +10,7 @@ import { drawOver } from "./raster";
 const PIXELS = 208;
 
 export function pins(
-  store: Store,
+  store: LiveStore,
   bitmap: ReadonlySignal<ImageBitmap | null>,
   life: AbortSignal,
 ): HTMLElement {

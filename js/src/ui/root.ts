@@ -3,8 +3,8 @@
 import { height, stageOf, width } from "../heat/frame";
 import { untracked } from "../signals";
 import type { Store } from "../store";
+import { beside } from "./beside";
 import { colorbar, readout } from "./colorbar";
-import { compare } from "./compare";
 import { controls } from "./controls";
 import { el, onEnd, set, watch } from "./element";
 import { help } from "./help";
@@ -12,7 +12,6 @@ import { installKeys, NO_SHORTCUTS } from "./keys";
 import { matrix } from "./matrix";
 import { methods } from "./methods";
 import { picture } from "./picture";
-import { pins } from "./pins";
 import { prompts } from "./prompts";
 import { decodedPicture } from "./raster";
 import { predictions, score } from "./score";
@@ -68,8 +67,8 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         slot("methods"),
         controls(store, life),
       ),
-      pins(store, bitmap, life),
-      compare(store, bitmap, life),
+      slot("pins"),
+      beside(store, life),
       tests(store, life),
       slot("end"),
       status(store, life),
@@ -95,7 +94,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
   onEnd(life, () => root.remove());
   const { make } = store.second;
   watch(life, () => {
-    if (make.value) store.live.value = untracked(() => make.value!(store, root, life));
+    if (make.value) store.live.value = untracked(() => make.value!(store, { root, bitmap }, life));
   });
 }
 

@@ -3,10 +3,22 @@
 import { el } from "./element";
 
 /**
+/**
  * In the top row; under the prompts; over the picture, inside the model's window; under the score; over the matrix;
- * after the methods; in "Test this map"; at the end of the page.
+ * after the methods; before what is compared, beside it, and in it; in "Test this map"; at the end of the page.
  */
-export type Slot = "top" | "prompts" | "picture" | "score" | "matrix" | "methods" | "tests" | "end";
+export type Slot =
+  | "top"
+  | "prompts"
+  | "picture"
+  | "score"
+  | "matrix"
+  | "methods"
+  | "pins"
+  | "beside"
+  | "compared"
+  | "tests"
+  | "end";
 
 export const slot = (name: Slot): HTMLElement => el("div.lg-slot", { "data-slot": name });
 

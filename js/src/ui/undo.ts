@@ -8,7 +8,7 @@ const isText = (event: Event) => (event.target as Element).matches(TEXT);
 
 export function undo(store: Store, life: AbortSignal): HTMLElement {
   const { undoable, redoable, undo: back, redo: on } = store.history;
-  const pin = step("pin", "Pin this view (K)", store.pins.add);
+  const pin = step("pin", "Pin this view (K)", () => store.press("k"));
   const undoing = step("undo", "Undo (Ctrl+Z)", back);
   const redoing = step("redo", "Redo (Ctrl+Shift+Z)", on);
   watch(life, () => {
