@@ -19,7 +19,7 @@ from ..builtin import Scene
 from ..explainer import Model
 from ..method import list_methods
 from ..models.preprocess import Fit, picture
-from . import page, pins, wire
+from . import exporting, page, pins, wire
 from .chips import read_chips
 from .code import code
 from .listening import Listening
@@ -208,6 +208,20 @@ class LeGradWidget(Listening):
         """
         self._come_to_rest()
         return snapshot(self, width=width)
+
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """Write the current view as a file; its ending says what: .png (the :meth:`snapshot`) and .svg (the same as a
+        drawing), .npz (``w.explanation.save``), .py (the :meth:`code`), .html (the page of :meth:`save_html`), and
+        .gif, .webp or .mp4 (``w.explanation.animation``). What is there is replaced; a question is waited for.
+
+        Raises:
+            ValueError: another ending, or there is no map yet. OSError: the file cannot be written.
+        """
+        self._come_to_rest()
+        return exporting.export(self, path)
+
+    def _handed_over(self, what: str) -> tuple[dict[str, Any], list[bytes]]:
+        return exporting.handed_over(self, what)
 
     def code(self) -> str:
         """The lines of Python that make the current view again without the widget: ``x`` is ``w.explanation``, ``heat``

@@ -15,7 +15,7 @@ import traitlets
 
 from .examples import Examples
 from .live_part import live_part
-from .message import Ask, Cancel, Example, Fetch, Hello, Look, Message, Part, Use, read, read_look, read_request
+from .message import Ask, Cancel, Example, Export, Fetch, Hello, Look, Message, Part, Use, read, read_look, read_request
 from .question import Photo
 from .rules import MAX_TARGETS, Refused
 from .running import Running
@@ -86,6 +86,10 @@ class Listening(Running):
         if isinstance(message, Example):
             self._take_example(message)
             return
+        if isinstance(message, Export):
+            parts, buffers = self._handed_over(message.what)
+            self.send({"kind": "exported", "rid": message.rid, **parts}, buffers)
+            return
         with self._settled:
             if isinstance(message, Part):
                 data = self._uploads.add(message)
@@ -93,6 +97,10 @@ class Listening(Running):
                     self._take_picture(Photo(next(self._photos), data, message.name))
             elif self._newest.take(message):
                 self._obey(message)
+
+    def _handed_over(self, what: str) -> tuple[dict[str, Any], list[bytes]]:
+        """What a page takes away with it: parts of a message, and its buffers."""
+        raise Refused(f"there is no {what} of this widget")
 
     def _take_example(self, example: Example) -> None:
         """Read one more picture of a concept; with the last one the concept becomes a target, and the active one."""

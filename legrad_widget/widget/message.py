@@ -105,6 +105,16 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """The view on the screen, to be kept: ``what`` is "npz", the explanation's file, or "code", the lines of Python."""
+
+    client: str
+    n: int
+    rid: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """A tool, asked about target ``target`` of the answer ``rev``; the tool "stop" stops the one that runs.
 
@@ -120,7 +130,7 @@ class Use:
     args: Any
 
 
-Message = Hello | Fetch | Cancel | Look | Ask | Part | Example | Use
+Message = Hello | Fetch | Cancel | Look | Ask | Part | Example | Use | Export
 
 
 def read(content: Any, buffers: Iterable[Any], scope: Scope) -> Message:
@@ -237,6 +247,13 @@ def _use(content: Mapping[str, Any], _scope: Scope) -> Use:
     )
 
 
+def _export(content: Mapping[str, Any], _scope: Scope) -> Export:
+    client, n = _sender(content)
+    return Export(
+        client, n, _rid(content, f"{client}.t{n}"), rules.choice("what", content.get("what"), ("npz", "code"))
+    )
+
+
 def _rid(content: Mapping[str, Any], expected: str) -> str:
     rid = content.get("rid")
     if rid != expected:
@@ -290,6 +307,7 @@ _READERS: dict[str, Callable[..., Message]] = {
     "image": _part,
     "example": _example,
     "tool": _use,
+    "export": _export,
 }
 
 
