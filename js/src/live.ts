@@ -33,8 +33,9 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
   slotOf(root, "compared").append(...compared.parts);
   const editor = templates(store, life);
   const control = holdAgainst(store, life);
-  const top = slotOf(root, "top");
-  top.append(examples(store, top.previousElementSibling as HTMLElement, life), editor.opener, editor.panel);
+  const ask = slotOf(root, "ask");
+  ask.append(examples(store, ask.parentElement!, life), editor.opener);
+  slotOf(root, "top").append(editor.panel);
   slotOf(root, "score").append(specificity(store, control, life));
   slotOf(root, "methods").append(correction(store, life));
   slotOf(root, "matrix").append(effects(store, life));

@@ -3,6 +3,8 @@
 import type { Store } from "../store";
 import { el, set, watch } from "./element";
 
+const MEANS =
+  "Patches that light up for a prompt that names nothing are background: they are taken out of every map.";
 /** As the reference code has it. */
 const NOTHING = "a photo of a";
 const [PROMPT, THRESHOLD, ORDER] = ["correction", "correction_threshold", "correction_order"] as const;
@@ -42,25 +44,21 @@ export function correction(store: Store, life: AbortSignal): HTMLElement {
   });
   const ordered = el("label.lg-knob", {}, el("span", {}, "Background becomes"), order);
   order.append(
-    el("option", { value: "before_norm" }, "0, before the map is scaled"),
-    el("option", { value: "after_norm" }, "the lowest value, after"),
+    el("option", { value: "before_norm" }, "0, before scaling"),
+    el("option", { value: "after_norm" }, "lowest, after it"),
   );
   const more = el(
     "div.lg-stack",
     {},
+    el("p.lg-note", {}, MEANS),
     el("label.lg-knob", {}, el("span", {}, "Prompt that names nothing"), prompt),
-    el("label.lg-slider", {}, el("span", {}, "Above"), threshold, level),
+    el("label.lg-slider", {}, el("span", {}, "Cut above"), threshold, level),
     ordered,
   );
   const element = el(
     "section.lg-stack",
     { label: "Background correction" },
-    el("label.lg-row", {}, on, "Background correction"),
-    el(
-      "p.lg-note",
-      {},
-      "Patches that light up for a prompt that names nothing are background: they are taken out of every map.",
-    ),
+    el("label.lg-row", { title: MEANS }, on, "Background correction"),
     more,
   );
   watch(life, () => {

@@ -3,7 +3,7 @@
 import type { Store } from "../store";
 import { whyNot } from "../store/conversation";
 import { freshName } from "../wire";
-import { claim, el, icon, listen, set, watch } from "./element";
+import { claim, el, listen, set, watch } from "./element";
 
 /** As in Python. */
 export const MAX_EXAMPLES = 30;
@@ -33,7 +33,7 @@ export function examples(store: Store, zone: HTMLElement, life: AbortSignal): HT
     if (event.type === "drop") void send(store, files.files);
   };
   listen(zone, { dragenter: over, dragover: over, dragleave: over, drop: over }, life);
-  return el("label.lg-button.lg-like", {}, input, icon("image"), "Like …");
+  return el("label.lg-button", {}, input, "Like …");
 }
 
 /** One after the other, so that the kernel has one file at a time; where one is no picture, none is sent. */

@@ -5,11 +5,12 @@ import { untracked } from "../signals";
 import type { Store } from "../store";
 import { type Concepts, keyOf, labelOf, opposed, readThrough, type Side, type Target } from "../wire";
 import { button, claim, el, focusedIn, icon, listen, set, watch } from "./element";
+import { slot } from "./slots";
 import { matching, typeahead } from "./typeahead";
 
 export function prompts(store: Store, life: AbortSignal): HTMLElement {
   const box = promptBox(store, life);
-  return el("div.lg-row.lg-prompts", {}, chips(store, box.edit, life), box.element);
+  return el("div.lg-row.lg-prompts", {}, chips(store, box.edit, life), box.element, slot("ask"));
 }
 
 /** A row of prompts or classes: radio buttons in all but looks, each with a button that removes it. */

@@ -9,6 +9,7 @@ import { el } from "./element";
  */
 export type Slot =
   | "top"
+  | "ask"
   | "prompts"
   | "picture"
   | "score"

@@ -38,10 +38,10 @@ export function specificity(store: LiveStore, state: Specificity, life: AbortSig
         if (control.value === null) showing.value = false;
       },
     },
-    el("option", { value: "" }, "not measured"),
-    el("option", { value: "empty" }, "against the empty prompt"),
-    el("option", { value: "nonsense" }, `against a nonsense word, “${NONSENSE}”`),
-    el("option", { value: OWN }, "against a prompt of yours …"),
+    el("option", { value: "" }, "nothing"),
+    el("option", { value: "empty" }, "the empty prompt"),
+    el("option", { value: "nonsense" }, `nonsense: ${NONSENSE}`),
+    el("option", { value: OWN }, "your own prompt …"),
   );
   const map = button(
     ".lg-button",
@@ -57,7 +57,7 @@ export function specificity(store: LiveStore, state: Specificity, life: AbortSig
   const element = el(
     "section.lg-stack.lg-specificity",
     { label: "Specificity" },
-    el("div.lg-row", { title: MEANS }, el("span", {}, "Specificity"), number, select, map),
+    el("div.lg-row", { title: MEANS }, el("span", {}, "Specificity ", number, " against"), select, map),
     own,
     words,
   );

@@ -40,7 +40,7 @@ export function templates(store: Store, life: AbortSignal): { opener: HTMLElemen
   const editor = el("textarea.lg-text", {
     testid: "template-editor",
     label: "Templates, one a line",
-    rows: 4,
+    rows: 7,
     spellcheck: "false",
     placeholder: "a photo of a {}",
     onkeydown(event: KeyboardEvent) {
@@ -51,6 +51,10 @@ export function templates(store: Store, life: AbortSignal): { opener: HTMLElemen
     },
   });
   const fault = el("p.lg-note.lg-bad", { role: "alert" });
+  const say = (what: string) => {
+    fault.textContent = what;
+    fault.hidden = !what;
+  };
   const presets = PRESETS.map(([name, lines], i) =>
     button(".lg-button", { testid: `template-preset-${i}`, onclick: () => use(lines) }, name),
   );
@@ -88,7 +92,7 @@ export function templates(store: Store, life: AbortSignal): { opener: HTMLElemen
   }
   function show() {
     editor.value = now.peek().join("\n");
-    fault.textContent = "";
+    say("");
   }
   function use(lines: readonly string[]) {
     store.drafts.readThrough(lines);
@@ -96,7 +100,7 @@ export function templates(store: Store, life: AbortSignal): { opener: HTMLElemen
   }
   function apply() {
     const read = readLines(editor.value);
-    fault.textContent = read.fault;
+    say(read.fault);
     if (!read.fault) use(read.templates);
   }
 
