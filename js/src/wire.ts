@@ -58,16 +58,16 @@ export interface ModelCard {
   /** Of each block whether its score beats chance, and why or why not; [] where that was not calibrated. */
   readonly reliable: readonly boolean[];
   readonly reliability: readonly string[];
+  /** The same sentences about the fitted lens; [] where none was fitted. */
+  readonly fitted: readonly string[];
+  /** What each block counts with by its reliability; [] where that was not calibrated. */
+  readonly layerWeights: readonly (number | null)[];
 }
 
 export interface Picture {
   readonly rev: number;
   readonly name: string;
   readonly mime: string;
-  /** The same sentences about the fitted lens; [] where none was fitted. */
-  readonly fitted: readonly string[];
-  /** What each block counts with by its reliability; [] where that was not calibrated. */
-  readonly layerWeights: readonly (number | null)[];
   readonly data: Uint8Array<ArrayBuffer>;
   readonly original: readonly [number, number];
   readonly window: Box;
@@ -85,14 +85,14 @@ export interface Entry {
   readonly layerScores: readonly (number | null)[];
   /** The target's rank at every layer, from 1, among `ranksOf`; ties count half. [] where it has none. */
   readonly ranks: readonly (number | null)[];
+  /** The same by the fitted lens; [] where there is none. */
+  readonly fittedRanks: readonly (number | null)[];
   readonly ranksOf: number;
   readonly ranksAmong: string;
   /** [layers, heads, rows, columns] in C order; null where the method has none, or they did not fit. */
   readonly heads: Float32Array | null;
   readonly error: string;
 }
-  /** The same by the fitted lens; [] where there is none. */
-  readonly fittedRanks: readonly (number | null)[];
 
 export interface Prediction {
   readonly index: number;
@@ -326,6 +326,8 @@ export const decodeModel: Reader<ModelCard> = fields<ModelCard>({
   suggestions: listOf(text),
   reliable: listOf(yes),
   reliability: listOf(text),
+  fitted: listOf(text),
+  layerWeights: listOf(number),
 });
 
 /** The picture; null where there is none yet. */
@@ -336,8 +338,6 @@ export function decodePicture(raw: unknown): Picture | null {
     name: text,
     mime: text,
     data: (data) => decodeBytes(data, "the picture"),
-  fitted: listOf(text),
-  layerWeights: listOf(number),
     original(size) {
       const [w, h] = list(size);
       return [count(w, "the picture's width"), count(h, "the picture's height")];
@@ -369,6 +369,7 @@ const decodeEntry = fields<Omit<Entry, "heads">>({
   note: text,
   layerScores: listOf(number),
   ranks: listOf(number),
+  fittedRanks: listOf(number),
   ranksOf: amount,
   ranksAmong: text,
   error: text,
@@ -379,7 +380,6 @@ const decodeGrid: Reader<readonly [number, number]> = (raw) => {
   return [count(rows, "the grid's rows"), count(cols, "the grid's columns")];
 };
 
-  fittedRanks: listOf(number),
 export const decodePredictions = listOf(
   fields<Prediction>({ index: amount, name: text, probability: amount }),
 );
