@@ -6,7 +6,7 @@ import { confusion } from "../src/inspection/confusion";
 import { curveChart } from "../src/inspection/curve";
 import { mountGallery } from "../src/inspection/root";
 import { confusionOf, OPEN, pick, sift, tally } from "../src/inspection/sift";
-import { createGallery, type GalleryHost } from "../src/inspection/store";
+import { createGallery } from "../src/inspection/store";
 import { createTable } from "../src/inspection/table";
 import { type Cells, decodeNews, decodeSample, type Sort } from "../src/inspection/wire";
 import { FakeHost } from "./fake-host";
@@ -65,9 +65,9 @@ function filled() {
   return table;
 }
 
-class GalleryFake extends FakeHost implements GalleryHost {
-  private heard: ((content: unknown, buffers: readonly unknown[]) => void)[] = [];
-  onBuffers(arrived: (content: unknown, buffers: readonly unknown[]) => void) {
+class GalleryFake extends FakeHost {
+  private heard: ((content: unknown, buffers?: readonly unknown[]) => void)[] = [];
+  override onMessage(arrived: (content: unknown, buffers?: readonly unknown[]) => void) {
     this.heard.push(arrived);
   }
   say(content: unknown, buffers: readonly unknown[] = []) {

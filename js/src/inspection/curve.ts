@@ -65,7 +65,7 @@ export function curveChart(
   const said = `Scores over ${layers.length} layers: at the last ${names[0]} ${readable(last(right), 2)}, ${names[1]} ${readable(last(predicted), 2)}`;
   return svg(
     "svg",
-    { viewBox: "0 0 300 140", class: "lg-chart lg-lens", role: "img", "aria-label": said },
+    { viewBox: "0 0 300 140", class: "lg-lens", role: "img", "aria-label": said },
     ...bands,
     svg("line", { "data-kind": "rule", x1: LEFT, y1: y(least), x2: LEFT + WIDE, y2: y(least) }),
     words(LEFT - 4, TOP + 6, readable(most, 2), "end"),

@@ -55,6 +55,7 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
       if (card.position === position && !stale && !fresh.has(order[position]!)) continue;
       card.show(position, order[position]!);
       const [row, column] = [Math.floor(position / across), position % across];
+      card.element.style.width = `${Math.floor(pitch) - 4}px`;
       card.element.style.transform = `translate(${Math.round(column * pitch)}px,${row * CARD.height}px)`;
     }
     for (const card of cards) card.element.hidden = card.position < first || card.position >= end;

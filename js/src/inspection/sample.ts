@@ -8,8 +8,8 @@ import { curveChart } from "./curve";
 import type { GalleryStore } from "./store";
 import type { Sample } from "./wire";
 
-/** Pixels of the longer side of a picture that was saved. */
-const STORED = 384;
+/** Pixels of the longer side of the picture. */
+const LONGEST = 384;
 
 export function sampleView(store: GalleryStore, close: () => void, life: AbortSignal): HTMLElement {
   const name = el("h3.lg-label");
@@ -40,7 +40,7 @@ export function sampleView(store: GalleryStore, close: () => void, life: AbortSi
     el(
       "div.lg-sample-parts",
       {},
-      stored(store, life),
+      overview(store, life),
       lens(store, life),
       neighbours(store, life),
       aside(store, life),
@@ -72,38 +72,55 @@ export function sampleView(store: GalleryStore, close: () => void, life: AbortSi
   return element;
 }
 
-/** Without a model: the picture and the map that were saved. */
-function stored(store: GalleryStore, life: AbortSignal): HTMLElement {
-  const canvas = el("canvas", { role: "img", label: "The saved picture with its map" });
+/** The picture with the map of the gallery, and the patches of the flip set framed. */
+function overview(store: GalleryStore, life: AbortSignal): HTMLElement {
+  const canvas = el("canvas", { role: "img", testid: "overview", label: "The picture with its map" });
   const needs = el("p.lg-note", { testid: "needs" });
-  const box = el("div.lg-stack", { testid: "stored" }, canvas, legend(), needs);
+  const box = el("div.lg-stack", {}, canvas, legend(), needs);
+  let bitmap: { readonly of: Uint8Array; readonly image: Promise<ImageBitmap | null> } | undefined;
   watch(life, () => {
     const sample = store.sample.value;
-    box.hidden = store.card.value.live || !sample;
+    box.hidden = !sample;
     needs.textContent = sample?.needs ?? "";
     canvas.hidden = !sample?.picture;
-    if (!box.hidden && sample?.picture) void draw(sample, canvas);
+    if (!sample?.picture) return;
+    const { mime, data } = sample.picture;
+    if (bitmap?.of.length !== data.length || bitmap.of.some((byte, i) => byte !== data[i])) {
+      void bitmap?.image.then((image) => image?.close());
+      bitmap = { of: data, image: createImageBitmap(new Blob([data], { type: mime })).catch(() => null) };
+    }
+    void bitmap.image.then((image) => {
+      if (image && store.sample.peek() === sample) draw(sample, image, canvas);
+    });
   });
   return box;
 }
 
-async function draw({ picture, map }: Sample, canvas: HTMLCanvasElement) {
-  const bitmap = await createImageBitmap(new Blob([picture!.data], { type: picture!.mime })).catch(
-    () => null,
-  );
+function draw({ map, flipSet }: Sample, image: ImageBitmap, canvas: HTMLCanvasElement) {
   const context = canvas.getContext("2d");
-  if (!bitmap || !context) return;
-  const scale = STORED / Math.max(bitmap.width, bitmap.height);
-  canvas.width = Math.round(bitmap.width * scale);
-  canvas.height = Math.round(bitmap.height * scale);
-  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  bitmap.close();
+  if (!context) return;
+  const scale = LONGEST / Math.max(image.width, image.height);
+  const [width, height] = [Math.round(image.width * scale), Math.round(image.height * scale)];
+  [canvas.width, canvas.height] = [width, height];
+  context.drawImage(image, 0, 0, width, height);
   if (!map) return;
   const heat = scaleMap(map.values, map.rows, map.cols, true);
-  if (heat.flat) return;
-  const over = document.createElement("canvas");
-  drawHeat(over, heat, LOOK, canvas.width, canvas.height);
-  context.drawImage(over, 0, 0);
+  if (!heat.flat) {
+    const over = document.createElement("canvas");
+    drawHeat(over, heat, LOOK, width, height);
+    context.drawImage(over, 0, 0);
+  }
+  const [across, down] = [width / map.cols, height / map.rows];
+  for (const [row, column] of flipSet?.patches ?? []) {
+    for (const [colour, line] of [
+      ["#000", 5],
+      ["#fff", 2],
+    ] as const) {
+      context.strokeStyle = colour;
+      context.lineWidth = line;
+      context.strokeRect(column! * across + 2, row! * down + 2, across - 4, down - 4);
+    }
+  }
 }
 
 /** What the colours of the small maps mean. */

@@ -25,11 +25,6 @@ import {
 /** While samples are still being scored the order is made anew this often: cards should not move all the time. */
 export const SETTLE_MS = 1000;
 
-/** The host, with the buffers of the kernel's messages. */
-export interface GalleryHost extends Host {
-  onBuffers(arrived: (content: unknown, buffers: readonly unknown[]) => void): void;
-}
-
 export interface GalleryStore {
   readonly card: ReadonlySignal<GalleryCard>;
   readonly progress: ReadonlySignal<Progress>;
@@ -72,7 +67,7 @@ export interface GalleryStore {
   findFlipSet(row: number): void;
 }
 
-export function createGallery(host: GalleryHost, life: AbortSignal): GalleryStore {
+export function createGallery(host: Host, life: AbortSignal): GalleryStore {
   const client = freshName();
   let n = 0;
   const complaint = signal("");
@@ -134,7 +129,7 @@ export function createGallery(host: GalleryHost, life: AbortSignal): GalleryStor
   }
   onEnd(life, () => clearTimeout(timer));
 
-  host.onBuffers((content, buffers) => {
+  host.onMessage((content, buffers = []) => {
     const news = decodeNews(content, buffers);
     if (news?.kind === "cells") {
       table.take(news);

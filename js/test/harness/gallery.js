@@ -253,10 +253,8 @@ async function sample(row) {
         says: "something else than the object decided: a shortcut?",
       },
     ],
-    picture: LIVE ? null : { mime: "image/jpeg", data: await picture(row) },
-    map: LIVE
-      ? null
-      : { dtype: "float32", shape: [GRID, GRID], data: new DataView(Float32Array.from(map(row)).buffer) },
+    picture: { mime: "image/jpeg", data: await picture(row) },
+    map: { dtype: "float32", shape: [GRID, GRID], data: new DataView(Float32Array.from(map(row)).buffer) },
     needs: LIVE
       ? ""
       : "Other maps, brushing and flip sets need the model: lw.open_inspection(folder, model=model).",

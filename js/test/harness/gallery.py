@@ -1,4 +1,4 @@
-"""Take pictures of the gallery's harness, and measure how it scrolls: `python js/test/harness/gallery.py OUT_FOLDER`."""
+"""Take pictures of the gallery's page, and measure how it scrolls: `python js/test/harness/gallery.py OUT_FOLDER`."""
 
 from __future__ import annotations
 
