@@ -48,7 +48,7 @@ class FrontEndHook(BuildHookInterface[Any]):
 
 def bundle(root: Path) -> list[Path]:
     """The files of the built front end."""
-    return [root / "legrad_widget" / "static" / name for name in ("widget.js", "widget.css", "live.js", "page.js")]
+    return [root / "legrad_widget" / "static" / name for name in ("widget.js", "widget.css", "inspect.js", "inspect.css", "live.js", "page.js")]
 
 
 def skipped() -> bool:
