@@ -9,8 +9,9 @@ import hashlib
 import os
 import sqlite3
 import threading
+import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from .problem import InspectionError
 SCHEMA = 1  # raise it when what is stored changes its meaning
 _FILE = "results.sqlite"
 _AT_ONCE = 500  # keys in one query
+_TOGETHER, _WAIT = 64, 1.0  # so many results, or seconds, wait for each other
 
 
 class InspectionWarning(UserWarning):
@@ -96,7 +98,9 @@ class Cache:
     """Bytes by (kind, key). ``None`` as folder: nothing is kept."""
 
     def __init__(self, folder: str | os.PathLike[str] | None):
-        self._lock, self._base = threading.Lock(), None
+        self._lock, self._base = threading.RLock(), None
+        self._waiting: dict[tuple[str, bytes], bytes] = {}
+        self._since = 0.0
         if folder is None:
             return
         path = Path(folder).expanduser()
@@ -123,14 +127,30 @@ class Cache:
                     [kind, *part],
                 )
                 found.update({bytes(key): bytes(value) for key, value in rows})
+            found.update({key: self._waiting[kind, key] for key in wanted if (kind, key) in self._waiting})
         return found
 
-    def put(self, kind: str, values: Mapping[bytes, bytes]) -> None:
-        """Keep these, all or none; a disk that is full is warned about, once, and nothing is kept from then on."""
-        if self._base is None or not values:
+    def put(self, kind: str, values: Mapping[bytes, bytes], *, later: bool = False) -> None:
+        """Keep these, all or none; a disk that is full is warned about, once, and nothing is kept from then on.
+
+        ``later``: they may wait for others for about a second, so that many small ones cost one write.
+        """
+        if self._base is None:
             return
-        rows: Sequence[tuple[str, bytes, bytes]] = [(kind, key, value) for key, value in values.items()]
         with self._lock:
+            if not self._waiting:
+                self._since = time.monotonic()
+            self._waiting |= {(kind, key): value for key, value in values.items()}
+            if not later or len(self._waiting) >= _TOGETHER or time.monotonic() - self._since > _WAIT:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        with self._lock:
+            rows = [(kind, key, value) for (kind, key), value in self._waiting.items()]
+            self._waiting = {}
+            if self._base is None or not rows:
+                return
             try:
                 with self._base:
                     self._base.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", rows)
@@ -142,6 +162,7 @@ class Cache:
     def close(self) -> None:
         """Let the file go."""
         with self._lock:
+            self.flush()
             if self._base is not None:
                 self._base.close()
                 self._base = None

@@ -16,10 +16,25 @@ from PIL import Image
 from ..explainer import Encoding, Model
 from ..models.preprocess import Fit
 from ..target import Class
-from . import curves, marking, near, streaming, table
+from . import (
+    aligning,
+    calibration,
+    clustering,
+    contrasting,
+    counterfactual,
+    curves,
+    marking,
+    masking,
+    near,
+    streaming,
+    table,
+)
 from .cache import Cache, default_folder
 from .classes import ClassScores, chooser
+from .evidence import Overlay
 from .labels import Labels
+from .masks import Masks, masks_of
+from .overlap import Thresholds
 from .problem import InspectionError, Problem
 from .reading import thumbnail
 from .reopening import picture as reopened
@@ -44,9 +59,11 @@ class Inspection:
 
     Attributes:
         model: the model, choosing among ``class_names``; None where it was opened without one.
-        samples, labels: what is inspected. ``fit``, ``size``: how pictures are shown to the model.
+        samples, labels, masks: what is inspected. ``fit``, ``size``: how pictures are shown to the model.
         records: [N] the answers, laid out as :func:`~legrad_widget.inspection.scoring.record_type` says; valid where
             ``status`` is "scored".
+        overlay: which evidence is shown where none is named; :meth:`calibrate` chooses it by measurement.
+        thresholds: of the eight cases; set them as you like, nothing is computed again.
     """
 
     def __init__(
@@ -56,6 +73,8 @@ class Inspection:
         labels: Any = None,
         *,
         class_names: Iterable[str] | None = None,
+        masks: Any = None,
+        boxes: Any = None,
         logits: Any = None,
         embeddings: Any = None,
         templates: Sequence[str] = (),
@@ -69,6 +88,7 @@ class Inspection:
         self._begin(chosen, samples, tuple(chosen.class_names or ()), fit, _size(chosen, size))
         self.templates = tuple(templates)
         self.batch = _whole(batch, "batch") if batch is not None else None
+        self.masks = masks_of(masks, boxes, samples)
         self.cache = Cache(default_folder() if cache is True else None if cache is False else cache)
         answered = logits is not None
         if embeddings is not None and not answered:
@@ -87,20 +107,28 @@ class Inspection:
         count = len(samples)
         self.model, self.samples, self.class_names, self.fit, self.size = model, samples, names, fit, size
         self.labels, self.templates, self.batch = Labels(names), (), None
-        self.cache = Cache(None)
+        self.masks, self.cache = Masks(), Cache(None)
         self.lock = threading.RLock()
         self.digests = np.zeros((count, 16), np.uint8)
         self.small: list[bytes] = [b""] * count
         self.found: list[Problem] = []
         self.tags: dict[int, tuple[str, ...]] = {}
         self.notes: dict[int, str] = {}
+        self.overlay, self.thresholds = Overlay(), Thresholds()
+        self.maps = contrasting.Held()
+        self.covers: dict[int, NDArray[np.float64]] = {}
+        self.measured: dict[int, aligning.Measured] = {}
+        self.flip_sizes: dict[int, int] = {}
+        self.clustered: clustering.Clusters | None = None
+        self.calibrated: calibration.Calibration | None = None
         self.disagreement: NDArray[np.float64] | None = None
+        self.asked: tuple[Any, bytes] | None = None
         self.version = 0
         self._status = np.zeros(count, np.uint8)
         self._chosen: Indices = np.empty(0, np.int64)
         self._encodings: OrderedDict[int, Encoding] = OrderedDict()
         self._derived: dict[str, tuple[int, Any]] = {}
-        self._frame: tuple[int, pd.DataFrame] | None = None
+        self._frame: tuple[tuple[int, Thresholds], pd.DataFrame] | None = None
 
     # ------------------------------------------------------------ phase 1
 
@@ -148,7 +176,12 @@ class Inspection:
 
     def late_columns(self) -> dict[str, Any]:
         """Columns of the table that are there once something was asked."""
-        return {}
+        columns = aligning.case_columns(self)
+        if self.flip_sizes:
+            columns["flip_size"] = table.whole_column(self.flip_sizes, self.total)
+        if self.clustered is not None:
+            columns["cluster"] = clustering.cluster_column(self, self.clustered.cards)
+        return columns
 
     @property
     def total(self) -> int:
@@ -191,8 +224,9 @@ class Inspection:
     def frame(self) -> pd.DataFrame:
         """One row per sample, indexed by its number; see :mod:`legrad_widget.inspection.table` for the columns."""
         with self.lock:
-            if self._frame is None or self._frame[0] != self.version:
-                self._frame = (self.version, table.frame(self))
+            current = (self.version, self.thresholds)
+            if self._frame is None or self._frame[0] != current:
+                self._frame = (current, table.frame(self))
             return self._frame[1].copy()
 
     @property
@@ -212,6 +246,12 @@ class Inspection:
     curve = curves.curve
     reliability = property(curves.reliability_of)
     neighbours = near.neighbours
+    contrast = contrasting.contrast
+    contrasts = contrasting.contrasts
+    without = counterfactual.without
+    flip_set = counterfactual.flip_set
+    mask_share = masking.mask_share
+    draw_mask = masking.draw_mask
 
     def picture(self, index: int) -> Image.Image:
         """The upright RGB picture.
@@ -252,6 +292,13 @@ class Inspection:
                     self._encodings.popitem(last=False)
             self._encodings.move_to_end(at)
             return self._encodings[at]
+
+    # ------------------------------------------------------------ all errors
+
+    calibrate = calibration.calibrate
+    alignment = aligning.align
+    cases = aligning.count_cases
+    clusters = clustering.clusters
 
     # ------------------------------------------------------------ marks, and out
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..models.capture import fingerprint
 from ..models.forward import batch_size
 from ..models.view import ViT
 from .cache import digest, digest_of_model
@@ -60,10 +61,19 @@ def _batch(vit: ViT, grid: tuple[int, int]) -> int:
 
 
 def specification(inspection: Inspection) -> bytes:
-    """The digest of all that an answer depends on beside picture and label."""
-    model = inspection.needs_model("score samples")
-    vectors = inspection.scores.vectors()
-    return digest(digest_of_model(model, vectors), inspection.fit, inspection.size, str(model.vit.dtype))
+    """The digest of all that an answer depends on beside picture and label; made anew where weights changed.
+
+    Raises:
+        InspectionError: the weights changed since the first answer.
+    """
+    model, vectors = inspection.needs_model("score samples"), inspection.scores.vectors()
+    mark = (fingerprint(model.module), digest(vectors))
+    if inspection.asked is None or inspection.asked[0] != mark:
+        made = digest(digest_of_model(model, vectors), inspection.fit, inspection.size, str(model.vit.dtype))
+        if inspection.asked is not None and inspection.asked[1] != made:
+            raise InspectionError("the model's weights changed since the inspection began; inspect it anew")
+        inspection.asked = (mark, made)
+    return inspection.asked[1]
 
 
 def _scored(inspection: Inspection, spec: bytes, part: Indices) -> list[Scored | Problem]:

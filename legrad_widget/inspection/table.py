@@ -9,7 +9,7 @@ Columns, in order (not applicable: empty, or NaN):
   ``flip_kind``, ``lost_after``: see :mod:`~legrad_widget.inspection.lens_curve`
 - ``disagreement``: share of the 10 nearest neighbours with another label, once all samples are scored
 - after ``alignment()``: ``case_predicted``, ``case_true`` and the numbers of
-  :class:`~legrad_widget.inspection.alignment.Alignment` for the evidence for the predicted class, with
+  :class:`~legrad_widget.inspection.overlap.Alignment` for the evidence for the predicted class, with
   ``outside_mask``, the share of its floor-removed mass that lies outside the mask
 - after ``flip_set(i)``: ``flip_size``, the patches of the smallest flip set that was found; 0: none
 - after ``clusters()``: ``cluster``, from 1
@@ -102,6 +102,13 @@ def _whole(values: NDArray[Any], known: NDArray[np.bool_]) -> Any:
     made = pd.array(np.asarray(values, np.int64), "Int64")
     made[~known] = pd.NA
     return made
+
+
+def whole_column(values: dict[int, int], count: int) -> Any:
+    """Whole numbers by sample; empty where there is none."""
+    rows, known = np.zeros(count, np.int64), np.zeros(count, np.bool_)
+    rows[list(values)], known[list(values)] = list(values.values()), True
+    return _whole(rows, known)
 
 
 def _flip_columns(inspection: Inspection) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tests import specimens
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu"]
 
 
-def pictures(count: int = 12, height: int = 48, width: int = 48) -> list[np.ndarray]:
+def pictures(count: int = 12, height: int = 60, width: int = 60) -> list[np.ndarray]:
     """[H, W, 3] uint8 each."""
     return [specimens.picture(height, width, seed) for seed in range(count)]
 

@@ -1,0 +1,123 @@
+"""All samples with a mask against it, for the predicted and for the true class, and how many are of which case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .contrasting import contrast, overlay_of
+from .evidence import Overlay
+from .masking import usable_share
+from .overlap import CASES, Alignment, Binarise, alignment, cases
+from .problem import InspectionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .inspection import Inspection
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One sample's evidence against its mask: for the predicted class, and for the true one."""
+
+    predicted: Alignment
+    true: Alignment
+
+
+def align(
+    inspection: Inspection,
+    rows: Any = None,
+    overlay: str | Overlay | None = None,
+    binarise: Binarise = "half",
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Compare the evidence of samples with their masks; the table's columns and the eight cases are filled from it.
+
+    Args:
+        rows: as :meth:`Inspection.rows` takes them; None: all errors. Samples without a mask are left out.
+        overlay: whose evidence; None: the inspection's own.
+        binarise: see :func:`legrad_widget.inspection.overlap.alignment`.
+        progress: called with (step, total) before each; raises to cancel, and what was measured is kept.
+
+    Returns:
+        One row per sample: the numbers of :class:`~legrad_widget.inspection.overlap.Alignment` for the predicted class,
+        and with ``_true`` for the true one.
+
+    Raises:
+        InspectionError: there are no masks at all, or an argument cannot be.
+    """
+    import pandas as pd
+
+    if not inspection.masks.any and not inspection.covers:
+        raise InspectionError(
+            "there are no masks: lw.inspect(..., masks=[...]) or boxes=[...], or r.draw_mask(i, mask)"
+        )
+    chosen = overlay_of(inspection, overlay)
+    wanted = inspection.wrong if rows is None else inspection.rows(rows)
+    found: dict[int, Measured] = {}
+    for step, at in enumerate(wanted.tolist()):
+        if progress is not None:
+            progress(step, len(wanted))
+        cover = usable_share(inspection, at)
+        if cover is None:
+            continue
+        predicted, true = contrast(inspection, at, chosen).merged()
+        found[at] = Measured(alignment(predicted, cover, binarise), alignment(true, cover, binarise))
+        with inspection.lock:
+            inspection.measured[at] = found[at]
+            inspection.changed()
+    names = [field.name for field in fields(Alignment)]
+    table = {
+        at: {name: getattr(one.predicted, name) for name in names}
+        | {f"{name}_true": getattr(one.true, name) for name in names}
+        for at, one in found.items()
+    }
+    columns = [*names, *(f"{name}_true" for name in names)]
+    return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("sample")
+
+
+def count_cases(inspection: Inspection) -> pd.DataFrame:
+    """How many of the measured samples are of which case: a row per case of the predicted class's evidence, a column
+    per case of the true class's. Follows ``thresholds`` at once."""
+    import pandas as pd
+
+    columns = case_columns(inspection)
+    pairs = pd.crosstab(pd.Series(columns["case_predicted"]), pd.Series(columns["case_true"]))
+    rows, across = ([case for case in CASES if case in index] for index in (pairs.index, pairs.columns))
+    return pairs.loc[rows, across].rename_axis("evidence for predicted").rename_axis("evidence for true", axis=1)
+
+
+def case_columns(inspection: Inspection) -> dict[str, Any]:
+    """The table's columns from what was measured: numbers for the predicted class, and both cases."""
+    count = inspection.total
+    if not inspection.measured:
+        return {}
+    rows = np.array(sorted(inspection.measured))
+    records = inspection.records[rows]
+    correct = records["predicted"] == records["label"]
+    columns: dict[str, Any] = {}
+    for side in ("predicted", "true"):
+        ours = [getattr(inspection.measured[at], side) for at in rows.tolist()]
+        iou, ground, saliency = (np.array([getattr(one, name) for one in ours]) for name in _JUDGED)
+        columns[f"case_{side}"] = _spread(cases(iou, ground, saliency, correct, inspection.thresholds), rows, count, "")
+    for name in _SHOWN:
+        values = [getattr(inspection.measured[at].predicted, name) for at in rows.tolist()]
+        columns[name] = _spread(values, rows, count, np.nan)
+    columns["outside_mask"] = 1 - columns["mass_above_floor"]
+    return columns
+
+
+_JUDGED = ("iou", "ground_coverage", "saliency_coverage")
+_SHOWN = (*_JUDGED, "average_precision", "pointing", "mass_above_floor", "lift", "area")
+
+
+def _spread(values: list[Any], rows: Any, count: int, empty: Any) -> Any:
+    column = np.full(count, empty, object if isinstance(empty, str) else np.float64)
+    column[rows] = values
+    return column

@@ -1,0 +1,149 @@
+"""Phase 2: evidence maps of samples, computed when they are looked at and kept."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .cache import digest, digest_of_picture
+from .evidence import Evidence, Overlay, evidence
+from .problem import InspectionError
+from .reopening import raw
+from .streaming import specification
+from .weighting import Weights
+
+if TYPE_CHECKING:
+    from .inspection import Inspection
+
+Progress = Callable[[int, int], None]
+_BYTES = 64 << 20
+
+
+class Held:
+    """Maps in memory by (sample, method), as bytes: the latest that fit; saved ones stay."""
+
+    def __init__(self, limit: int = _BYTES):
+        self.saved: dict[tuple[int, str], bytes] = {}
+        self._limit, self._size = limit, 0
+        self._latest: OrderedDict[tuple[int, str], bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[int, str]) -> bytes | None:
+        """What is held, or None."""
+        with self._lock:
+            if key in self._latest:
+                self._latest.move_to_end(key)
+                return self._latest[key]
+        return self.saved.get(key)
+
+    def put(self, key: tuple[int, str], value: bytes) -> None:
+        """Hold a map; the oldest make room."""
+        with self._lock:
+            self._size += len(value) - len(self._latest.pop(key, b""))
+            self._latest[key] = value
+            while self._size > self._limit and len(self._latest) > 1:
+                self._size -= len(self._latest.popitem(last=False)[1])
+
+    def everything(self) -> dict[tuple[int, str], bytes]:
+        """All that is held now."""
+        with self._lock:
+            return {**self.saved, **self._latest}
+
+    def forget(self) -> None:
+        """Let go of everything that was not saved."""
+        with self._lock:
+            self._latest.clear()
+            self._size = 0
+
+
+def contrast(
+    inspection: Inspection, index: int, method: str | Overlay | None = None, weights: Weights | None = None
+) -> Evidence:
+    """What spoke for the predicted class over the true one on one sample, and the reverse, per layer.
+
+    Of a sample that is right, the runner-up stands in the place of the true class.
+
+    Args:
+        index: the sample.
+        method: "attention_gradient", a name of the catalogue, or an Overlay; None: the inspection's own.
+        weights: how layers count when the evidence is merged; None: as the overlay says.
+
+    Cost: the first time one forward (to encode the picture) and the method's own; then nothing.
+
+    Raises:
+        InspectionError: the sample was skipped, its picture is gone, or a map that was not saved is asked for without a
+            model. MethodError: not defined for this model. TargetError: the two classes are the same to the model.
+    """
+    return _contrast(inspection, inspection.answered(index), overlay_of(inspection, method, weights))
+
+
+def _contrast(inspection: Inspection, at: int, overlay: Overlay, *, later: bool = False) -> Evidence:
+    place = (at, overlay.method)
+    held = inspection.maps.get(place)
+    if held is None:
+        held = _fetched(inspection, at, overlay, later)
+        inspection.maps.put(place, held)
+    return Evidence.from_bytes(held, overlay)
+
+
+def contrasts(
+    inspection: Inspection,
+    rows: Any = None,
+    method: str | Overlay | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, Evidence]]:
+    """The evidence of many samples, one by one in the order given: stop where you like, what is made is kept.
+
+    Args:
+        rows: numbers of samples in the order in which they are wanted; None: all errors, the surest first.
+        method: as in :func:`contrast`. progress: called with (step, total) before each; raises to cancel.
+    """
+    wanted = _surest_first(inspection) if rows is None else [inspection.answered(row) for row in rows]
+    try:
+        for step, at in enumerate(wanted):
+            if progress is not None:
+                progress(step, len(wanted))
+            yield at, _contrast(inspection, at, overlay_of(inspection, method), later=True)
+    finally:
+        inspection.cache.flush()
+
+
+def overlay_of(inspection: Inspection, method: str | Overlay | None = None, weights: Weights | None = None) -> Overlay:
+    """What is meant by a method and weights."""
+    if isinstance(method, Overlay):
+        return method if weights is None else Overlay(method.method, weights)
+    if method is None:
+        chosen = inspection.overlay
+        return chosen if weights is None else Overlay(chosen.method, weights)
+    return Overlay(method, weights or "paper")
+
+
+def _surest_first(inspection: Inspection) -> list[int]:
+    wrong = inspection.wrong
+    order = np.argsort(-inspection.records["p_pred"][wrong], kind="stable")
+    return [int(at) for at in wrong[order]]
+
+
+def _fetched(inspection: Inspection, at: int, overlay: Overlay, later: bool) -> bytes:
+    """From the cache, or computed and put there."""
+    if inspection.model is None:
+        raise InspectionError(
+            f"the map of sample {at} by {overlay.method!r} was not saved, and there is no model to make it: "
+            "lw.open_inspection(folder, model=model)"
+        )
+    predicted, rival = inspection.pair(at)
+    key = digest(specification(inspection), _digest(inspection, at), overlay.method, predicted, rival)
+    held = inspection.cache.get("map", [key]).get(key)
+    if held is None:
+        held = evidence(inspection.encoding(at), predicted, rival, overlay).to_bytes()
+        inspection.cache.put("map", {key: held}, later=later)
+    return held
+
+
+def _digest(inspection: Inspection, at: int) -> bytes:
+    known = inspection.digests[at]
+    return known.tobytes() if known.any() else digest_of_picture(raw(inspection, at))

@@ -1,0 +1,212 @@
+"""Evidence against masks, pixel by pixel; the eight cases; masks of every kind."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import average_precision_score
+
+from legrad_widget.inspection import Inspection
+from legrad_widget.inspection.masks import as_mask, of_boxes, patch_shares
+from legrad_widget.inspection.overlap import CASES, MEANINGS, Thresholds, alignment, cases
+from legrad_widget.inspection.problem import InspectionError
+from tests.inspection import world
+
+PATCH = 8
+
+
+def upsampled(grid):
+    return np.asarray(grid).repeat(PATCH, 0).repeat(PATCH, 1)
+
+
+@pytest.fixture
+def scene():
+    """Evidence [4, 5], a mask in pixels that does not follow the patches, and its cover."""
+    rng = np.random.default_rng(0)
+    evidence = rng.random((4, 5)) ** 3
+    mask = np.zeros((32, 40), bool)
+    mask[5:21, 11:30] = True
+    return evidence, mask, patch_shares(mask, (0, 0, 40, 32), (4, 5))
+
+
+def test_a_patch_is_covered_by_the_share_of_its_pixels(scene):
+    _, mask, cover = scene
+    literal = mask.reshape(4, PATCH, 5, PATCH).mean((1, 3))
+    assert np.allclose(cover, literal, atol=1e-12)
+
+
+def test_a_window_takes_what_the_model_saw():
+    mask = np.zeros((10, 20), bool)
+    mask[2:5, 7:12] = True
+    fine = mask.repeat(12, 0).repeat(12, 1)  # so that the window's edges fall on pixels
+    cropped = fine[:, 60:180].reshape(3, 40, 3, 40).mean((1, 3))
+    assert np.allclose(patch_shares(mask, (5, 0, 15, 10), (3, 3)), cropped, atol=1e-12)
+    padded = np.pad(fine, ((60, 60), (0, 0))).reshape(3, 80, 3, 80).mean((1, 3))
+    assert np.allclose(patch_shares(mask, (0, -5, 20, 15), (3, 3)), padded, atol=1e-12)
+
+
+def literal_set(values, rule):
+    flat = sorted(values.ravel().tolist(), reverse=True)
+    if rule == "half":
+        median = float(np.median(values))
+        above = [max(v - median, 0) for v in flat]
+        held, count = 0.0, 0
+        while held < sum(above) / 2:
+            held += above[count]
+            count += 1
+        return values >= flat[count - 1]
+    if rule == "mean+sd":
+        return values > values.mean() + values.std()
+    if rule == "otsu":
+        best = max(
+            sorted(set(flat))[:-1],
+            key=lambda t: (
+                (values <= t).mean()
+                * (values > t).mean()
+                * (values[values > t].mean() - values[values <= t].mean()) ** 2
+            ),
+        )
+        return values > best
+    return values > np.quantile(values, rule)
+
+
+@pytest.mark.parametrize("rule", ["half", "mean+sd", "otsu", 0.8])
+def test_the_numbers_are_those_of_the_pixels(scene, rule):
+    evidence, mask, cover = scene
+    found = alignment(evidence, cover, rule)
+    chosen = upsampled(literal_set(evidence, rule))
+    assert found.iou == pytest.approx((chosen & mask).sum() / (chosen | mask).sum())
+    assert found.ground_coverage == pytest.approx((chosen & mask).sum() / mask.sum())
+    assert found.saliency_coverage == pytest.approx((chosen & mask).sum() / chosen.sum())
+    pixels = upsampled(evidence)
+    assert found.average_precision == pytest.approx(average_precision_score(mask.ravel(), pixels.ravel()))
+    assert found.mass == pytest.approx(pixels[mask].sum() / pixels.sum())
+    above = np.maximum(pixels - np.median(evidence), 0)
+    assert found.mass_above_floor == pytest.approx(above[mask].sum() / above.sum())
+    assert found.lift == pytest.approx(found.mass_above_floor / mask.mean())
+    assert found.area == pytest.approx(mask.mean())
+    assert found.pointing == pytest.approx(mask[pixels == pixels.max()].mean())
+    top = np.isin(evidence, np.sort(evidence.ravel())[::-1][: round(cover.sum())])
+    assert found.iou_top == pytest.approx((upsampled(top) & mask).sum() / (upsampled(top) | mask).sum())
+
+
+def test_a_flat_map_says_nothing(scene):
+    found = alignment(np.ones((4, 5)), scene[2])
+    assert math.isnan(found.iou)
+    assert math.isnan(found.lift)
+    assert found.area > 0
+    assert cases(*[np.array([math.nan])] * 3, np.array([True]), Thresholds()) == [""]
+
+
+def test_only_the_order_counts_for_the_number_without_a_threshold(scene):
+    evidence, _, cover = scene
+    assert alignment(evidence, cover).average_precision == alignment(evidence**2 + 7, cover).average_precision
+
+
+@pytest.mark.parametrize("rule", ["loud", 1.0, -0.1, True, None])
+def test_another_rule_is_refused(scene, rule):
+    with pytest.raises(InspectionError, match="binarise is"):
+        alignment(scene[0], scene[2], rule)
+
+
+@pytest.mark.parametrize(
+    ("iou", "ground", "saliency", "column"),
+    [(0.6, 0.7, 0.8, 0), (0.4, 0.6, 0.6, 0), (0.2, 0.2, 0.9, 1), (0.2, 0.9, 0.2, 2), (0.1, 0.2, 0.2, 3)],
+)
+def test_the_eight_cases(iou, ground, saliency, column):
+    numbers = [np.array([value, value]) for value in (iou, ground, saliency)]
+    found = cases(*numbers, np.array([True, False]), Thresholds())
+    assert found == [CASES[column], CASES[4 + column]]
+
+
+def test_every_case_is_explained():
+    assert set(MEANINGS) == set(CASES)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: m,
+        lambda m: m.astype(np.uint8) * 255,
+        lambda m: Image.fromarray(m),
+        lambda m: np.stack([m * 255] * 3, -1).astype(np.uint8),
+    ],
+)
+def test_masks_of_every_kind(make, tmp_path):
+    mask = np.zeros((48, 40), bool)
+    mask[3:20, 5:9] = True
+    assert np.array_equal(as_mask(make(mask), (40, 48)), mask)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    assert np.array_equal(as_mask(tmp_path / "mask.png", (40, 48)), mask)
+
+
+def test_boxes_hold_the_pixels_whose_centre_is_inside():
+    mask = of_boxes([(1, 2, 3, 4), (7.6, 0, 8.6, 1)], (10, 5))
+    assert np.argwhere(mask).tolist() == [[0, 8], [2, 1], [2, 2], [3, 1], [3, 2]]
+    assert of_boxes((0, 0, 100, 100), (10, 5)).all()
+
+
+def masks_for(r):
+    mask = np.zeros((60, 60), bool)
+    mask[:25, 12:50] = True
+    return dict.fromkeys(range(r.total), mask)
+
+
+def test_errors_are_measured_for_both_classes():
+    base = world.inspected()
+    r = world.inspected(masks=masks_for(base))
+    table = r.alignment()
+    assert table.index.tolist() == r.wrong.tolist()
+    cover = r.mask_share(0)
+    for at in r.wrong.tolist():
+        predicted, true = r.contrast(at).merged()
+        assert table.loc[at, "iou"] == alignment(predicted, cover).iou
+        assert table.loc[at, "iou_true"] == alignment(true, cover).iou
+        assert r.frame.loc[at, "outside_mask"] == pytest.approx(1 - table.loc[at, "mass_above_floor"])
+    assert r.cases().to_numpy().sum() == len(r.wrong)
+    assert r.sorted("outside_mask")["outside_mask"].is_monotonic_decreasing
+
+
+def test_thresholds_move_samples_between_cases_without_computing(monkeypatch):
+    r = world.inspected(masks=masks_for(world.inspected()))
+    r.alignment()
+    before = r.frame["case_predicted"].value_counts()
+    monkeypatch.setattr("legrad_widget.inspection.aligning.contrast", None)
+    r.thresholds = Thresholds(iou=0, saliency=0, ground=0)
+    after = r.frame["case_predicted"].value_counts()
+    assert before.sum() == after.sum()
+    assert after["confuser"] == len(r.wrong)
+    r.thresholds = Thresholds(iou=1, saliency=1, ground=1)
+    assert (r.frame.loc[r.wrong, "case_predicted"] == "context confusion").sum() > after.get("context confusion", 0)
+
+
+def test_a_drawn_mask_takes_the_place_of_the_given_one():
+    r = world.inspected()
+    at = int(r.wrong[0])
+    with pytest.raises(InspectionError, match="there are no masks"):
+        r.alignment()
+    assert r.mask_share(at) is None
+    r.draw_mask(at, (0, 0, 30, 60))
+    assert np.allclose(r.mask_share(at), [[1, 0.5, 0]] * 3)
+    assert r.alignment().index.tolist() == [at]
+    r.draw_mask(at, np.ones((60, 60), bool))
+    assert np.allclose(r.mask_share(at), 1)
+    assert "iou" not in r.frame  # measured anew when it is asked
+    r.draw_mask(at, None)
+    assert r.mask_share(at) is None
+
+
+def test_a_crop_cuts_the_mask_too():
+    mask = np.zeros((60, 120), bool)
+    mask[:, :30] = True
+    with pytest.raises(InspectionError, match="120 x 60"):
+        world.inspected(4, masks=[mask] * 4).mask_share(0)
+    images, labels = world.pictures(4, 60, 120), [0, 1, 2, 3]
+    wide = Inspection(world.classifier(), images, labels, masks=[mask] * 4, cache=False).run(False)
+    assert np.allclose(wide.mask_share(0), [[0.75, 0, 0]] * 3)
+    cut = Inspection(world.classifier(), images, labels, masks=[mask] * 4, cache=False, fit="crop").run(False)
+    with pytest.raises(InspectionError, match="outside of what the model saw"):
+        cut.mask_share(0)
