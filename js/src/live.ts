@@ -34,8 +34,9 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
   const editor = templates(store, life);
   const control = holdAgainst(store, life);
   const ask = slotOf(root, "ask");
-  ask.append(examples(store, ask.parentElement!, life), editor.opener);
-  slotOf(root, "top").append(editor.panel);
+  ask.append(examples(store, ask.closest("form")!.parentElement!, life), editor.opener);
+  const out = exporting(store, life);
+  slotOf(root, "top").append(editor.panel, out.opener, out.panel);
   slotOf(root, "score").append(specificity(store, control, life));
   slotOf(root, "methods").append(correction(store, life));
   slotOf(root, "matrix").append(effects(store, life));

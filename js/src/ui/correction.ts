@@ -40,19 +40,20 @@ export function correction(store: Store, life: AbortSignal): HTMLElement {
   const level = el("output.lg-small");
   const order = el("select", {
     testid: "correction-order",
+    title: "Zero, before the map is scaled; or its lowest value, after",
     onchange: () => store.setKnob(ORDER, order.value),
   });
   const ordered = el("label.lg-knob", {}, el("span", {}, "Background becomes"), order);
   order.append(
-    el("option", { value: "before_norm" }, "0, before scaling"),
-    el("option", { value: "after_norm" }, "lowest, after it"),
+    el("option", { value: "before_norm" }, "zero"),
+    el("option", { value: "after_norm" }, "the lowest"),
   );
   const more = el(
     "div.lg-stack",
     {},
     el("p.lg-note", {}, MEANS),
     el("label.lg-knob", {}, el("span", {}, "Prompt that names nothing"), prompt),
-    el("label.lg-slider", {}, el("span", {}, "Cut above"), threshold, level),
+    el("label.lg-slider", {}, el("span", {}, "Cut-off"), threshold, level),
     ordered,
   );
   const element = el(

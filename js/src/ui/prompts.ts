@@ -10,7 +10,7 @@ import { matching, typeahead } from "./typeahead";
 
 export function prompts(store: Store, life: AbortSignal): HTMLElement {
   const box = promptBox(store, life);
-  return el("div.lg-row.lg-prompts", {}, chips(store, box.edit, life), box.element, slot("ask"));
+  return el("div.lg-row.lg-prompts", {}, chips(store, box.edit, life), box.element);
 }
 
 /** A row of prompts or classes: radio buttons in all but looks, each with a button that removes it. */
@@ -189,6 +189,7 @@ function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edi
     },
     input,
     suggestions.list,
+    slot("ask"),
   );
   watch(life, () => {
     const { prompts: free, classes, suggestions: words } = model.value;

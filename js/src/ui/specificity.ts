@@ -57,7 +57,7 @@ export function specificity(store: LiveStore, state: Specificity, life: AbortSig
   const element = el(
     "section.lg-stack.lg-specificity",
     { label: "Specificity" },
-    el("div.lg-row", { title: MEANS }, el("span", {}, "Specificity ", number, " against"), select, map),
+    el("div.lg-row", { title: MEANS }, el("span", {}, "Specificity ", number, " vs."), select, map),
     own,
     words,
   );
