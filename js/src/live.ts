@@ -35,8 +35,7 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
   const control = holdAgainst(store, life);
   const ask = slotOf(root, "ask");
   ask.append(examples(store, ask.closest("form")!.parentElement!, life), editor.opener);
-  const out = exporting(store, life);
-  slotOf(root, "top").append(editor.panel, out.opener, out.panel);
+  slotOf(root, "top").append(editor.panel);
   slotOf(root, "score").append(specificity(store, control, life));
   slotOf(root, "methods").append(correction(store, life));
   slotOf(root, "matrix").append(effects(store, life));
