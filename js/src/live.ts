@@ -14,6 +14,7 @@ import { correction } from "./ui/correction";
 import { effects } from "./ui/effects";
 import { el } from "./ui/element";
 import { examples } from "./ui/examples";
+import { exporting } from "./ui/export";
 import { outliers } from "./ui/outliers";
 import { pins } from "./ui/pins";
 import { slotOf } from "./ui/slots";
@@ -35,7 +36,8 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
   const control = holdAgainst(store, life);
   const ask = slotOf(root, "ask");
   ask.append(examples(store, ask.closest("form")!.parentElement!, life), editor.opener);
-  slotOf(root, "top").append(editor.panel);
+  const out = exporting(store, life);
+  slotOf(root, "top").append(editor.panel, out.opener, out.panel);
   slotOf(root, "score").append(specificity(store, control, life));
   slotOf(root, "methods").append(correction(store, life));
   slotOf(root, "matrix").append(effects(store, life));
