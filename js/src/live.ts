@@ -4,12 +4,15 @@
 // What these parts import of the first file is not packed a second time (build.mjs).
 
 import css from "./live.css";
+import { contesting } from "./store/contest";
 import { type Live, overlayOf, withTools } from "./store/live";
 import type { MakeLive } from "./store/second";
 import { holdAgainst } from "./store/specificity";
 import { testing } from "./store/trust";
 import { takeBrush } from "./ui/brush";
+import { card } from "./ui/card";
 import { compare } from "./ui/compare";
+import { contest } from "./ui/contest";
 import { correction } from "./ui/correction";
 import { effects } from "./ui/effects";
 import { el } from "./ui/element";
@@ -43,6 +46,9 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
   slotOf(root, "matrix").append(effects(store, life));
   slotOf(root, "picture").append(outliers(store, life), takeBrush(root, store, tests, life));
   fillTrust(slotOf(root, "tests"), store, tests, life);
+  slotOf(root, "compare").append(contest(store, contesting(store, life), tests, life));
+  const about = slotOf(root, "card");
+  about.append(card(store, about.closest("details")!, life));
 
   const keys: Readonly<Record<string, () => void>> = {
     a: () => {

@@ -5,6 +5,7 @@ import {
   decodeArray,
   decodeBytes,
   decodePredictions,
+  decodeTarget,
   fields,
   listOf,
   number,
@@ -14,6 +15,7 @@ import {
   type Raw,
   type Reader,
   record,
+  type Target,
   text,
 } from "./wire";
 
@@ -65,6 +67,19 @@ export interface Curve {
   readonly area: number | null;
 }
 
+/** A curve that says which map it is of. */
+export interface RivalCurve extends Curve {
+  readonly digest: number;
+}
+
+/** What the randomisation check said of a method. */
+export interface Verdict {
+  readonly passed: boolean;
+  /** With all blocks shuffled; null where the map became flat. */
+  readonly correlation: number | null;
+  readonly label: string;
+}
+
 export interface Band {
   readonly fractions: readonly number[];
   readonly low: readonly number[];
@@ -103,7 +118,26 @@ interface ToolData {
     readonly picture: Pick<Picture, "mime" | "data"> | null;
   };
   curves: { readonly curves: readonly Curve[]; readonly band: Band | null; readonly of: string };
+  faithfulness: {
+    readonly imageRev: number;
+    readonly about: Target | null;
+    readonly curves: readonly RivalCurve[];
+    /** Why methods have no curves, by their names. */
+    readonly errors: Readonly<Record<string, string>>;
+    readonly band: Band | null;
+    /** The area that random order gives, by kind. */
+    readonly chance: Readonly<Record<string, number>>;
+    readonly of: string;
+  };
+  /** Seconds of the map for one target, and of one forward of the model. */
+  card: {
+    readonly method: string;
+    readonly seconds: number | null;
+    readonly forward: number | null;
+    readonly verdict: Verdict | null;
+  };
   randomise: {
+    readonly method: string;
     readonly blocks: readonly number[];
     readonly correlations: readonly (number | null)[];
     readonly passed: boolean | null;
@@ -141,6 +175,14 @@ const maybe =
   (raw) =>
     raw ? read(raw) : null;
 
+const CURVE = { kind: text, method: text, fractions: numbers, values: numbers, area: number };
+const band = maybe(fields<Band>({ fractions: numbers, low: numbers, mean: numbers, high: numbers }));
+/** A record whose values are read one by one. */
+const byName =
+  <T>(read: Reader<T>): Reader<Record<string, T>> =>
+  (raw) =>
+    Object.fromEntries(Object.entries(record(raw)).map(([key, value]) => [key, read(value)]));
+
 const TOOL_DATA: { readonly [N in ToolName]: { readonly [K in keyof ToolData[N]]: Reader<ToolData[N][K]> } } =
   {
     effects: { values: packed, maps: packed, score: number, scoreName: text },
@@ -157,13 +199,27 @@ const TOOL_DATA: { readonly [N in ToolName]: { readonly [K in keyof ToolData[N]]
       picture: maybe(fields({ mime: text, data: (data) => decodeBytes(data, "the changed picture") })),
     },
     curves: {
-      curves: listOf(
-        fields<Curve>({ kind: text, method: text, fractions: numbers, values: numbers, area: number }),
-      ),
-      band: maybe(fields<Band>({ fractions: numbers, low: numbers, mean: numbers, high: numbers })),
+      curves: listOf(fields<Curve>(CURVE)),
+      band,
       of: text,
     },
+    faithfulness: {
+      imageRev: amount,
+      about: decodeTarget,
+      curves: listOf(fields<RivalCurve>({ ...CURVE, digest: amount })),
+      errors: byName(text),
+      band,
+      chance: byName(amount),
+      of: text,
+    },
+    card: {
+      method: text,
+      seconds: number,
+      forward: number,
+      verdict: maybe(fields<Verdict>({ passed: (raw) => raw === true, correlation: number, label: text })),
+    },
     randomise: {
+      method: text,
       blocks: numbers,
       correlations: listOf(number),
       passed: (raw) => (typeof raw === "boolean" ? raw : null),

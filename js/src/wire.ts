@@ -39,6 +39,9 @@ export interface Method {
   readonly name: string;
   readonly title: string;
   readonly summary: string;
+  /** How the map is to be read; what it is, in lines of plain text. */
+  readonly shows: string;
+  readonly formula: string;
   readonly paper: string;
   readonly cost: string;
   /** Takes more than about two forwards for one target. */
@@ -47,6 +50,9 @@ export interface Method {
   readonly classDiscriminative: boolean;
   readonly available: boolean;
   readonly reason: string;
+  readonly signed: boolean;
+  /** The kinds of readout that it is defined for. */
+  readonly readouts: readonly string[];
   readonly knobs: readonly Knob[];
 }
 
@@ -298,12 +304,16 @@ export const decodeCatalogue: Reader<Method[]> = listOf(
     name: text,
     title: text,
     summary: text,
+    shows: text,
+    formula: text,
     paper: text,
     cost: text,
     slow: yes,
     classDiscriminative: (raw) => raw !== false,
     available: (raw) => raw !== false,
     reason: text,
+    signed: yes,
+    readouts: listOf(text),
     knobs: listOf(
       fields<Knob>({
         name: text,

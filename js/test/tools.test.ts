@@ -60,7 +60,24 @@ describe("reading", () => {
         band: { fractions: [0, 1], low: [0, 0], mean: [0.5, 0.5], high: [1, 1] },
         of: "sigmoid",
       }),
-      randomise: about({ blocks: [0, 1], correlations: [1, 0.2], passed: true }),
+      faithfulness: about({
+        image_rev: 4,
+        about: { kind: "text", text: "cat" },
+        curves: [
+          { kind: "deletion", method: "tam", fractions: [0], values: [1], area: null, digest: 2 ** 32 - 1 },
+        ],
+        errors: { lrp: "No rules." },
+        band: null,
+        chance: { deletion: 0.25 },
+        of: "sigmoid",
+      }),
+      card: about({
+        method: "tam",
+        seconds: 1.5,
+        forward: 0.5,
+        verdict: { passed: true, correlation: null },
+      }),
+      randomise: about({ method: "tam", blocks: [0, 1], correlations: [1, 0.2], passed: true }),
       specificity: about({
         value: 0.5,
         layers: [1],
@@ -83,7 +100,15 @@ describe("reading", () => {
     expect([...decodeTool(raw, "brush", null)!.picture!.data]).toEqual([1, 2]);
     expect(decodeTool(raw, "curves", null)!.curves[0]!.area).toBeNull();
     expect(decodeTool(raw, "curves", null)!.band!.mean).toEqual([0.5, 0.5]);
-    expect(decodeTool(raw, "randomise", null)!.passed).toBe(true);
+    expect(decodeTool(raw, "faithfulness", null)).toMatchObject({
+      imageRev: 4,
+      about: { text: "cat" },
+      curves: [{ digest: 4294967295 }],
+      errors: { lrp: "No rules." },
+      chance: { deletion: 0.25 },
+    });
+    expect(decodeTool(raw, "card", null)!.verdict).toEqual({ passed: true, correlation: null, label: "" });
+    expect(decodeTool(raw, "randomise", null)).toMatchObject({ method: "tam", passed: true });
   });
   it("reads entries that hold no data yet, and none", () => {
     const failed = { effects: about({ state: "failed", message: "It has no heads." }) };

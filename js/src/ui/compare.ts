@@ -10,6 +10,7 @@ import { idOfReason } from "./methods";
 import { createPane } from "./pane";
 import { drawRamp } from "./raster";
 import { segments } from "./segments";
+import { fold } from "./tests";
 
 const NO_ROWS = "Each row is one map, so rows make no difference: show them layer by layer first.";
 
@@ -39,6 +40,7 @@ export function compare(
   );
   const what = el("p.lg-note");
   const choice = methodChoice(store, life);
+  const measure = fold(store, "contest", "Measure how faithful they are", "compare", life);
   const shown = panes(store, bitmap, life);
   const table = agreementTable(store, life);
 
@@ -49,7 +51,7 @@ export function compare(
     const label = store.entry.value?.label ?? "";
     what.textContent =
       mode.value === "methods" ? `‘${label}’` : `by ${store.method.value?.title ?? "one method"}`;
-    choice.hidden = mode.value !== "methods";
+    choice.hidden = measure.hidden = mode.value !== "methods";
     missing.hidden = store.kernelless.value || !store.panes.value.some(({ state }) => state === "missing");
   });
   const rowed = computed(() => store.rows.value.some((row) => row.length > 1));
@@ -73,7 +75,7 @@ export function compare(
   });
   return {
     ways: [what, missing, why, layers, scale.element],
-    parts: [choice, shown, legend(store, life), table],
+    parts: [choice, shown, legend(store, life), table, measure],
   };
 }
 

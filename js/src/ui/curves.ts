@@ -4,69 +4,9 @@ import { readable } from "../heat/describe";
 import type { LiveStore } from "../store/live";
 import type { Trust } from "../store/trust";
 import type { ToolOf } from "../tools-wire";
-import { el, set, watch } from "./element";
+import { chart, type Point } from "./chart";
+import { el, watch } from "./element";
 import { trial } from "./trial";
-
-type Point = readonly [x: number, y: number];
-interface Plot {
-  /** What the axes are, and the last value of the horizontal one in words. */
-  readonly x: string;
-  readonly y: string;
-  readonly end: number;
-  readonly last: string;
-  readonly lines: readonly { readonly kind: string; readonly points: readonly Point[] }[];
-  /** Around a region: along its lower edge and back along its upper one. */
-  readonly band?: readonly Point[];
-  /** Where a vertical line stands; 0 for none. */
-  readonly at?: number;
-}
-
-const [LEFT, TOP, WIDE, HIGH] = [44, 24, 244, 116];
-
-function svg(
-  tag: string,
-  props: Record<string, string | number>,
-  ...children: (Node | string)[]
-): SVGElement {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(props)) set(made, name, value);
-  made.append(...children);
-  return made;
-}
-
-/** Lines over a share or a count: from 0, or the lowest value, to the highest one. */
-function chart({ x, y, end, last, lines, band = [], at = 0 }: Plot, label: string): SVGElement {
-  const heights = [...lines.flatMap(({ points }) => points), ...band].map((point) => point[1]);
-  const least = Math.min(0, ...heights);
-  const most = Math.max(...heights, least + 1e-9);
-  const line = (kind: string, points: readonly Point[], shape = "polyline") =>
-    svg(shape, {
-      "data-kind": kind,
-      points: points
-        .map(([across, up]) => [LEFT + (WIDE * across) / end, TOP + (HIGH * (most - up)) / (most - least)])
-        .join(" "),
-    });
-  const words = (left: number, top: number, said: string, anchor = "end") =>
-    svg("text", { x: left, y: top, "text-anchor": anchor }, said);
-  const rule = (up: number) => line("rule", [[0, up], [end, up]]); // biome-ignore format: a line
-  const bottom = TOP + HIGH;
-  return svg(
-    "svg",
-    { viewBox: "0 0 300 162", class: "lg-chart", role: "img", "aria-label": label },
-    rule(0),
-    rule(least),
-    rule(most),
-    words(LEFT - 4, TOP + 4, readable(most, 2)),
-    words(LEFT - 4, bottom + 4, readable(least, 2)),
-    words(LEFT, bottom + 15, "0", "middle"),
-    words(LEFT + WIDE / 2, bottom + 15, x, "middle"),
-    words(LEFT + WIDE + 10, bottom + 15, last),
-    words(LEFT, 12, y, "start"),
-    line("band", band, "polygon"),
-    ...lines.map(({ kind, points }) => line(kind, points)),
-    at ? line("at", [[at, least], [at, most]]) : "", // biome-ignore format: a line
-  );
-}
 
 const pairs = <T>(xs: readonly number[], ys: readonly T[]) => ys.map((y, i) => [xs[i]!, y] as const);
 
@@ -99,18 +39,6 @@ export function faithfulness(store: LiveStore, trust: Trust, life: AbortSignal):
     named("band", "random order"),
   );
   const says = el("p.lg-note", { role: "status" });
-  const number = el("output.lg-small");
-  const slider = el("input", {
-    type: "range",
-    min: 0,
-    max: 1,
-    step: 0.01,
-    testid: "erase",
-    label: "Erased share of the picture",
-    oninput: () => {
-      trust.share.value = Number(slider.value);
-    },
-  });
   const there = el("p.lg-note", { testid: "erased" });
 
   watch(life, () => {
@@ -141,9 +69,6 @@ export function faithfulness(store: LiveStore, trust: Trust, life: AbortSignal):
   watch(life, () => {
     const share = trust.share.value;
     const all = store.heat.value?.raw.length ?? 0;
-    slider.value = String(share);
-    slider.disabled = !all;
-    number.textContent = share.toFixed(2);
     there.textContent = share
       ? `${trust.erased.value.size} of ${all} patches erased, as the map shows; the curves go by pixels, all layers merged as the method does.`
       : "Slide to see it: the strongest patches go first.";
@@ -161,9 +86,31 @@ export function faithfulness(store: LiveStore, trust: Trust, life: AbortSignal):
     plot,
     key,
     says,
-    el("label.lg-slider", {}, el("span", {}, "Erase"), slider, number),
+    eraser(store, trust, life, "erase"),
     there,
   );
+}
+
+/** A slider over the share of the picture that is erased as the map shows. */
+export function eraser(store: LiveStore, trust: Trust, life: AbortSignal, testid: string): HTMLElement {
+  const number = el("output.lg-small");
+  const slider = el("input", {
+    type: "range",
+    min: 0,
+    max: 1,
+    step: 0.01,
+    testid,
+    label: "Erased share of the picture",
+    oninput: () => {
+      trust.share.value = Number(slider.value);
+    },
+  });
+  watch(life, () => {
+    slider.value = String(trust.share.value);
+    slider.disabled = !store.heat.value;
+    number.textContent = trust.share.value.toFixed(2);
+  });
+  return el("label.lg-slider", {}, el("span", {}, "Erase"), slider, number);
 }
 
 // -- shuffled weights -------------------------------------------------------------------------------------------------

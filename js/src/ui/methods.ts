@@ -5,6 +5,7 @@ import type { Store } from "../store";
 import { el, watch } from "./element";
 import { knobs } from "./knobs";
 import { segments } from "./segments";
+import { fold } from "./tests";
 
 export function methods(store: Store, life: AbortSignal): HTMLElement {
   const toggle = segments("method", "Method", store.setMethod);
@@ -47,6 +48,7 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
     blocked(store, life),
     about,
     paper,
+    fold(store, "card", "About this method", "card", life),
     knobs(store, life),
   );
 }

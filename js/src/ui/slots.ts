@@ -3,9 +3,9 @@
 import { el } from "./element";
 
 /**
-/**
  * In the top row; under the prompts; over the picture, inside the model's window; under the score; over the matrix;
- * after the methods; before what is compared, beside it, and in it; in "Test this map"; at the end of the page.
+ * after the methods; in the method's card; before what is compared, beside it, and in it; under the compared maps; in
+ * "Test this map"; at the end of the page.
  */
 export type Slot =
   | "top"
@@ -18,6 +18,8 @@ export type Slot =
   | "pins"
   | "beside"
   | "compared"
+  | "card"
+  | "compare"
   | "tests"
   | "end";
 

@@ -11,11 +11,13 @@ interface Trial {
   /** What the button that starts it says and does. */
   readonly button: string;
   ask(): void;
+  /** Whether what it found is of what is shown; if not said, where it is about the answer on the screen. */
+  fits?(): boolean;
 }
 
 export function trial(
   store: LiveStore,
-  { tool, title, about, button: says, ask }: Trial,
+  { tool, title, about, button: says, ask, fits }: Trial,
   life: AbortSignal,
   ...found: HTMLElement[]
 ): HTMLElement {
@@ -33,7 +35,7 @@ export function trial(
     bar.hidden = stop.hidden = !running;
     if (running?.total) bar.value = running.step / running.total;
     else set(bar, "value", null);
-    const stale = !!entry && entry !== tools.entry(tool).value;
+    const stale = !!entry && (fits ? !fits() : entry !== tools.entry(tool).value);
     const ended = entry?.state === "failed" || entry?.state === "stopped";
     words.textContent =
       busy?.message || (stale ? `Of an earlier map: ${entry.label}.` : ended ? entry.message : "");
