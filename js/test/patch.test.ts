@@ -94,8 +94,8 @@ describe("ranks in the strip", () => {
     const [raw, again] = ["rank", "fitted-rank"].map((id) =>
       layers.map((layer) => layer.querySelector<HTMLElement>(`[data-testid=${id}]`)!),
     );
-    expect(raw!.map(({ textContent }) => textContent)).toEqual(["raw 113/137", "raw 2.5/137", "raw 1/137"]);
-    expect(again!.map(({ textContent }) => textContent)).toEqual(["fitted 40", "fitted 2", "fitted 1"]);
+    expect(raw!.map(({ textContent }) => textContent)).toEqual(["raw #113", "raw #2.5", "raw #1"]);
+    expect(again!.map(({ textContent }) => textContent)).toEqual(["fit #40", "fit #2", "fit #1"]);
     expect(layers[0]!.title).toContain("by the fitted lens 40th: is the information there? (it is there)");
     const without = ranked(calibrated)[0]!;
     expect(without.querySelector<HTMLElement>("[data-testid=fitted-rank]")!.hidden).toBe(true);

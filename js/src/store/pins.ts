@@ -10,6 +10,7 @@ import {
   type Stack,
   scaleMap,
   stackOf,
+  type Trust,
 } from "../heat/merge";
 import { computed, type ReadonlySignal } from "../signals";
 import { type Answer, attempt, decodeAnswer, keyOf, labelOf } from "../wire";
@@ -41,7 +42,11 @@ export interface Pins {
 }
 
 /** A pin's merged map, from an answer by its method with its knobs; null where its target is not in it. */
-export function heatOf(answer: Answer, { targets, active, layers, heads, weights }: Pin): Heat | null {
+export function heatOf(
+  answer: Answer,
+  { targets, active, layers, heads, weights }: Pin,
+  trust: Trust = [],
+): Heat | null {
   const key = keyOf(targets[active]!);
   const at = answer.targets.findIndex(({ target }) => keyOf(target) === key);
   const entry = answer.targets[at];
@@ -49,7 +54,7 @@ export function heatOf(answer: Answer, { targets, active, layers, heads, weights
   const own: Stack = stackOf(answer.maps, at, answer.layers, answer.grid);
   const stack = heads ? headStack(own, entry.heads!, answer.heads, heads) : own;
   const chosen = chooseLayers(answer.layers, heads ? layersOf(heads) : layers, answer.default);
-  return scaleMap(mergeLayers(stack, chosen, answer.merge, weights), ...answer.grid, answer.signed);
+  return scaleMap(mergeLayers(stack, chosen, answer.merge, weights, trust), ...answer.grid, answer.signed);
 }
 
 export function pinning(store: Store): Pins {
@@ -78,7 +83,9 @@ export function pinning(store: Store): Pins {
     const found = answerFor(pin);
     const rev = picture.value?.rev;
     const key = JSON.stringify([rev, pin]);
-    const known = seen.get(key) ?? (found?.imageRev === rev ? found && heatOf(found, pin) : null);
+    const known =
+      seen.get(key) ??
+      (found?.imageRev === rev ? found && heatOf(found, pin, trait("_model").value.layerWeights) : null);
     if (known) seen.set(key, known);
     const { layers = [], heads = 0 } = answer.value ?? {};
     const words = [

@@ -48,7 +48,13 @@ export function holdAgainst(store: LiveStore, life: AbortSignal): Specificity {
   });
 
   const merged = (stack: Stack, signed: boolean): Heat => {
-    const raw = mergeLayers(stack, store.chosen.value, answer.value!.merge, store.trait("weights").value);
+    const raw = mergeLayers(
+      stack,
+      store.chosen.value,
+      answer.value!.merge,
+      store.trait("weights").value,
+      store.trait("_model").value.layerWeights,
+    );
     return scaleMap(raw, stack.rows, stack.cols, signed);
   };
   const heat = computed(() => {

@@ -38,7 +38,7 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
   const words = el("p.lg-note.lg-readout", { testid: "head-readout" });
   const shown = el("div.lg-stack", {}, el("div.lg-scroll", {}, frame), words);
   const element = el(
-    "section.lg-stack",
+    "section.lg-stack.lg-matrix",
     { testid: "matrix", label: "Layers and heads" },
     slot("matrix"),
     note,

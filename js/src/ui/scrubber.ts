@@ -50,18 +50,18 @@ export function scrubber(
   watch(life, () => {
     const disabled = store.trait("_model").value.layerWeights.length === 0;
     weights.offer([
-      { value: "paper", title: "As in the paper", hint: "The mean of the raw maps" },
+      { value: "paper", title: "Paper", hint: "As in the paper: the mean of the raw maps" },
       {
         value: "equal",
-        title: "Layers equal",
-        hint: "Each map is divided by its peak first; flat ones are left out",
+        title: "Equal",
+        hint: "Layers equal: each map is divided by its peak first; flat ones are left out",
       },
       {
         value: "reliability",
-        title: "By reliability",
+        title: "Reliability",
         hint: disabled
           ? "Not known for this model: m.calibrate_layers(images, targets) in Python measures it"
-          : "As layers equal, and each counts by how well its score finds its target: 2 AUC − 1, at chance 0",
+          : "As equal, and each layer counts by how well its score finds its target: 2 AUC − 1, at chance 0",
         disabled,
       },
     ]);

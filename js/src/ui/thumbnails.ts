@@ -89,9 +89,9 @@ export function thumbnails(
       set(element, "aria-selected", chosen);
       set(element, "data-chance", chance);
       const of = `${readable(place ?? 0)}/${ranksOf}`;
-      rank.textContent = place === null ? "" : second === null ? of : `raw ${of}`;
+      rank.textContent = place === null ? "" : second === null ? of : `raw #${readable(place)}`;
       rank.hidden = place === null;
-      again.textContent = `fitted ${readable(second ?? 0)}`;
+      again.textContent = `fit #${readable(second ?? 0)}`;
       again.hidden = second === null;
       score.textContent = flat ? "flat" : value === null ? "" : readable(value, 2);
       fill(share, part / most);
