@@ -18,8 +18,8 @@ _HOMES = {
     "KnobError": "method", "MethodError": "method",
     "list_methods": "method",
     "scene": "builtin", "Scene": "builtin",
-    "inspect": "inspection",
     "explore": "widget", "LeGradWidget": "widget",
+    "inspect": "widget", "open_inspection": "widget", "InspectWidget": "widget",
 }  # fmt: skip
 
 __all__ = ["__version__", *sorted(_HOMES)]
@@ -28,13 +28,12 @@ if TYPE_CHECKING:
     from .builtin import Scene, scene
     from .explainer import Encoding, Model, StaleEncoding
     from .explanation import Explanation
-    from .inspection import inspect
     from .loading import ModelNotAvailable, load
     from .method import KnobError, MethodError, list_methods
     from .models.preprocess import ImageError
     from .models.view import UnsupportedModel
     from .target import Class, Concept, Contrast, Direction, TargetError, Text
-    from .widget import LeGradWidget, explore
+    from .widget import InspectWidget, LeGradWidget, explore, inspect, open_inspection
     from .wrapping import wrap
 
 

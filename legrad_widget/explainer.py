@@ -186,6 +186,12 @@ class Model:
 
         return legrad_widget.explore(image, targets, model=self, **options)
 
+    def inspect(self, images: Any, labels: Any = None, **options: Any) -> Any:
+        """What this model gets wrong, and why; see :func:`legrad_widget.inspect`."""
+        import legrad_widget
+
+        return legrad_widget.inspect(self, images, labels, **options)
+
     def aims(self, targets: Sequence[Target], progress: Progress | None = None) -> list[Aim]:
         """Each target's one vector, prompts encoded together.
 

@@ -2,6 +2,15 @@
 
 from .entry import explore
 from .explorer import LeGradWidget
+from .inspect_widget import InspectWidget, SavedInspectWidget, inspect, open_inspection
 from .wire import Status
 
-__all__ = ["LeGradWidget", "Status", "explore"]
+__all__ = [
+    "InspectWidget",
+    "LeGradWidget",
+    "SavedInspectWidget",
+    "Status",
+    "explore",
+    "inspect",
+    "open_inspection",
+]

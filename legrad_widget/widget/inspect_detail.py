@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import wire
-from .inspect_pictures import difference, encoded
+from .inspect_pictures import encoded
 
 if TYPE_CHECKING:
     from ..inspection import Inspection
@@ -21,6 +21,7 @@ NEIGHBOURS = (
     ("correct_predicted", "Nearest that are right, of the class it took it for"),
     ("same_errors", "Nearest with the same mistake"),
 )
+NEEDS = "Other maps, brushing and flip sets need the model: lw.open_inspection(folder, model=model)."
 CASES = {
     "human-aligned": "right, and it looked at the object",
     "sufficient subset": "right, from a part of the object",
@@ -77,12 +78,8 @@ class Detail:
         return replace(self, flip_set={"state": state, "words": words, "patches": found})
 
 
-def detail_of(inspection: Inspection, row: int, *, stored: bool) -> Detail:
-    """What is known about a sample.
-
-    Args:
-        stored: there is no model: its small picture and its map come along, and what a model would add is named.
-    """
+def detail_of(inspection: Inspection, row: int) -> Detail:
+    """What is known about a sample without asking the model; what a model would add is named where there is none."""
     detail = Detail(row, cases=tuple(_cases(inspection, row)))
     if inspection.status(row) == "scored":
         detail = replace(detail, neighbours=_neighbours(inspection, row))
@@ -97,7 +94,10 @@ def detail_of(inspection: Inspection, row: int, *, stored: bool) -> Detail:
             weak=np.asarray(trust.weak).tolist(),
             flip=_flip_words(curve, len(inspection.layers)),
         )
-    return _as_stored(detail, inspection) if stored else detail
+    picture, needs = _picture(inspection, row)
+    if inspection.model is None:
+        needs = f"{needs} {NEEDS}".strip()
+    return replace(detail, picture=picture, needs=needs)
 
 
 def _neighbours(inspection: Inspection, row: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -130,18 +130,15 @@ def _flip_words(curve: Curve, depth: int) -> str:
     return says
 
 
-def _as_stored(detail: Detail, inspection: Inspection) -> Detail:
-    """With the picture and the map that were saved."""
-    needs = "Other maps, brushing and flip sets need the model: lw.open_inspection(folder, model=model)."
-    picture: dict[str, Any] | None
+def _picture(inspection: Inspection, row: int) -> tuple[dict[str, Any] | None, str]:
+    """Its picture, or the small copy that is kept, and a sentence where it is not the picture itself."""
     try:
-        picture = encoded(inspection.picture(detail.row))
+        return encoded(inspection.picture(row)), ""
     except (OSError, ValueError, TypeError, LookupError):
-        small = bytes(inspection.thumbnail(detail.row) or b"")
-        picture = {"mime": "image/jpeg", "data": small} if small else None
-        needs = f"The picture's file is not where it was; this is the small copy that was saved. {needs}"
-    try:
-        found = difference(inspection, detail.row)
-    except (OSError, ValueError, TypeError, LookupError):
-        return replace(detail, picture=picture, needs=f"No map of this sample was saved. {needs}")
-    return replace(detail, picture=picture, map=found, needs=needs)
+        small = bytes(inspection.small[row])
+    if not small:
+        return None, "The picture is not where it was, and no copy of it was kept."
+    return {
+        "mime": "image/jpeg",
+        "data": small,
+    }, "The picture is not where it was: this is a small copy of it."

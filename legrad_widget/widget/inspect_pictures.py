@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_THUMBNAILS = 16 * 2**20
 """Bytes of thumbnails that are kept."""
+LONGEST = 384
+"""Pixels of the longer side of the picture beside an open sample's curves."""
 
 
 class Thumbnails:
@@ -57,16 +59,17 @@ def maps(rows: Sequence[int], grids: Sequence[NDArray[np.float32]]) -> Message:
     return {"kind": "maps", "grid": list(together.shape[1:])}, [pack_rows(rows), together.tobytes()]
 
 
-def difference(inspection: Any, row: int) -> NDArray[np.float32]:
+def difference(inspection: Inspection, row: int) -> NDArray[np.float32]:
     """Evidence for the predicted class minus evidence for the true one, by the inspection's overlay, [h, w]."""
-    predicted, true = inspection.contrast(row).merged(weights=inspection.overlay.weights)
-    return np.asarray(predicted, dtype=np.float32) - np.asarray(true, dtype=np.float32)
+    return np.asarray(inspection.contrast(row).difference(), dtype=np.float32)
 
 
 def encoded(image: Image.Image) -> dict[str, Any]:
-    """A picture on the wire, as JPEG."""
+    """A picture on the wire, as JPEG, its longer side at most 384 pixels."""
+    small = image.convert("RGB")
+    small.thumbnail((LONGEST, LONGEST))
     written = io.BytesIO()
-    image.convert("RGB").save(written, "JPEG", quality=88)
+    small.save(written, "JPEG", quality=88)
     return {"mime": "image/jpeg", "data": written.getvalue()}
 
 

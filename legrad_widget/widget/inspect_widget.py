@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from ..explanation import WEIGHTS
+from ..method import catalogue
 from ..target import Contrast
 from .explorer import _NOT_BUILT, LeGradWidget, _asset
 from .inspect_pictures import Sample
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..inspection import Inspection
+    from ..inspection.evidence import Overlay
 
 _DELEGATED = frozenset(
     {
@@ -31,6 +34,13 @@ _DELEGATED = frozenset(
     }
 )
 """What the widget has from its ``Inspection``, under the same names."""
+_OF_ALL = frozenset(
+    {
+        *("frame", "errors", "problems", "scored", "wrong", "confusion", "confusion_matrix", "cell", "sorted", "query"),
+        *("reliability", "cases", "neighbours", "contrasts", "calibrate", "alignment", "clusters", "save"),
+    }
+)
+"""Those of them that are about all samples: they wait until the run has ended, or is paused."""
 _CHANGES = frozenset({"tag", "untag", "note", "calibrate", "flip_set", "draw_mask", "clusters", "alignment"})
 """Those of them after which the table, or the overlay, may say something else."""
 
@@ -44,6 +54,8 @@ class Inspecting(Gallery):
     def __getattr__(self, name: str) -> Any:
         if name not in _DELEGATED:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if name in _OF_ALL:
+            self._until_at_rest()
         found = getattr(self.inspection, name)
         return _then(found, self.refresh) if name in _CHANGES else found
 
@@ -61,15 +73,13 @@ class Inspecting(Gallery):
         self.refresh()
 
     @property
-    def overlay(self) -> Any:
+    def overlay(self) -> Overlay:
         """Which contrast map stands over the small pictures; see ``calibrate``."""
-        inspection: Any = self.inspection
-        return inspection.overlay
+        return self.inspection.overlay
 
     @overlay.setter
-    def overlay(self, value: Any) -> None:
-        inspection: Any = self.inspection
-        inspection.overlay = value
+    def overlay(self, value: Overlay) -> None:
+        self.inspection.overlay = value
         self.refresh()
 
     def _counts(self) -> str:
@@ -82,7 +92,8 @@ class InspectWidget(Inspecting, LeGradWidget):
 
     Everything of ``Inspection`` is here under the same name (``frame``, ``selected``, ``tag``, ``note``, ``contrast``,
     ``calibrate``, ``flip_set``, ``clusters``, ``neighbours``, ``save``, ...); everything of ``LeGradWidget`` is about
-    the sample that is open. Scoring runs in the background: ``run``, ``pause``, ``wait``.
+    the sample that is open. Scoring runs in the background: ``run``, ``pause``, ``wait``. What is about all samples
+    waits for it; ``r.inspection.frame`` is the table so far.
 
     Args:
         inspection: what is shown.
@@ -95,6 +106,7 @@ class InspectWidget(Inspecting, LeGradWidget):
         if model is None:
             raise Refused("this inspection has no model; show it with SavedInspectWidget")
         worker = worker or worker_of(model)
+        self._followed: Overlay | None = None
         self._prepare_gallery(inspection, worker)
         super().__init__(model, worker=worker, fit=inspection.fit, size=inspection.size, compare="prompts")
         self.refresh()
@@ -123,10 +135,22 @@ class InspectWidget(Inspecting, LeGradWidget):
         with self.hold_sync():
             self._quiet = True
             try:
+                self._follow_overlay()
                 self.targets, self.active, self.compare = targets, 0, "prompts"
             finally:
                 self._quiet = False
             self._take_picture(Sample(next(self._photos), inspection, row, name))
+
+    def _follow_overlay(self) -> None:
+        """Explain by the overlay's method, once for every overlay, where the explorer has that method."""
+        overlay = self.inspection.overlay
+        if overlay == self._followed:
+            return
+        self._followed = overlay
+        if overlay.method in catalogue() and overlay.method not in self._scope.refusals:
+            self.method, self.knobs = overlay.method, {}
+        if overlay.weights in WEIGHTS:
+            self.weights = overlay.weights
 
     def close(self) -> None:
         """End the widget: stop scoring, let go of the open sample, close the views."""
@@ -173,7 +197,7 @@ def inspect(model: Any, images: Any = None, labels: Any = None, **options: Any) 
             ``batch``, ``cache``: see :class:`legrad_widget.inspection.Inspection`.
 
     Returns:
-        The widget; scoring has begun in the background. ``r.frame`` is the table so far, ``r.wait()`` waits.
+        The widget; scoring has begun in the background. ``r.frame``, and all that is about every sample, waits for it.
 
     Raises:
         TypeError, ValueError: what was given cannot be used, in a sentence.

@@ -13,7 +13,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,12 @@ from .inspect_pictures import Thumbnails, difference, maps, pictures
 from .inspect_table import FILTERS, Message, sorts
 from .inspect_table import Table as Told
 from .listening import Newest
-from .worker import Job, Seat, Ticket, Worker
+from .worker import Cancelled, Job, Seat, Ticket, Worker
 
 if TYPE_CHECKING:
     from ..inspection import Inspection
+    from ..inspection.evidence import Overlay
+    from ..inspection.flip_set import FlipSet
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +77,10 @@ class Gallery(anywidget.AnyWidget):
         self._detail: Detail | None = None
         shelf = Worker(worker._start if worker is not None else None)
         self._shelf, self._desk = shelf.seat(), shelf.seat()
-        self._benches: tuple[Seat, ...] = ()
-        if worker is not None:
-            self._run_seat, self._map_seat, self._flip_seat = self._benches = tuple(worker.seat() for _ in range(3))
+        self._live = worker is not None
+        bench = worker or shelf  # maps that were saved are there without a model
+        self._benches = tuple(bench.seat() for _ in range(4))
+        self._run_seat, self._map_seat, self._sample_seat, self._flip_seat = self._benches
         self._gallery = self._described()
         self._scoring = {"state": "idle", "step": inspection.done, "total": inspection.total, "message": ""}
 
@@ -91,12 +95,12 @@ class Gallery(anywidget.AnyWidget):
         """``_gallery``: what stays as it is while the table fills, but for the overlay."""
         inspection = self.inspection
         return {
-            "live": bool(self._benches),
+            "live": self._live,
             "total": inspection.total,
             "classes": list(inspection.class_names),
             "sorts": sorts(_sort_keys()),
             "filters": [{"column": column, "title": title} for column, title in FILTERS.items()],
-            "drawn": _titled(getattr(inspection, "overlay", None)),
+            "drawn": _titled(inspection.overlay),
         }
 
     # ---------------------------------------------------------------- what Python asks
@@ -104,7 +108,7 @@ class Gallery(anywidget.AnyWidget):
     def run(self) -> None:
         """Score what is not scored yet, in the background; it goes on where it was paused."""
         with self._settled:
-            if not self._benches:
+            if not self._live:
                 raise RuntimeError("this inspection was opened without its model: open_inspection(folder, model=model)")
             if self._stream is None:
                 self._stream = iter(self.inspection.stream())
@@ -132,12 +136,18 @@ class Gallery(anywidget.AnyWidget):
             if self._scoring.get("state") == "failed":
                 raise RuntimeError(self._scoring["message"])
 
+    def _until_at_rest(self) -> None:
+        """Return when nothing is being scored, whatever became of it; at once on the thread that scores."""
+        if not self._run_seat.is_mine:
+            with self._settled:
+                self._settled.wait_for(lambda: self._stream is None)
+
     def refresh(self) -> None:
         """Tell the page what has changed in ``frame``, the selection and the overlay."""
         with self._settled:
             self._tell_table()
             self._selected = [int(row) for row in self.inspection.selected.index]
-            if self._gallery.get("drawn") != (drawn := _titled(getattr(self.inspection, "overlay", None))):
+            if self._gallery.get("drawn") != (drawn := _titled(self.inspection.overlay)):
                 self._gallery = {**self._gallery, "drawn": drawn}
                 self.send({"kind": "stale", "what": "maps"})
 
@@ -195,8 +205,8 @@ class Gallery(anywidget.AnyWidget):
         stream = self._stream
         if stream is None:
             return
+        ticket.check()
         try:
-            ticket.check()
             rows = next(stream, None)
         except Exception as error:
             log.exception("scoring the samples failed")
@@ -244,10 +254,9 @@ class Gallery(anywidget.AnyWidget):
         """Send what the page can see and lacks; what it asked for before, and has not come, is not wanted any more."""
         if seen.pictures:
             self._submit_to(self._shelf, partial(self._send_pictures, deque(seen.pictures)))
-        if self._benches:
-            self._wanted_maps = deque(seen.maps)
-            if seen.maps:
-                self._submit_to(self._map_seat, partial(self._map_next, self._wanted_maps))
+        self._wanted_maps = deque(seen.maps)
+        if seen.maps:
+            self._submit_to(self._map_seat, partial(self._map_next, self._wanted_maps))
 
     def _send_pictures(self, rows: deque[int], ticket: Ticket) -> None:
         while rows:
@@ -288,7 +297,7 @@ class Gallery(anywidget.AnyWidget):
                 self._explore(row)
             self.set_trait("opened", row)
             self._detail = None
-            self._flip_cancel()
+            self._flip_seat.cancel()
             if row is None:
                 self._sample = {}
             else:
@@ -299,13 +308,26 @@ class Gallery(anywidget.AnyWidget):
 
     def _read_detail(self, row: int, ticket: Ticket) -> None:
         try:
-            detail = detail_of(self.inspection, row, stored=not self._benches)
+            detail = detail_of(self.inspection, row)
         except Exception as error:  # whatever is wrong with this one, the gallery goes on
             log.debug("sample %d has no detail", row, exc_info=error)
             detail = Detail(row, needs=rules.sentence(error))
         with self._settled:
             ticket.check()
             self._tell_detail(detail)
+            self._submit_to(self._sample_seat, partial(self._add_map, row))
+
+    def _add_map(self, row: int, ticket: Ticket) -> None:
+        """The map of the open sample: on the model's worker, where there is one."""
+        ticket.check()
+        try:
+            found = difference(self.inspection, row)
+        except Exception as error:
+            log.debug("sample %d has no map", row, exc_info=error)
+            return
+        with self._settled:
+            if self._detail is not None and self._detail.row == row:
+                self._tell_detail(replace(self._detail, map=found))
 
     def _tell_detail(self, detail: Detail) -> None:
         if detail.row == self.opened:
@@ -313,26 +335,27 @@ class Gallery(anywidget.AnyWidget):
             self._sample = detail.wire
 
     def _find_flip_set(self, row: int) -> None:
-        if not self._benches:
+        if not self._live:
             raise ValueError("a flip set needs the model: open_inspection(folder, model=model)")
         if self._detail is None or row != self.opened:
             raise ValueError(f"sample {row} is not open; open it first")
         self._tell_detail(self._detail.flipping("running", "removing patches until the prediction changes …"))
         self._submit_to(self._flip_seat, partial(self._flip, row))
 
-    def _flip_cancel(self) -> None:
-        if self._benches:
-            self._flip_seat.cancel()
-
     def _flip(self, row: int, ticket: Ticket) -> None:
+        def progress(_step: int, _total: int) -> None:
+            ticket.check()
+
         ticket.check()
-        inspection: Any = self.inspection
+        patches: Sequence[tuple[int, int]] = ()
         try:
-            found = inspection.flip_set(row)
+            found = self.inspection.flip_set(row, progress=progress)
             state, words, patches = "done", _flip_words(found, self.inspection.class_names), found.patches
+        except Cancelled:
+            raise
         except Exception as error:
             log.debug("no flip set of sample %d", row, exc_info=error)
-            state, words, patches = "failed", rules.sentence(error), ()
+            state, words = "failed", rules.sentence(error)
         with self._settled:
             if self._detail is not None and self._detail.row == row:
                 self._tell_detail(self._detail.flipping(state, words, patches))
@@ -355,19 +378,21 @@ def _sort_keys() -> Mapping[str, Any]:
     return SORT_KEYS
 
 
-def _titled(overlay: Any) -> dict[str, str]:
+def _titled(overlay: Overlay) -> dict[str, str]:
     """An overlay as the browser knows it."""
-    if overlay is None:
-        return {}
     words = {"paper": "", "equal": ", layers counted equally", "floor": ", floor removed"}
-    title = str(overlay.method).replace("_", " ") + words.get(overlay.weights, f", {overlay.weights}")
+    title = overlay.method.replace("_", " ") + words.get(overlay.weights, f", {overlay.weights}")
     return {"name": f"{overlay.method}/{overlay.weights}", "title": title[:1].upper() + title[1:]}
 
 
-def _flip_words(found: Any, names: Any) -> str:
+def _flip_words(found: FlipSet, names: Sequence[str]) -> str:
     """What a flip set says, in a sentence."""
     if not found.found:
         return f"No set of patches was found that changes {names[found.before]}."
     many = f"{found.size} patch{'es' if found.size != 1 else ''}"
+    if found.random_flips != found.random_flips:
+        random = ""
+    else:
+        random = f"; as many random ones do that in {100 * found.random_flips:.0f} %"
     lead = f"Without {many} ({100 * found.share:.0f} % of the picture) it says {names[found.after]}"
-    return f"{lead} instead of {names[found.before]}; as many random ones do that in {100 * found.random_flips:.0f} %."
+    return f"{lead} instead of {names[found.before]}{random}."

@@ -347,3 +347,89 @@ def test_a_name_that_there_is_not_is_an_attribute_error(widget: InspectWidget) -
     with pytest.raises(AttributeError, match="no attribute 'confuson'"):
         widget.confuson  # noqa: B018
     assert {"frame", "calibrate", "targets"} <= set(dir(widget))
+
+
+def test_maps_come_for_errors_that_are_seen_and_are_the_overlays(widget: InspectWidget, page: Reader) -> None:
+    first, second = (int(row) for row in widget.errors.index[:2])
+    page.say("visible", first, second, pictures=0)
+    eventually(lambda: len(page.maps) == 2)
+    assert list(page.maps) == [first, second]
+    np.testing.assert_allclose(page.maps[first], widget.contrast(first).difference(), rtol=1e-5, atol=1e-7)
+    assert page.maps[first].max() > 0 > page.maps[first].min()
+
+
+def test_another_overlay_makes_the_pages_maps_stale(widget: InspectWidget, page: Reader) -> None:
+    from legrad_widget.inspection.evidence import Overlay
+
+    widget.overlay = Overlay("cdam", "equal")
+    assert {"kind": "stale", "what": "maps"} in widget.comm.messages
+    assert widget.comm.state["_gallery"]["drawn"]["title"] == "Cdam, layers counted equally"
+    widget.show(int(widget.errors.index[0]))
+    widget.wait(60)
+    assert (widget.method, widget.weights) == ("cdam", "equal")  # the explorer goes along
+
+
+def test_an_open_sample_has_its_picture_and_its_map(widget: InspectWidget, page: Reader) -> None:
+    row = int(widget.errors.index[1])
+    page.say("open", row=row)
+    eventually(lambda: (widget.comm.state["_sample"].get("map") or {}).get("data") is not None)
+    sample = widget.comm.state["_sample"]
+    expected = widget.contrast(row).difference()
+    found = np.frombuffer(sample["map"]["data"], "<f4").reshape(sample["map"]["shape"])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    with Image.open(io.BytesIO(sample["picture"]["data"])) as picture:
+        assert picture.size == (40, 40)
+
+
+def test_the_smallest_flip_set_is_the_inspections_and_reaches_the_table(widget: InspectWidget, page: Reader) -> None:
+    row = int(widget.errors.index[0])
+    page.say("open", row=row)
+    eventually(lambda: widget.comm.state["_sample"].get("row") == row)
+    page.say("flip", row=row)
+    eventually(lambda: (widget.comm.state["_sample"]["flip_set"] or {}).get("state") in ("done", "failed"), 60)
+    said = widget.comm.state["_sample"]["flip_set"]
+    expected = widget.inspection.flip_set(row)
+    assert said["state"] == "done"
+    assert said["patches"] == [list(patch) for patch in expected.patches]
+    assert str(expected.size) in said["words"] or not expected.found
+    assert page.table["flip_size"][row] == expected.size
+
+
+def test_a_map_that_cannot_be_made_keeps_nobody_waiting(
+    widget: InspectWidget, page: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (int(row) for row in widget.errors.index[:2])
+    plain = widget.inspection.contrast
+
+    def broken(row: int) -> Any:
+        if row == first:
+            raise ValueError("its picture is gone")
+        return plain(row)
+
+    monkeypatch.setattr(widget.inspection, "contrast", broken)
+    page.say("visible", first, second, pictures=0)
+    eventually(lambda: second in page.maps)
+    assert first not in page.maps
+
+
+def test_what_is_about_all_samples_waits_for_them(inspection: Inspection) -> None:
+    widget = InspectWidget(inspection)
+    assert (widget.frame["status"] == "scored").all()
+    assert len(widget.errors) == widget.comm.state["_scoring"]["errors"]
+
+
+def test_the_table_of_a_paused_run_is_there_at_once(inspection: Inspection) -> None:
+    widget = InspectWidget(inspection, start=False)
+    assert (widget.frame["status"] == "pending").all()
+
+
+def test_inspect_is_the_widget(classifier: Model) -> None:
+    import legrad_widget as lw
+
+    pictures = [specimens.picture()] * 3
+    widget = lw.inspect(classifier, pictures, [0, 1, 2], cache=False)
+    assert isinstance(widget, lw.InspectWidget)
+    assert len(widget.frame) == 3
+    assert isinstance(classifier.inspect(pictures, [0, 1, 2], cache=False), lw.InspectWidget)
+    with pytest.raises(TypeError, match="the model comes first"):
+        lw.inspect(pictures, classifier)
