@@ -154,6 +154,35 @@ it("puts the control's map over the picture, and takes it away with the measurin
   expect(overlay.value).toBeNull();
 });
 
+it("goes on with what was measured before the page was loaded anew, or saved", () => {
+  const entry = {
+    rid: "p.t1",
+    rev: 1,
+    target: 0,
+    label: "cat",
+    state: "done",
+    step: 0,
+    total: 0,
+    message: "",
+  };
+  const data = { layers: [1, 2, 3], signed: false, note: "", maps: maps() };
+  const tools = (control: string) => ({
+    _tools: { specificity: { ...entry, ...data, args: { control } }, busy: null },
+  });
+  const { asked, get, state } = show({ ...tools("a chair"), _static: true });
+  expect(state.value.value).toBeCloseTo(byHand([1, 2, 3]), 6);
+  expect(get<HTMLInputElement>("specificity-own").value).toBe("a chair");
+  expect(get<HTMLSelectElement>("specificity").disabled).toBe(true);
+  expect(asked()).toEqual([]);
+  end.abort();
+  document.body.replaceChildren();
+  end = new AbortController();
+  const live = show(tools(""));
+  expect(live.get<HTMLSelectElement>("specificity").value).toBe("empty");
+  live.store.select(1);
+  expect(live.asked()).toMatchObject([{ args: { control: "" }, target: 1 }]);
+});
+
 it("is not there for a model without prompts", () => {
   const { get, host } = show();
   expect(get("specificity").closest("section")!.hidden).toBe(false);

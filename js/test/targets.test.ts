@@ -136,6 +136,10 @@ describe("the template editor", () => {
     expect(get("template-editor").closest("section")!.hidden).toBe(false);
     get("template-editor").dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
     expect(get("template-editor").closest("section")!.hidden).toBe(true);
+    host.set("_static", true);
+    expect(opener.hidden).toBe(true);
+    host.set("_static", false);
+    expect(opener.hidden).toBe(false);
     host.set("_model", { ...(host.read("_model") as object), prompts: false });
     expect(opener.hidden).toBe(true);
   });

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
+import re
 import zlib
 
 import numpy as np
@@ -235,6 +238,15 @@ def test_few_concepts_are_held():
     assert held[direction] is not None
     with pytest.raises(ValueError, match="is held under 'v5' any more"):
         held[keys[4]]
+
+
+def test_a_saved_page_shows_them_too(widget, sender):
+    sender.send(png(seed=1), png(seed=2))
+    widget.wait()
+    page = widget.to_html()
+    state = json.loads(re.search(r'<script type="application/json" id="state">(.*?)</script>', page, re.S)[1])
+    [known] = state["_concepts"].values()
+    assert [base64.b64decode(small["$bytes"])[:2] for small in known["thumbnails"]] == [b"\xff\xd8"] * 2
 
 
 def test_code_names_the_concept(widget, sender):

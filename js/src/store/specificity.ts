@@ -38,7 +38,8 @@ export function specificity(a: Heat, b: Heat): number | null {
 
 export function holdAgainst(store: LiveStore, life: AbortSignal): Specificity {
   const { answer, entry, tools, lacks } = store;
-  const control = signal<string | null>(null);
+  const before = tools.latest("specificity").peek()?.args.control;
+  const control = signal<string | null>(typeof before === "string" ? before : null);
   const showing = signal(false);
   /** The method never hears of the prompt: nothing has to be computed. */
   const blind = computed(() => store.method.value?.classDiscriminative === false);

@@ -22,7 +22,9 @@ export function examples(store: Store, zone: HTMLElement, life: AbortSignal): HT
   });
   watch(life, () => {
     input.disabled = store.kernelless.value;
-    input.title = "Find things like these: choose pictures, or drop them here";
+    input.title = input.disabled
+      ? "Things like pictures of yours need a running kernel"
+      : "Find things like these: choose pictures, or drop them here";
   });
 
   const over = (event: DragEvent) => {

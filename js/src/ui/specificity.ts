@@ -39,9 +39,9 @@ export function specificity(store: LiveStore, state: Specificity, life: AbortSig
       },
     },
     el("option", { value: "" }, "nothing"),
-    el("option", { value: "empty" }, "the empty prompt"),
-    el("option", { value: "nonsense" }, `nonsense: ${NONSENSE}`),
-    el("option", { value: OWN }, "your own prompt …"),
+    el("option", { value: "empty" }, "empty prompt"),
+    el("option", { value: "nonsense" }, "nonsense"),
+    el("option", { value: OWN }, "own prompt …"),
   );
   const map = button(
     ".lg-button",
@@ -61,7 +61,13 @@ export function specificity(store: LiveStore, state: Specificity, life: AbortSig
     own,
     words,
   );
+  // What was measured before the page was loaded anew, or saved.
+  const known = control.peek();
+  select.value = known === null ? "" : known === "" ? "empty" : known === NONSENSE ? "nonsense" : OWN;
+  own.hidden = select.value !== OWN;
+  if (!own.hidden) own.value = known!;
   watch(life, () => {
+    select.disabled = own.disabled = !!store.lacks.value;
     element.hidden = !store.trait("_model").value.prompts || !store.entry.value;
     const value = state.value.value;
     number.textContent = value === null ? (state.awaiting.value ? "…" : "") : Math.max(0, value).toFixed(2);

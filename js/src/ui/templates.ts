@@ -108,7 +108,7 @@ export function templates(store: Store, life: AbortSignal): { opener: HTMLElemen
     const lines = now.value;
     const how =
       lines.length > 1 ? `in ${lines.length} templates` : lines[0] ? `as “${lines[0]}”` : "as typed";
-    opener.hidden = !store.trait("_model").value.prompts;
+    opener.hidden = !store.trait("_model").value.prompts || store.kernelless.value;
     opener.textContent = `{ } ${lines.length || ""}`;
     opener.title = `Prompts are read ${how}: change the templates`;
     set(opener, "data-on", lines.length > 0);
