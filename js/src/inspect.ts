@@ -7,6 +7,7 @@ import { createGallery } from "./inspection/store";
 import { createStore } from "./store";
 import { fail, mount } from "./ui/root";
 import "./widget.css";
+import "./popup.css";
 import "./inspection/inspect.css";
 
 function render({ model, el, signal }: RenderProps & { signal?: AbortSignal }): () => void {

@@ -9,6 +9,7 @@ import { type Live, overlayOf, withTools } from "./store/live";
 import type { MakeLive } from "./store/second";
 import { holdAgainst } from "./store/specificity";
 import { testing } from "./store/trust";
+import { asking } from "./ui/asking";
 import { takeBrush } from "./ui/brush";
 import { card } from "./ui/card";
 import { compare } from "./ui/compare";
@@ -18,6 +19,8 @@ import { effects } from "./ui/effects";
 import { el } from "./ui/element";
 import { examples } from "./ui/examples";
 import { exporting } from "./ui/export";
+import { help } from "./ui/help";
+import { knobs } from "./ui/knobs";
 import { outliers } from "./ui/outliers";
 import { pins } from "./ui/pins";
 import { slotOf } from "./ui/slots";
@@ -42,6 +45,7 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
   const out = exporting(store, life);
   slotOf(root, "top").append(editor.panel, out.opener, out.panel);
   slotOf(root, "score").append(specificity(store, control, life));
+  slotOf(root, "knobs").append(knobs(store, life));
   slotOf(root, "methods").append(correction(store, life));
   slotOf(root, "matrix").append(effects(store, life));
   slotOf(root, "picture").append(outliers(store, life), takeBrush(root, store, tests, life));
@@ -49,6 +53,9 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
   slotOf(root, "compare").append(contest(store, contesting(store, life), tests, life));
   const about = slotOf(root, "card");
   about.append(card(store, about.closest("details")!, life));
+
+  const keyList = help(root);
+  slotOf(root, "prompts").append(keyList.panel);
 
   const keys: Readonly<Record<string, () => void>> = {
     a: () => {
@@ -64,12 +71,15 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
     z: tests.undo,
     f: tests.measure,
     k: store.pins.add,
+    "?": keyList.toggle,
   };
   return {
     overlay: overlayOf(store, control.overlay),
     effects: store.effects,
     patch,
+    edit: asking(root, store),
     press(key) {
+      if (key === "escape") return keyList.close();
       keys[key]?.();
       return key in keys;
     },

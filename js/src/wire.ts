@@ -498,6 +498,9 @@ export const decodeMessage = fields<{
 
 // -- naming -------------------------------------------------------------------------------------------------
 
+export const isFull = (targets: readonly Target[]) => targets.length >= MAX_TARGETS;
+export const FULL = `${MAX_TARGETS} prompts are the most: remove one first.`;
+
 /** Equal for targets that ask for the same thing. */
 export function keyOf(target: Target): string {
   const { kind } = target;

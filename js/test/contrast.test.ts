@@ -2,11 +2,11 @@
 // A over B: on the wire, among the chips, by mouse and by keys.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createStore } from "../src/store";
 import { prompts } from "../src/ui/prompts";
 import { decodeTarget, keyOf, labelOf, opposed, type Side, type Target } from "../src/wire";
 import { FakeHost } from "./fake-host";
 import { answered, result, text } from "./samples";
+import { createLiveStore } from "./with-live";
 
 const [CAT, DOG, SUN] = ["cat", "dog", "sun"].map((words): Side => ({ kind: "text", text: words }));
 const OVER: Target = { kind: "contrast", a: CAT!, b: DOG! };
@@ -63,7 +63,7 @@ afterEach(() => {
 
 function show(changes: Record<string, unknown> = {}) {
   const host = new FakeHost({ ...answered(), ...changes });
-  const store = createStore(host, end.signal);
+  const store = createLiveStore(host, end.signal);
   document.body.append(prompts(store, end.signal));
   const radios = () => [...document.querySelectorAll<HTMLElement>("[role=radio]")];
   const hints = () => radios().map((radio) => radio.title);

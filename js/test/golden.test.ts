@@ -121,7 +121,7 @@ describe.each(files)("%s", (name) => {
         ...answered(),
         _image,
         _result: result,
-        _model: { ...answered()._model, layer_weights },
+        _model: { ...(answered()._model as object), layer_weights },
         targets,
         active: target,
         layers,

@@ -1,11 +1,12 @@
 import { setMaxListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createStore, TURN_MS } from "../src/store";
+import { TURN_MS } from "../src/store";
 import { TYPING_MS } from "../src/store/drafts";
 import { remember, STEPS } from "../src/store/history";
 import { COMMIT_MS } from "../src/store/traits";
 import { FakeHost } from "./fake-host";
 import { answered, text } from "./samples";
+import { createLiveStore } from "./with-live";
 
 interface Values {
   layer: number;
@@ -132,7 +133,7 @@ describe("undo in the store", () => {
 
   function openStore(changes: Record<string, unknown> = {}) {
     const host = new FakeHost({ ...answered(), ...changes });
-    const store = createStore(host, end.signal);
+    const store = createLiveStore(host, end.signal);
     const act = (run: () => void) => {
       store.history.begin();
       run();

@@ -1,12 +1,14 @@
 import { setMaxListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createStore, PLAY_MS, type Store, TURN_MS } from "../src/store";
+import { PLAY_MS, TURN_MS } from "../src/store";
 import { GIVE_UP_MS, HELLO_MS, LATE_MS, whyNot } from "../src/store/conversation";
 import { TYPING_MS } from "../src/store/drafts";
+import type { LiveStore } from "../src/store/live";
 import { COMMIT_MS, SETTLE_MS } from "../src/store/traits";
 import { labelOf, type Target } from "../src/wire";
 import { FakeHost } from "./fake-host";
 import { answered, IDLE, IMAGE, result, text } from "./samples";
+import { createLiveStore } from "./with-live";
 
 let end: AbortController;
 beforeEach(() => {
@@ -20,12 +22,12 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function open(changes: Record<string, unknown> = {}): { host: FakeHost; store: Store } {
+function open(changes: Record<string, unknown> = {}): { host: FakeHost; store: LiveStore } {
   const host = new FakeHost({ ...answered(), ...changes });
-  return { host, store: createStore(host, end.signal) };
+  return { host, store: createLiveStore(host, end.signal) };
 }
 
-const chips = (store: Store) => store.trait("targets").value.map(labelOf);
+const chips = (store: LiveStore) => store.trait("targets").value.map(labelOf);
 
 /** The kernel takes up a question as LeGradWidget does: traits first, then status. */
 function take(host: FakeHost, ask: Record<string, unknown>) {
@@ -535,7 +537,7 @@ describe("the view", () => {
   });
   it("keeps two clients of one model together, and each silent about the other's doing", () => {
     const host = new FakeHost(answered());
-    const [one, two] = [createStore(host, end.signal), createStore(host, end.signal)];
+    const [one, two] = [createLiveStore(host, end.signal), createLiveStore(host, end.signal)];
     one.set("threshold", 0.4);
     vi.advanceTimersByTime(COMMIT_MS);
     expect(two.trait("threshold").value).toBe(0.4);

@@ -2,7 +2,6 @@
 // Templates and concepts among the chips: what is read through what, and what crosses.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createStore } from "../src/store";
 import { TYPING_MS } from "../src/store/drafts";
 import { prompts } from "../src/ui/prompts";
 import { predictions } from "../src/ui/score";
@@ -10,6 +9,7 @@ import { templates } from "../src/ui/templates";
 import { decodeConcepts, keyOf, readThrough, type Side, type Target } from "../src/wire";
 import { FakeHost } from "./fake-host";
 import { answered, result, text } from "./samples";
+import { createLiveStore } from "./with-live";
 
 const PHOTO = ["a photo of a {}"];
 const BOTH = [...PHOTO, "a drawing of a {}, on paper"];
@@ -30,7 +30,7 @@ afterEach(() => {
 
 function show(changes: Record<string, unknown> = {}) {
   const host = new FakeHost({ ...answered(), ...changes });
-  const store = createStore(host, end.signal);
+  const store = createLiveStore(host, end.signal);
   const editor = templates(store, end.signal);
   document.body.append(
     prompts(store, end.signal),

@@ -2,7 +2,8 @@
 // it one of them; it is a new chip at the end, or stands in for one that is being edited.
 
 import { batch, type ReadonlySignal, signal } from "../signals";
-import { keyOf, MAX_TARGETS, readThrough, type Target } from "../wire";
+import { FULL, isFull, keyOf, readThrough, type Target } from "../wire";
+import type { Store } from ".";
 import { onEnd, watch } from "./watch";
 
 export const TYPING_MS = 200;
@@ -29,18 +30,9 @@ export interface Drafts {
   keep(): void;
 }
 
-export function drafting(
-  targets: ReadonlySignal<readonly Target[]>,
-  active: ReadonlySignal<number>,
-  templates: ReadonlySignal<readonly string[]>,
-  act: {
-    ask(question: { templates?: readonly string[]; targets?: readonly Target[]; active?: number }): void;
-    select(at: number): void;
-    complain(sentence: string): void;
-    failed(): boolean;
-  },
-  life: AbortSignal,
-): Drafts {
+export function drafting(act: Store, life: AbortSignal): Drafts {
+  const { active, trait, phase } = act;
+  const [targets, templates] = [trait("targets"), trait("templates")];
   const draft = signal<Draft | null>(null);
   /** The active target to go back to. */
   let before = 0;
@@ -111,7 +103,7 @@ export function drafting(
       if (!text) act.complain("An empty prompt asks nothing: type what to look for.");
       else if (!current && isFull(targets.peek())) act.complain(FULL);
       else {
-        if (current?.key === keyOf(worded(text)) && act.failed()) act.ask({});
+        if (current?.key === keyOf(worded(text)) && phase.peek().kind === "error") act.ask({});
         else preview(text);
         drafts.keep();
         return true;
@@ -148,6 +140,3 @@ export function drafting(
   };
   return drafts;
 }
-
-export const isFull = (targets: readonly Target[]) => targets.length >= MAX_TARGETS;
-export const FULL = `${MAX_TARGETS} prompts are the most: remove one first.`;

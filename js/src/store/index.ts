@@ -10,7 +10,9 @@ import { type Cell, sortCells } from "../heat/merge";
 import { computed, type ReadonlySignal, type Signal, signal, untracked } from "../signals";
 import {
   type Answer,
+  FULL,
   freshName,
+  isFull,
   type Knobs,
   type KnobValue,
   keyOf,
@@ -19,7 +21,7 @@ import {
   type Target,
 } from "../wire";
 import { type Conversation, converse } from "./conversation";
-import { type Drafts, drafting, FULL, isFull } from "./drafts";
+import type { Drafts } from "./drafts";
 import { type History, remember } from "./history";
 import type { Live } from "./live";
 import type { Overlay } from "./patch";
@@ -44,7 +46,7 @@ export const PLAY_MS = 650;
 export const TURN_MS = 300;
 
 /** Keys that the second file acts on. */
-const LIVE_KEYS = ["a", "l", "n", "b", "z", "f", "k"];
+const LIVE_KEYS = ["a", "l", "n", "b", "z", "f", "k", "?"];
 
 /** What was last put on the screen; for the page's data attributes. */
 export interface Painted {
@@ -69,7 +71,8 @@ export interface Store extends Omit<Shown, "behind"> {
   /** What was wrong with the knobs that were turned last; "". */
   readonly knobFault: ReadonlySignal<string>;
   readonly playing: ReadonlySignal<number | null>;
-  readonly drafts: Drafts;
+  /** Prompts that are being typed; null until the second file is here. */
+  readonly typed: Signal<Drafts | null>;
   /** What the second file adds; null until it is here. */
   readonly live: Signal<Live | null>;
   readonly second: Second;
@@ -95,6 +98,8 @@ export interface Store extends Omit<Shown, "behind"> {
   readonly host: Host;
   readonly post: Conversation["post"];
   readonly complain: Conversation["complain"];
+  /** Ask what the screen shows, with these changes. */
+  ask(changes: Partial<Question>): void;
   readonly cancel: Conversation["cancel"];
   readonly upload: Conversation["upload"];
   set<N extends keyof View>(name: N, value: View[N]): void;
@@ -156,6 +161,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
     return named.length ? named : available.filter(({ slow }) => !slow).map(({ name }) => name);
   });
   const spot = signal<Spot | null>(null);
+  const typed = signal<Drafts | null>(null);
   const live = signal<Live | null>(null);
   const overlay = computed(() => live.value?.overlay.value ?? null);
   /** A key that waits for the second file. */
@@ -215,7 +221,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
   /** Show a view as it was: ask again what was asked, which the kernel remembers, and set what asks nothing. */
   function recall(view: Partial<Undoable>) {
     stop();
-    store.drafts.keep();
+    typed.peek()?.keep();
     preview.value = null;
     const question: { -readonly [N in keyof Question]?: Question[N] } = {};
     const changed = (Object.keys(view) as (keyof Undoable)[]).filter(
@@ -250,6 +256,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
     outdated,
     method,
     kernelless,
+    typed,
     live,
     second,
     waiting,
@@ -275,20 +282,22 @@ export function createStore(host: Host, life: AbortSignal): Store {
     host,
     post: conversation.post,
     complain,
+    ask,
     cancel: conversation.cancel,
     upload: conversation.upload,
     set: traits.edit,
 
     select(at) {
       if (!targets.peek()[at]) return;
-      if (store.drafts.draft.peek()?.at !== at) store.drafts.keep();
+      const drafts = typed.peek();
+      if (drafts?.draft.peek()?.at !== at) drafts?.keep();
       // Methods are compared on one target; the others' maps by the one method are here already.
       if (at !== active.peek() && comparedMethods.peek().length) ask({ active: at });
       traits.edit("active", at);
       fetchHeads();
     },
     add(target) {
-      store.drafts.keep();
+      typed.peek()?.keep();
       const list = targets.peek();
       const known = list.findIndex((other) => keyOf(other) === keyOf(target));
       if (known >= 0) store.select(known);
@@ -296,19 +305,11 @@ export function createStore(host: Host, life: AbortSignal): Store {
       else ask({ targets: [...list, target], active: list.length });
     },
     remove(at) {
-      store.drafts.keep();
+      typed.peek()?.keep();
       const list = targets.peek().filter((_, i) => i !== at);
       const now = active.peek();
       ask({ targets: list, active: Math.max(0, at < now || now === list.length ? now - 1 : now) });
     },
-    drafts: drafting(
-      targets,
-      active,
-      trait("templates"),
-      { ask, complain, select: (at) => store.select(at), failed: () => phase.peek().kind === "error" },
-      life,
-    ),
-
     setMethod(name) {
       if (name !== trait("method").peek()) ask({ method: name, knobs: {} });
     },

@@ -4,6 +4,7 @@ import type { Cell } from "../heat/merge";
 import { computed, type ReadonlySignal } from "../signals";
 import type { Store } from ".";
 import { type Compare, comparing } from "./compare";
+import { type Drafts, drafting } from "./drafts";
 import { type Effects, effectsOf } from "./effects";
 import { type Overlay, type PatchTools, patchTools } from "./patch";
 import { type Pins, pinning } from "./pins";
@@ -11,6 +12,7 @@ import { type Tools, tooling } from "./tools";
 
 /** The store as the second file's parts know it. */
 export interface LiveStore extends Store, Compare {
+  readonly drafts: Drafts;
   readonly tools: Tools;
   readonly pins: Pins;
   readonly effects: Effects;
@@ -23,6 +25,8 @@ export interface Live {
   readonly overlay: ReadonlySignal<Overlay | null>;
   readonly effects: Effects;
   readonly patch: PatchTools;
+  /** Edit a prompt. */
+  edit(at: number): void;
   /** Act on a key; false where it is none of ours. */
   press(key: string): boolean;
   /** The keys are let go of. */
@@ -32,8 +36,11 @@ export interface Live {
 export function withTools(store: Store, life: AbortSignal): LiveStore {
   const tools = tooling(store, life);
   const wanted = computed(() => store.matrix.value && !store.outdated.value);
+  const drafts = drafting(store, life);
+  store.typed.value = drafts;
   return {
     ...store,
+    drafts,
     ...comparing(store),
     pins: pinning(store),
     tools,

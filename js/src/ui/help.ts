@@ -1,32 +1,60 @@
-// The list of keys.
+// The list of keys, which the button "?" opens and closes.
 
-import { button, el, set } from "./element";
-import { KEYS } from "./keys";
+import { el, set } from "./element";
 
-export function help(): { button: HTMLElement; panel: HTMLElement; toggle(open?: boolean): boolean } {
-  const rows = KEYS.map(([keys, does]) => el("p", {}, el("b", {}, keys), does));
+const KEYS: readonly (readonly [string, string])[] = [
+  ["← →", "one layer back / on"],
+  ["Shift + ← →", "a range of layers"],
+  ["↑ ↓", "one head back / on"],
+  ["Home End", "first / last layer"],
+  ["0", "all layers and heads merged"],
+  ["G", "layer × head matrix"],
+  ["A (hold)", "attention of the patch pointed at"],
+  ["L", "patch lens: what the layer reads there"],
+  ["N", "token norms, outliers marked"],
+  ["Ctrl-click, -Enter", "ablate a head of the matrix"],
+  ["P", "play through depth"],
+  ["B", "brush patches away (Alt: bring back)"],
+  ["Z", "undo a stroke of the brush"],
+  ["F", "faithfulness of the map"],
+  ["1 – 9", "choose a prompt"],
+  ["K", "pin the view"],
+  ["Ctrl + Z, + Shift", "undo, redo"],
+  ["[ ]", "opacity"],
+  ["Space (hold)", "hide the heatmap"],
+  ["arrows on picture", "move from patch to patch"],
+  ["double-click, F2", "edit a prompt"],
+  ["Ctrl-click, C", "contrast: active prompt over that one"],
+  ["Ctrl + ← →", "to another prompt, for C"],
+  ["Esc", "back to the notebook"],
+];
+
+export interface Help {
+  readonly panel: HTMLElement;
+  toggle(): void;
+  /** Close it; false where it was closed. */
+  close(): boolean;
+}
+
+export function help(root: HTMLElement): Help {
+  const opener = root.querySelector("[data-testid=help]")!;
   const panel = el(
     "div.lg-popup.lg-help",
     { hidden: true, role: "region", label: "Keys" },
     el("h3.lg-legend", {}, "Keys"),
-    ...rows,
+    ...KEYS.map(([keys, does]) => el("p", {}, el("b", {}, keys), does)),
   );
-  const opener = button(
-    ".lg-button.lg-square",
-    {
-      title: "Keys (?)",
-      label: "Keys",
-      "aria-expanded": false,
-      onclick: () => toggle(),
-    },
-    "?",
-  );
-  /** Returns whether anything changed. */
-  function toggle(open = panel.hidden): boolean {
-    const changed = panel.hidden === open;
-    panel.hidden = !open;
-    set(opener, "aria-expanded", open);
-    return changed;
+  function toggle() {
+    panel.hidden = !panel.hidden;
+    set(opener, "aria-expanded", !panel.hidden);
   }
-  return { button: opener, panel, toggle };
+  return {
+    panel,
+    toggle,
+    close() {
+      const open = !panel.hidden;
+      if (open) toggle();
+      return open;
+    },
+  };
 }

@@ -4,34 +4,6 @@ import { clamp } from "../heat/frame";
 import type { Store } from "../store";
 import { focusedIn, listen, set } from "./element";
 
-/** What `?` shows. */
-export const KEYS: readonly (readonly [string, string])[] = [
-  ["← →", "one layer back / on"],
-  ["Shift + ← →", "a range of layers"],
-  ["↑ ↓", "one head back / on"],
-  ["Home End", "first / last layer"],
-  ["0", "all layers and heads merged"],
-  ["G", "layer × head matrix"],
-  ["A (hold)", "attention of the patch pointed at"],
-  ["L", "patch lens: what the layer reads there"],
-  ["N", "token norms, outliers marked"],
-  ["Ctrl-click, -Enter", "ablate a head of the matrix"],
-  ["P", "play through depth"],
-  ["B", "brush patches away (Alt: bring back)"],
-  ["Z", "undo a stroke of the brush"],
-  ["F", "faithfulness of the map"],
-  ["1 – 9", "choose a prompt"],
-  ["K", "pin the view"],
-  ["Ctrl + Z, + Shift", "undo, redo"],
-  ["[ ]", "opacity"],
-  ["Space (hold)", "hide the heatmap"],
-  ["arrows on picture", "move from patch to patch"],
-  ["double-click, F2", "edit a prompt"],
-  ["Ctrl-click, C", "contrast: active prompt over that one"],
-  ["Ctrl + ← →", "to another prompt, for C"],
-  ["Esc", "back to the notebook"],
-];
-
 /**
  * JupyterLab's shortcuts would take the arrows from sliders and insert cells on "b". It asks the focused element
  * for this attribute before any ancestor, so the root alone does not do: whatever gets the focus gets it too.
@@ -45,12 +17,7 @@ const TYPED = "input:not([type=checkbox],[type=radio]), select";
 const PRESSED = "button, summary, input";
 const WALKED = "[type=radio], [role=radio], [role=region]";
 
-export function installKeys(
-  root: HTMLElement,
-  store: Store,
-  toggleHelp: (open?: boolean) => boolean,
-  life: AbortSignal,
-) {
+export function installKeys(root: HTMLElement, store: Store, life: AbortSignal) {
   listen(
     root,
     {
@@ -58,7 +25,7 @@ export function installKeys(
       keydown(event) {
         if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
         if (event.key === "Escape") {
-          if (!toggleHelp(false)) leave(root);
+          if (!store.press("escape")) leave(root);
           return;
         }
         if (event.key === "Enter") enter(event, event.target as HTMLInputElement);
@@ -84,7 +51,6 @@ export function installKeys(
     else if (key === "g" || key === "G") store.toggleMatrix();
     else if (key === "[") nudgeOpacity(-0.05);
     else if (key === "]") nudgeOpacity(0.05);
-    else if (key === "?") toggleHelp();
     else if (key === " " && !target.matches(PRESSED)) store.peek(true);
     else if (key === "ArrowLeft" && !target.matches(WALKED)) store.stepLayer(-1);
     else if (key === "ArrowRight" && !target.matches(WALKED)) store.stepLayer(1);

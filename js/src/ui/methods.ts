@@ -3,8 +3,8 @@
 import { untracked } from "../signals";
 import type { Store } from "../store";
 import { el, watch } from "./element";
-import { knobs } from "./knobs";
 import { segments } from "./segments";
+import { slot } from "./slots";
 import { fold } from "./tests";
 
 export function methods(store: Store, life: AbortSignal): HTMLElement {
@@ -49,7 +49,7 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
     about,
     paper,
     fold(store, "card", "About this method", "card", life),
-    knobs(store, life),
+    slot("knobs"),
   );
 }
 

@@ -3,18 +3,16 @@
 import { readable } from "../heat/describe";
 import { untracked } from "../signals";
 import type { Store } from "../store";
-import { type Concepts, keyOf, labelOf, opposed, readThrough, type Side, type Target } from "../wire";
+import { type Concepts, keyOf, labelOf, opposed, type Side, type Target } from "../wire";
 import { button, claim, el, focusedIn, icon, listen, set, watch } from "./element";
 import { slot } from "./slots";
-import { matching, typeahead } from "./typeahead";
 
 export function prompts(store: Store, life: AbortSignal): HTMLElement {
-  const box = promptBox(store, life);
-  return el("div.lg-row.lg-prompts", {}, chips(store, box.edit, life), box.element);
+  return el("div.lg-row.lg-prompts", {}, chips(store, life), promptBox(store, life));
 }
 
 /** A row of prompts or classes: radio buttons in all but looks, each with a button that removes it. */
-function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTMLElement {
+function chips(store: Store, life: AbortSignal): HTMLElement {
   const row = el("div.lg-row", { role: "radiogroup", label: "Prompts", hidden: true });
   const targets = store.trait("targets");
   const indexOf = (event: Event) => {
@@ -29,7 +27,7 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
   // Built anew only when the prompts change, so that no answer takes a chip away from under a click.
   watch(life, () => {
     const held = focusedIn(row);
-    const draft = store.drafts.draft.value;
+    const draft = store.typed.value?.draft.value;
     const concepts = store.trait("_concepts").value;
     row.hidden = targets.value.length === 0;
     row.replaceChildren(
@@ -67,7 +65,7 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
       if (over) store.add(over);
       else store.select(at);
     },
-    dblclick: (event) => edit(indexOf(event)),
+    dblclick: (event) => store.live.peek()?.edit(indexOf(event)),
     keydown(event) {
       const at = indexOf(event);
       const count = targets.peek().length;
@@ -83,7 +81,7 @@ function chips(store: Store, edit: (at: number) => void, life: AbortSignal): HTM
       if (step) store.select(next);
       else if (over) store.add(over);
       else if (key === "Delete" || key === "Backspace") store.remove(at);
-      else if (key === "F2") return edit(at);
+      else if (key === "F2") return store.live.peek()?.edit(at);
       else return;
       claim(event);
       focusActive();
@@ -136,80 +134,24 @@ function named(side: Side, pictures: readonly string[] = []): HTMLElement {
   );
 }
 
-/** The box: free text where the model takes prompts, else its classes. */
-function promptBox(store: Store, life: AbortSignal): { element: HTMLElement; edit(at: number): void } {
-  const model = store.trait("_model");
+/** The box that adds to them: free text where the model takes prompts, else its classes. ui/asking.ts makes it work. */
+function promptBox(store: Store, life: AbortSignal): HTMLElement {
   const input = el("input.lg-text", {
     type: "text",
     testid: "prompt",
     dir: "auto",
     spellcheck: "false",
     enterkeyhint: "done",
-    oninput: () => {
-      if (model.peek().prompts) store.drafts.type(input.value);
-    },
-    onkeydown: (event: KeyboardEvent) => {
-      if (event.key !== "Escape" || !input.value) return;
-      event.stopPropagation();
-      input.value = "";
-      store.drafts.drop();
-    },
   });
-  const add = (name: string) => {
-    const { prompts: free, classes } = model.peek();
-    store.add(
-      free
-        ? readThrough({ kind: "text", text: name }, store.trait("templates").peek())
-        : { kind: "class", index: classes.indexOf(name), name },
-    );
-    input.value = "";
-  };
-  const suggestions = typeahead(
-    input,
-    () => {
-      const { prompts: free, suggestions: words, classes } = model.peek();
-      return free ? (input.value ? [] : words) : classes;
-    },
-    (words) => (model.peek().prompts ? "" : `No class contains ‘${words}’.`),
-    add,
-  );
-  const form = el(
-    "form.lg-ask",
-    {
-      onsubmit: (event: Event) => {
-        event.preventDefault();
-        const { prompts: free, classes } = model.peek();
-        const words = input.value.trim();
-        const name = suggestions.highlighted() ?? (!free && words ? matching(classes, words)[0] : undefined);
-        suggestions.close();
-        if (name !== undefined) add(name);
-        else if (free && store.drafts.commit(words) && store.phase.peek().kind !== "offline")
-          input.value = "";
-      },
-    },
-    input,
-    suggestions.list,
-    slot("ask"),
-  );
   watch(life, () => {
-    const { prompts: free, classes, suggestions: words } = model.value;
+    const { prompts: free, classes, suggestions: words } = store.trait("_model").value;
     const first = words.slice(0, 2).map((word) => `“${word}”`);
     const hint = free
       ? `Add a prompt${first.length ? `, such as ${first.join(" or ")}` : ""}`
       : `Add one of ${classes.length} classes`;
     input.placeholder = store.kernelless.value ? "New prompts need a running kernel" : `${hint} …`;
     set(input, "label", hint);
-    input.disabled = store.kernelless.value || (!free && classes.length === 0);
+    input.disabled = store.kernelless.value || !store.live.value || (!free && classes.length === 0);
   });
-  return {
-    element: form,
-    edit(at) {
-      const target = store.trait("targets").peek()[at];
-      if (target?.kind !== "text" || input.disabled) return;
-      store.drafts.edit(at);
-      input.value = target.text;
-      input.focus();
-      input.select();
-    },
-  };
+  return el("form.lg-ask", {}, input, slot("ask"));
 }

@@ -6,8 +6,7 @@ import type { Store } from "../store";
 import { beside } from "./beside";
 import { colorbar, readout } from "./colorbar";
 import { controls } from "./controls";
-import { el, onEnd, set, watch } from "./element";
-import { help } from "./help";
+import { button, el, onEnd, set, watch } from "./element";
 import { installKeys, NO_SHORTCUTS } from "./keys";
 import { matrix } from "./matrix";
 import { methods } from "./methods";
@@ -24,7 +23,6 @@ import { chooser, takePastes } from "./upload";
 
 export function mount(parent: HTMLElement, store: Store, life: AbortSignal): void {
   const { bitmap, fault } = decodedPicture(store, life);
-  const keys = help();
   const root = el(
     "div.legrad",
     {
@@ -44,10 +42,19 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         slot("top"),
         chooser(store, life),
         undo(store, life),
-        keys.button,
+        button(
+          ".lg-button.lg-square",
+          {
+            testid: "help",
+            title: "Keys (?)",
+            label: "Keys",
+            "aria-expanded": false,
+            onclick: () => store.press("?"),
+          },
+          "?",
+        ),
       ),
       slot("prompts"),
-      keys.panel,
       el(
         "div.lg-main",
         {},
@@ -82,7 +89,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
     ),
   );
   takeActs(root, store, life);
-  installKeys(root, store, keys.toggle, life);
+  installKeys(root, store, life);
   takePastes(root, store, life);
   watch(life, () => {
     const shown = store.picture.value;

@@ -15,6 +15,7 @@ export type Slot =
   | "score"
   | "matrix"
   | "methods"
+  | "knobs"
   | "pins"
   | "beside"
   | "compared"

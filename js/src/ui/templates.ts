@@ -1,6 +1,6 @@
 // What prompts are read through: a button by the prompt box, and the editor that it opens.
 
-import type { Store } from "../store";
+import type { LiveStore } from "../store/live";
 import { button, el, focusedIn, set, watch } from "./element";
 
 const AVERAGED = [
@@ -35,7 +35,7 @@ export function readLines(words: string): { templates: string[]; fault: string }
   return { templates, fault };
 }
 
-export function templates(store: Store, life: AbortSignal): { opener: HTMLElement; panel: HTMLElement } {
+export function templates(store: LiveStore, life: AbortSignal): { opener: HTMLElement; panel: HTMLElement } {
   const now = store.trait("templates");
   const editor = el("textarea.lg-text", {
     testid: "template-editor",
