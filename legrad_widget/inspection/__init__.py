@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 # torch and scikit-learn are imported when an inspection starts.
 _HOMES = {
     "inspect": "entry",
+    "open_inspection": "opening",
+    "Overlay": "evidence",
+    "Thresholds": "overlap",
     "Inspection": "inspection",
     "InspectionError": "problem",
     "InspectionWarning": "cache",
@@ -20,14 +23,20 @@ __all__ = [
     "Inspection",
     "InspectionError",
     "InspectionWarning",
+    "Overlay",
     "Problem",
+    "Thresholds",
     "inspect",
+    "open_inspection",
 ]
 
 if TYPE_CHECKING:
     from .cache import InspectionWarning
     from .entry import inspect
+    from .evidence import Overlay
     from .inspection import Inspection
+    from .opening import open_inspection
+    from .overlap import Thresholds
     from .problem import InspectionError, Problem
     from .table import SORT_KEYS
 

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from . import (
     marking,
     masking,
     near,
+    storage,
     streaming,
     table,
 )
@@ -37,8 +38,8 @@ from .masks import Masks, masks_of
 from .overlap import Thresholds
 from .problem import InspectionError, Problem
 from .reading import thumbnail
+from .reopening import encoded, raw
 from .reopening import picture as reopened
-from .reopening import raw
 from .samples import Samples, samples_of
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Inspection:
         batch: int | None = None,
         cache: bool | str | os.PathLike[str] = True,
     ):
+        if fit not in get_args(Fit):
+            raise InspectionError(f"fit is one of {', '.join(map(repr, get_args(Fit)))}; arrived: {fit!r}")
         chosen = chooser(model, class_names, templates)
         samples = samples_of(images, labels)
         self._begin(chosen, samples, tuple(chosen.class_names or ()), fit, _size(chosen, size))
@@ -123,6 +126,7 @@ class Inspection:
         self.calibrated: calibration.Calibration | None = None
         self.disagreement: NDArray[np.float64] | None = None
         self.asked: tuple[Any, bytes] | None = None
+        self.model_name = "" if model is None else model.name
         self.version = 0
         self._status = np.zeros(count, np.uint8)
         self._chosen: Indices = np.empty(0, np.int64)
@@ -283,11 +287,10 @@ class Inspection:
 
     def encoding(self, index: int) -> Encoding:
         """The sample encoded, as the model sees it here; the last two are held."""
-        at, model = self.at(index), self.needs_model("look into a picture")
+        at = self.at(index)
         with self.lock:
             if at not in self._encodings:
-                image = raw(self, at)
-                self._encodings[at] = model.encode(image, fit=self.fit, size=self.size)
+                self._encodings[at] = encoded(self, at)
                 while len(self._encodings) > _ENCODINGS:
                     self._encodings.popitem(last=False)
             self._encodings.move_to_end(at)
@@ -307,6 +310,7 @@ class Inspection:
     note = marking.note
     tagged = marking.tagged
     rows = marking.rows
+    save = storage.save
 
     @property
     def selected(self) -> pd.DataFrame:
@@ -386,7 +390,7 @@ class Inspection:
 
     def __repr__(self) -> str:
         scored, wrong, skipped = len(self.scored), len(self.wrong), int((self._status > 1).sum())
-        model = "no model" if self.model is None else self.model.name
+        model = self.model_name if self.model is not None else f"{self.model_name} (saved)"
         parts = [f"{wrong} of {scored} samples wrong ({wrong / scored:.1%})" if scored else "nothing scored yet"]
         parts += [f"{skipped} skipped (see problems)"] * bool(skipped)
         parts += [f"{self.total - self.done} pending (run() goes on)"] * (not self.complete)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 from torch import Tensor
 
+from ..explainer import Encoding
+from ..models.preprocess import ImageError
 from ..models.preprocess import picture as as_picture
 from .problem import InspectionError
 from .reading import UNREADABLE
@@ -39,6 +41,19 @@ def picture(inspection: Inspection, index: int) -> Image.Image:
             return inspection.needs_model("show a preprocessed tensor").preprocess.tensor_view(image).picture
         return as_picture(image)
     except UNREADABLE as error:
+        raise _gone(inspection, index, error) from error
+
+
+def encoded(inspection: Inspection, index: int) -> Encoding:
+    """The picture as the model sees it in this inspection, encoded.
+
+    Raises:
+        InspectionError: it cannot be read.
+    """
+    model = inspection.needs_model("look into a picture")
+    try:
+        return model.encode(raw(inspection, index), fit=inspection.fit, size=inspection.size)
+    except (OSError, ImageError) as error:
         raise _gone(inspection, index, error) from error
 
 

@@ -1,0 +1,73 @@
+"""A saved inspection, opened again: the table, curves, neighbours, thumbnails and saved maps need no model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from ..explainer import Model
+from .cache import Cache, default_folder
+from .classes import chooser
+from .inspection import Inspection
+from .problem import InspectionError
+from .samples import Samples
+from .storage import read, restore
+from .streaming import specification
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths(Sequence[Any]):
+    """Pictures where they were when the inspection was saved."""
+
+    paths: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+    def __getitem__(self, index: Any) -> Any:
+        path = self.paths[index]
+        if not path:
+            raise InspectionError("it was no file, so of its picture only the thumbnail was saved")
+        return path
+
+
+def open_inspection(
+    folder: str | os.PathLike[str], model: Model | None = None, *, cache: bool | str | os.PathLike[str] = True
+) -> Inspection:
+    """The inspection that :meth:`Inspection.save` wrote.
+
+    Args:
+        folder: where it is.
+        model: the same model as before, for maps that were not saved, flip sets and so on; None: all that was saved can
+            be looked at.
+        cache: as in :func:`legrad_widget.inspect`; only used with a model.
+
+    Raises:
+        InspectionError: no inspection, a newer or damaged one, or another model. FileNotFoundError: no such folder.
+    """
+    said, arrays = read(folder)
+    try:
+        names = tuple(said["class_names"])
+        chosen = None if model is None else chooser(model, names, said["templates"])
+        samples = Samples(_Paths(tuple(said["paths"])), said["labels"] or None, tuple(said["names"]))
+        made = Inspection.__new__(Inspection)
+        height, width = said["size"]
+        made._begin(chosen, samples, names, said["fit"], (height, width))
+        made.templates = tuple(said["templates"])
+        restore(made, said, arrays)
+    except (KeyError, TypeError, IndexError) as error:
+        raise InspectionError(f"the inspection in {folder} is damaged: something is missing ({error})") from error
+    if chosen is not None:
+        made.cache = Cache(default_folder() if cache is True else None if cache is False else cache)
+        if said["asked"] is not None and specification(made).hex() != said["asked"]:
+            raise InspectionError(
+                f"this is another model than the one that was inspected ({said['model']}), or its weights changed; "
+                "open it without a model, or inspect anew"
+            )
+    return made
