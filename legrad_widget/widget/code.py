@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,9 +124,11 @@ def _explanation(widget: LeGradWidget) -> list[str]:
     """
     if not widget.targets:
         return ["x = ...  # choose a target first"]
-    lines, names = [], []
+    shared = tuple(widget.templates) if len(widget.templates) > 1 else ()  # a long list is written once
+    lines = [f"templates = {list(shared)!r}"] if any(map(_reads_through(shared), widget.targets)) else []
+    names = []
     for number, written in enumerate(widget.targets):
-        said, note = _target(widget.model.target(written), written)
+        said, note = _target(widget.model.target(written), written, shared)
         if note:
             lines.append(f"target_{number} = {said}  # {note}")
             said = f"target_{number}"
@@ -136,18 +139,30 @@ def _explanation(widget: LeGradWidget) -> list[str]:
     return [*lines, f"x = encoding.explain({asked}, {widget.method!r}{_arguments(dict(widget.knobs))}){chosen}"]
 
 
-def _target(target: Any, written: Any) -> tuple[str, str]:
-    """A target as Python, and a note where it cannot stand in the call."""
+def _reads_through(templates: tuple[str, ...]) -> Callable[[Any], bool]:
+    """Whether a target, or a side of it, has these templates; nothing has none."""
+
+    def reads(target: Any) -> bool:
+        if isinstance(target, Contrast):
+            return reads(target.a) or reads(target.b)
+        return isinstance(target, Text) and bool(templates) and target.templates == templates
+
+    return reads
+
+
+def _target(target: Any, written: Any, shared: tuple[str, ...] = ()) -> tuple[str, str]:
+    """A target as Python, and a note where it cannot stand in the call; ``shared`` templates go by that name."""
     if isinstance(target, Text):
         if target == Text(target.text, control=target.control) and not target.control:
             return repr(target.text), ""
         control = ", control=True" if target.control else ""
-        templates = f", templates={list(target.templates)!r}" if target.templates else ""
+        named = "templates" if target.templates == shared else repr(list(target.templates))
+        templates = f", templates={named}" if target.templates else ""
         return f"lw.Text({target.text!r}{control}{templates})", ""
     if isinstance(target, Class):
         return (repr(target.index), f"class {_comment(target.name or '')}") if target.name else (repr(target.index), "")
     if isinstance(target, Contrast):
-        sides = [_target(side, side) for side in (target.a, target.b)]
+        sides = [_target(side, side, shared) for side in (target.a, target.b)]
         if not any(said == "..." for said, _ in sides):
             return f"lw.Contrast({sides[0][0]}, {sides[1][0]})", ""
         return "...", f"the contrast {_comment(target.label)}: one of its sides is held by Python alone"

@@ -138,3 +138,17 @@ def test_a_picture_from_the_browser_keeps_its_name_alone(widget: LeGradWidget) -
 
 def test_before_anything_was_asked(model: Model) -> None:
     compile(LeGradWidget(model).code(), "code", "exec")
+
+
+def test_templates_are_written_once(shown: LeGradWidget) -> None:
+    shown.templates = ["a photo of a {}", "a drawing of a {}"]
+    shown.targets = [*shown.targets, lw.Contrast("cat", "dog"), lw.Text("dog", templates=["the {}"])]
+    names = run(shown)
+    code = shown.code()
+    assert code.count("a drawing of a {}") == 1
+    assert "lw.Text('cat', templates=templates)" in code
+    assert "lw.Contrast(lw.Text('cat', templates=templates), lw.Text('dog', templates=templates))" in code
+    assert "lw.Text('dog', templates=['the {}'])" in code
+    assert names["templates"] == shown.templates
+    shown.templates = []
+    assert "templates" not in shown.code()

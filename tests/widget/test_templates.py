@@ -76,7 +76,7 @@ def test_explore_takes_them_and_code_gives_them_back(model, photo):
     widget = lw.explore(photo, "a cat", model=model, templates=BOTH)
     widget.wait()
     assert widget.targets == (lw.Text("a cat", templates=BOTH),)
-    assert f"lw.Text('a cat', templates={BOTH!r})" in widget.code()
+    assert f"templates = {BOTH!r}\nx = encoding.explain(lw.Text('a cat', templates=templates)" in widget.code()
     again = model.encode(photo).explain(widget.targets[0])
     np.testing.assert_array_equal(again.maps, widget.explanation.maps)
 
