@@ -65,6 +65,15 @@ describe("reading through templates", () => {
     store.drafts.readThrough([]);
     expect(asked()).toMatchObject({ targets: [text("cat"), text("dog"), HELD], active: 1, templates: [] });
   });
+  it("is taken back in one step, prompts and templates", () => {
+    const { store, asked } = show();
+    store.history.begin();
+    store.drafts.readThrough(BOTH);
+    store.history.undo();
+    expect(asked()).toMatchObject({ templates: [], targets: [text("cat"), text("dog")] });
+    store.history.redo();
+    expect(asked()).toMatchObject({ templates: BOTH, targets: [in_(BOTH, "cat"), in_(BOTH, "dog")] });
+  });
   it("is for what is typed next, for suggestions and for the model's guesses; an edited prompt keeps its own", () => {
     const predicted = [{ index: 0, name: "fox", probability: 0.5 }];
     const targets = [text("cat"), in_(BOTH, "dog")];
