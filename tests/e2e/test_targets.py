@@ -117,8 +117,10 @@ def test_specificity_is_pythons_follows_the_prompt_and_shows_the_controls_map(
     pair.get("all-layers").click()
 
     own = pair.pixels()
+    expect(pair.get("picture")).to_have_attribute("data-absent", "")
     pair.expect_repainted(pair.get("specificity-map").click)
     assert "control" in pair.painted
+    expect(pair.get("picture")).not_to_have_attribute("data-absent", "")  # there is no tree: its own map is faded
     assert pair.pixels() != own
     for theme in ("Dark", "Light"):
         notebook.theme(theme)
@@ -130,6 +132,10 @@ def test_specificity_is_pythons_follows_the_prompt_and_shows_the_controls_map(
     pair.get("specificity-own").fill("dog")
     pair.get("specificity-own").press("Enter")
     expect(value).to_have_text(notebook.value(expected % "'tree', control='dog'"), timeout=ANSWER_MS)
+    notebook.reload()
+    pair.expect_painted()
+    expect(value).to_have_text(notebook.value(expected % "'tree', control='dog'"), timeout=ANSWER_MS)
+    expect(pair.get("specificity-own")).to_have_value("dog")
     pair.expect_answered(lambda: pair.choose_method("rollout"))
     expect(value).to_have_text("0.00")
     expect(pair.get("specificity-note")).to_contain_text("never sees the prompt")

@@ -126,7 +126,8 @@ export function picture(
     set(stage, "aria-busy", store.outdated.value);
     set(stage, "data-outdated", store.outdated.value);
     set(stage, "data-peeking", store.peeking.value);
-    set(stage, "data-absent", store.entry.value?.supported === false);
+    // What else stands over the picture is not about whether the target is there.
+    set(stage, "data-absent", store.entry.value?.supported === false && !store.overlay.value);
   });
 
   takeDrops(stage, store, life);
