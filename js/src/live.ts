@@ -27,6 +27,8 @@ import { slotOf } from "./ui/slots";
 import { specificity } from "./ui/specificity";
 import { templates } from "./ui/templates";
 import { fillTrust } from "./ui/trust";
+import { takeActs, undo } from "./ui/undo";
+import { takePictures } from "./ui/upload";
 
 export const live: MakeLive = (view, { root, bitmap }, life): Live => {
   const store = withTools(view, life);
@@ -53,6 +55,10 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
   slotOf(root, "compare").append(contest(store, contesting(store, life), tests, life));
   const about = slotOf(root, "card");
   about.append(card(store, about.closest("details")!, life));
+
+  takeActs(root, store, life);
+  slotOf(root, "acts").append(undo(store, life));
+  takePictures(root, store, life);
 
   const keyList = help(root);
   slotOf(root, "prompts").append(keyList.panel);

@@ -2,11 +2,11 @@
 // "Find things like these": pictures that are chosen or dropped where prompts are typed.
 
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { createStore } from "../src/store";
 import { examples, MAX_EXAMPLES } from "../src/ui/examples";
 import { UPLOAD_PART_BYTES } from "../src/wire";
 import { FakeHost } from "./fake-host";
 import { answered, IDLE } from "./samples";
+import { createLiveStore } from "./with-live";
 
 let end: AbortController;
 beforeEach(() => {
@@ -19,7 +19,7 @@ afterEach(() => {
 
 function show(changes: Record<string, unknown> = {}) {
   const host = new FakeHost({ ...answered(), ...changes });
-  const store = createStore(host, end.signal);
+  const store = createLiveStore(host, end.signal);
   const zone = document.createElement("div");
   document.body.append(zone, examples(store, zone, end.signal));
   const input = document.querySelector<HTMLInputElement>("[data-testid=examples]")!;

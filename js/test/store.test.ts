@@ -1,10 +1,11 @@
 import { setMaxListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { PLAY_MS, TURN_MS } from "../src/store";
-import { GIVE_UP_MS, HELLO_MS, LATE_MS, whyNot } from "../src/store/conversation";
+import { GIVE_UP_MS, HELLO_MS, LATE_MS } from "../src/store/conversation";
 import { TYPING_MS } from "../src/store/drafts";
 import type { LiveStore } from "../src/store/live";
 import { COMMIT_MS, SETTLE_MS } from "../src/store/traits";
+import { whyNot } from "../src/store/upload";
 import { labelOf, type Target } from "../src/wire";
 import { FakeHost } from "./fake-host";
 import { answered, IDLE, IMAGE, result, text } from "./samples";

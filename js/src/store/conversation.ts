@@ -4,7 +4,7 @@
 // host, and the kernel starts only once for each (client, n). Nothing here waits without an end: every state
 // names itself in the status line, and a question that is given up leaves the last answer on the screen.
 
-import { batch, computed, type ReadonlySignal, signal } from "../signals";
+import { batch, computed, type ReadonlySignal, type Signal, signal } from "../signals";
 import {
   type Answer,
   attempt,
@@ -14,10 +14,8 @@ import {
   decodeLook,
   decodeMessage,
   freshName,
-  MAX_UPLOAD_BYTES,
   type Question,
   type Status,
-  UPLOAD_PART_BYTES,
   VERSION,
 } from "../wire";
 import type { Host, Traits } from "./traits";
@@ -26,8 +24,6 @@ import { onEnd } from "./watch";
 export const LATE_MS = 600;
 export const HELLO_MS = 3000;
 export const GIVE_UP_MS = 3000;
-/** A picture that the kernel has taken in full but not shown: after this the status line stops waiting. */
-export const PICTURE_MS = 30_000;
 
 /** What the status line says. */
 export interface Phase {
@@ -53,10 +49,14 @@ export interface Conversation {
   cancel(): void;
   /** Put a sentence of the page's own into the status line; "" takes it away. */
   complain(sentence: string): void;
+  /** A picture on its way to the kernel. */
+  readonly sending: Signal<Sending | null>;
+  /** A sentence of ours or of the kernel's refusal; stands until the next question. */
+  readonly complaint: ReadonlySignal<string>;
+  /** The number of one more message. */
+  next(): number;
   /** Send a message; false where there is no kernel. */
-  send(content: object): boolean;
-  /** Send a picture to explain, or one of the pictures that a concept is made of. */
-  upload(file: File, example?: Example): Promise<void>;
+  send(content: object, buffers?: ArrayBuffer[]): boolean;
   /** Send a message that a tool takes; its name, or null where there is no kernel. */
   post(content: object): string | null;
   hello(): void;
@@ -68,13 +68,8 @@ interface Open {
   readonly late: boolean;
 }
 
-export interface Example {
-  readonly concept: string;
-  readonly at: number;
-  readonly count: number;
-}
-
-interface Upload {
+/** A file of which some parts have been sent. */
+export interface Sending {
   readonly name: string;
   readonly sent: number;
   readonly parts: number;
@@ -91,7 +86,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   const answer = signal<Answer | null>(null);
   const comparison = signal<Comparison | null>(null);
   const open = signal<Open | null>(null);
-  const upload = signal<Upload | null>(null);
+  const sending = signal<Sending | null>(null);
   /** A sentence of ours or of the kernel's refusal; stands until the next question. */
   const complaint = signal("");
   /** Why the answer, or the comparison, could not be read; "". */
@@ -153,7 +148,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
       if (!isCurrent(result?.rid)) return;
       batch(() => {
         answer.value = result;
-        upload.value = null;
+        sending.value = null;
         complaint.value = "";
         if (isOurs(result?.rid)) settle();
       });
@@ -169,7 +164,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   function readStatus() {
     listen();
     const status = traits.get("_status").peek();
-    if (upload.peek()?.sent === upload.peek()?.parts) upload.value = null;
+    if (sending.peek()?.sent === sending.peek()?.parts) sending.value = null;
     const over = !isUnderWay(status);
     const current = open.peek();
     if (!current) return;
@@ -186,7 +181,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     if (edit.taken && edit.client === client && edit.n >= look) traits.viewHeard();
   });
   host.onChange("_image", () => {
-    upload.value = null;
+    sending.value = null;
     complaint.value = "";
   });
   host.onMessage((content) => {
@@ -201,7 +196,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     if (rid === null) traits.viewHeard();
     if (rid !== null && rid !== newest) return;
     complaint.value = why || "The kernel refused this request.";
-    upload.value = null;
+    sending.value = null;
     if (rid !== null && open.peek()?.rid === rid) settle();
   }
 
@@ -220,11 +215,11 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
       return say("offline", "A saved page: everything here works except what needs a kernel.");
     }
     if (gone.value) return say("offline", "Kernel disconnected; showing the last result.");
-    const sending = upload.value;
-    if (sending) {
-      return sending.sent < sending.parts
-        ? say("busy", `Sending ${sending.name} (${sending.sent + 1} of ${sending.parts}) …`)
-        : say("waiting", `Sent ${sending.name}; waiting for the kernel …`);
+    const file = sending.value;
+    if (file) {
+      return file.sent < file.parts
+        ? say("busy", `Sending ${file.name} (${file.sent + 1} of ${file.parts}) …`)
+        : say("waiting", `Sent ${file.name}; waiting for the kernel …`);
     }
     const current = open.value;
     if (current && !current.heard) {
@@ -253,7 +248,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   const outdated = computed(() => {
     const status = traits.get("_status").value;
     const working = isUnderWay(status) && status.rev !== answer.value?.rev;
-    return open.value !== null || upload.value !== null || (working && status.rev !== abandoned.value);
+    return open.value !== null || sending.value !== null || (working && status.rev !== abandoned.value);
   });
 
   readComparison();
@@ -308,32 +303,9 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
         });
       }, GIVE_UP_MS);
     },
-    async upload(file, example) {
-      const reason = whyNot(file);
-      // What was wrong with one example stands while the others are on their way.
-      if (reason || !example?.at) complaint.value = reason;
-      if (reason) return;
-      const parts = Math.ceil(file.size / UPLOAD_PART_BYTES);
-      const name = freshName();
-      for (let part = 0; part < parts; part++) {
-        const progress = { name: file.name || "the picture", sent: part, parts };
-        upload.value = progress;
-        const bytes = await file
-          .slice(part * UPLOAD_PART_BYTES, (part + 1) * UPLOAD_PART_BYTES)
-          .arrayBuffer();
-        if (life.aborted) return;
-        n += 1;
-        const kind = example ? "example" : "image";
-        const content = { kind, n, ...example, upload: name, name: file.name, size: file.size, part, parts };
-        if (!send(content, [bytes])) {
-          upload.value = null;
-          return;
-        }
-        upload.value = { ...progress, sent: part + 1 };
-      }
-      if (example && (example.at < example.count - 1 || complaint.peek())) upload.value = null;
-      else waitForPicture(upload.peek());
-    },
+    sending,
+    complaint,
+    next: () => ++n,
     send,
     post(content) {
       n += 1;
@@ -348,32 +320,9 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
       }, HELLO_MS);
     },
   };
-
-  function waitForPicture(sent: Upload | null) {
-    later(() => {
-      if (upload.peek() !== sent) return;
-      batch(() => {
-        upload.value = null;
-        complaint.value = "The kernel has not shown the picture yet; it may be busy with a cell.";
-      });
-    }, PICTURE_MS);
-  }
 }
 
 const isUnderWay = ({ state }: Status) => state === "queued" || state === "running";
-
-/** Why a file cannot be sent, in a sentence; "" where it can. The kernel checks again, and what is inside. */
-export function whyNot(file: { name: string; size: number; type: string }): string {
-  const name = file.name || "this file";
-  if (file.type && !file.type.startsWith("image/"))
-    return `${name} is not a picture (${file.type}); send a PNG or JPEG.`;
-  if (file.size === 0) return `${name} is empty; send a PNG or JPEG.`;
-  if (file.size > MAX_UPLOAD_BYTES) {
-    const mebibytes = (file.size / 2 ** 20).toFixed(0);
-    return `${name} has ${mebibytes} MiB; at most ${MAX_UPLOAD_BYTES / 2 ** 20} MiB can be sent. Shrink it, or set w.image in Python.`;
-  }
-  return "";
-}
 
 /** Seconds for reading: "85 ms", "1.2 s". */
 export function duration(seconds: number): string {

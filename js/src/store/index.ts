@@ -22,21 +22,11 @@ import {
 } from "../wire";
 import { type Conversation, converse } from "./conversation";
 import type { Drafts } from "./drafts";
-import { type History, remember } from "./history";
 import type { Live } from "./live";
 import type { Overlay } from "./patch";
 import { bring, type Second } from "./second";
 import { follow, type Shown } from "./shown";
-import {
-  type CompareMode,
-  followTraits,
-  type Host,
-  isAsked,
-  same,
-  type Traits,
-  type Undoable,
-  type View,
-} from "./traits";
+import { type CompareMode, followTraits, type Host, type Note, type Traits, type View } from "./traits";
 import { onEnd, watch } from "./watch";
 
 export type { Host } from "./traits";
@@ -91,9 +81,11 @@ export interface Store extends Omit<Shown, "behind"> {
   /** Whether the layer x head matrix is open. */
   readonly matrix: ReadonlySignal<boolean>;
   readonly painted: Signal<Painted>;
-  readonly history: History<Undoable>;
-  /** Show a view as it was, asking again what was asked. */
-  readonly recall: (view: Partial<Undoable>) => void;
+  /** Have this told of every change that a person makes, before it. */
+  noteBy(note: Note): void;
+  /** Stop playing. */
+  stop(): void;
+  fetchHeads(): void;
 
   readonly host: Host;
   readonly post: Conversation["post"];
@@ -101,7 +93,10 @@ export interface Store extends Omit<Shown, "behind"> {
   /** Ask what the screen shows, with these changes. */
   ask(changes: Partial<Question>): void;
   readonly cancel: Conversation["cancel"];
-  readonly upload: Conversation["upload"];
+  readonly sending: Conversation["sending"];
+  readonly complaint: Conversation["complaint"];
+  readonly next: Conversation["next"];
+  readonly send: Conversation["send"];
   set<N extends keyof View>(name: N, value: View[N]): void;
   select(index: number): void;
   add(target: Target): void;
@@ -140,8 +135,13 @@ export interface Store extends Omit<Shown, "behind"> {
 }
 
 export function createStore(host: Host, life: AbortSignal): Store {
-  const history = remember<Undoable>((name) => trait(name).peek() as Undoable[typeof name], recall);
-  const traits = followTraits(host, (changes) => conversation.commitView(changes), history.note, life);
+  let note: Note = () => {};
+  const traits = followTraits(
+    host,
+    (changes) => conversation.commitView(changes),
+    (name, before) => note(name, before),
+    life,
+  );
   const conversation: Conversation = converse(host, traits, life);
   const { answer, phase, complain } = conversation;
   const trait = traits.get;
@@ -218,26 +218,6 @@ export function createStore(host: Host, life: AbortSignal): Store {
     if (matrix.peek() && entry && !entry.heads && !entry.error && answer.peek()!.heads) ask({});
   }
 
-  /** Show a view as it was: ask again what was asked, which the kernel remembers, and set what asks nothing. */
-  function recall(view: Partial<Undoable>) {
-    stop();
-    typed.peek()?.keep();
-    preview.value = null;
-    const question: { -readonly [N in keyof Question]?: Question[N] } = {};
-    const changed = (Object.keys(view) as (keyof Undoable)[]).filter(
-      (name) => !same(view[name], trait(name).peek()),
-    );
-    for (const name of changed) {
-      const value = view[name] as never;
-      if (isAsked(name)) question[name] = value;
-      if (name === "active" || !isAsked(name)) traits.edit(name, value);
-    }
-    const compared = comparedMethods.peek().length ? ["active", "compare", "compared"] : [];
-    if (changed.some((name) => compared.includes(name) || (isAsked(name) && name !== "active")))
-      ask(question);
-    else fetchHeads();
-  }
-
   let ticking: ReturnType<typeof setInterval> | undefined;
   function stop() {
     clearInterval(ticking);
@@ -277,14 +257,20 @@ export function createStore(host: Host, life: AbortSignal): Store {
     preview,
     matrix,
     painted: signal({ what: "", ms: 0 }),
-    history,
-    recall,
+    noteBy(run) {
+      note = run;
+    },
+    stop,
+    fetchHeads,
     host,
     post: conversation.post,
     complain,
     ask,
     cancel: conversation.cancel,
-    upload: conversation.upload,
+    sending: conversation.sending,
+    complaint: conversation.complaint,
+    next: conversation.next,
+    send: conversation.send,
     set: traits.edit,
 
     select(at) {

@@ -6,15 +6,21 @@ import type { Store } from ".";
 import { type Compare, comparing } from "./compare";
 import { type Drafts, drafting } from "./drafts";
 import { type Effects, effectsOf } from "./effects";
+import type { History } from "./history";
 import { type Overlay, type PatchTools, patchTools } from "./patch";
 import { type Pins, pinning } from "./pins";
+import { undoing } from "./recall";
 import { type Tools, tooling } from "./tools";
+import type { Undoable } from "./traits";
+import { type Upload, uploading } from "./upload";
 
 /** The store as the second file's parts know it. */
 export interface LiveStore extends Store, Compare {
   readonly drafts: Drafts;
   readonly tools: Tools;
   readonly pins: Pins;
+  readonly history: History<Undoable>;
+  readonly upload: Upload;
   readonly effects: Effects;
   readonly patch: PatchTools;
 }
@@ -43,6 +49,8 @@ export function withTools(store: Store, life: AbortSignal): LiveStore {
     drafts,
     ...comparing(store),
     pins: pinning(store),
+    history: undoing(store),
+    upload: uploading(store, life),
     tools,
     effects: effectsOf(tools, store.entry, wanted, life),
     patch: patchTools(tools, store.answer, store.spot, store.chosen, store.cells, life),

@@ -15,6 +15,7 @@ import {
 import { computed, type ReadonlySignal } from "../signals";
 import { type Answer, attempt, decodeAnswer, keyOf, labelOf } from "../wire";
 import type { Store } from ".";
+import { recall } from "./recall";
 import { PINNED, type Pin, same } from "./traits";
 
 export const MAX_PINS = 12;
@@ -58,7 +59,7 @@ export function heatOf(
 }
 
 export function pinning(store: Store): Pins {
-  const { host, trait, answer, picture, entry, outdated, recall, complain } = store;
+  const { host, trait, answer, picture, entry, outdated, complain } = store;
   const pins = trait("pins");
   const present = computed(
     () => Object.fromEntries(PINNED.map((name) => [name, trait(name).value])) as unknown as Pin,
@@ -121,7 +122,7 @@ export function pinning(store: Store): Pins {
       const active = trait("targets")
         .peek()
         .findIndex((target) => keyOf(target) === keyOf(targets[pin.active]!));
-      recall(trait("_static").peek() ? { ...view, active } : pin);
+      recall(store, trait("_static").peek() ? { ...view, active } : pin);
     },
     remove(at) {
       store.set(

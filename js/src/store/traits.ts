@@ -62,6 +62,7 @@ export type Look = Omit<View, "active" | "pins">;
 
 /** What can be undone. */
 export type Undoable = View & Question;
+export type Note = <N extends keyof Undoable>(name: N, before: Undoable[N]) => void;
 
 /** What a pinned view holds. */
 export const PINNED = ["targets", "active", "method", "knobs", "layers", "heads", "weights"] as const;
@@ -169,7 +170,7 @@ export function followTraits(
   host: Host,
   commitView: (changes: Readonly<Record<string, unknown>>) => void,
   /** Told of every change that a person makes, before it. */
-  note: <N extends keyof Undoable>(name: N, before: Undoable[N]) => void,
+  note: Note,
   life: AbortSignal,
 ): Traits {
   const decode = <N extends Name>(name: N) => DECODE[name](host.read(name)) as Decoded[N];

@@ -1,14 +1,14 @@
 // A concept from pictures: "find things like these", chosen or dropped where prompts are typed.
 
-import type { Store } from "../store";
-import { whyNot } from "../store/conversation";
+import type { LiveStore } from "../store/live";
+import { whyNot } from "../store/upload";
 import { freshName } from "../wire";
 import { claim, el, listen, set, watch } from "./element";
 
 /** As in Python. */
 export const MAX_EXAMPLES = 30;
 
-export function examples(store: Store, zone: HTMLElement, life: AbortSignal): HTMLElement {
+export function examples(store: LiveStore, zone: HTMLElement, life: AbortSignal): HTMLElement {
   const input = el("input.lg-cover", {
     type: "file",
     accept: "image/*",
@@ -39,7 +39,7 @@ export function examples(store: Store, zone: HTMLElement, life: AbortSignal): HT
 }
 
 /** One after the other, so that the kernel has one file at a time; where one is no picture, none is sent. */
-async function send(store: Store, list: FileList | null): Promise<void> {
+async function send(store: LiveStore, list: FileList | null): Promise<void> {
   const files = [...(list ?? [])];
   const bad = files.find((file) => whyNot(file));
   if (bad) return store.upload(bad);

@@ -6,7 +6,6 @@ import { markOf, type Store } from "../store";
 import { claim, el, listen, onEnd, set, watch } from "./element";
 import { drawHeat } from "./raster";
 import { slot } from "./slots";
-import { takeDrops } from "./upload";
 
 /** Backing-store pixels of the longer side; beyond it a smooth map gains nothing. */
 const FINEST = 768;
@@ -130,7 +129,6 @@ export function picture(
     set(stage, "data-absent", store.entry.value?.supported === false && !store.overlay.value);
   });
 
-  takeDrops(stage, store, life);
   return stage;
 }
 

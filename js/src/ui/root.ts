@@ -4,6 +4,7 @@ import { height, stageOf, width } from "../heat/frame";
 import { untracked } from "../signals";
 import type { Store } from "../store";
 import { beside } from "./beside";
+import { chooser } from "./chooser";
 import { colorbar, readout } from "./colorbar";
 import { controls } from "./controls";
 import { button, el, onEnd, set, watch } from "./element";
@@ -18,8 +19,6 @@ import { scrubber } from "./scrubber";
 import { slot } from "./slots";
 import { announcer, status } from "./status";
 import { tests } from "./tests";
-import { takeActs, undo } from "./undo";
-import { chooser, takePastes } from "./upload";
 
 export function mount(parent: HTMLElement, store: Store, life: AbortSignal): void {
   const { bitmap, fault } = decodedPicture(store, life);
@@ -41,7 +40,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         prompts(store, life),
         slot("top"),
         chooser(store, life),
-        undo(store, life),
+        slot("acts"),
         button(
           ".lg-button.lg-square",
           {
@@ -88,9 +87,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
       announcer(store, life),
     ),
   );
-  takeActs(root, store, life);
   installKeys(root, store, life);
-  takePastes(root, store, life);
   watch(life, () => {
     const shown = store.picture.value;
     const stage = shown ? stageOf(shown.original, shown.window) : ([0, 0, 3, 2] as const);

@@ -9,6 +9,7 @@ import { el } from "./element";
  */
 export type Slot =
   | "top"
+  | "acts"
   | "ask"
   | "prompts"
   | "picture"

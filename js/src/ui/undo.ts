@@ -1,12 +1,12 @@
 // Undo, redo and pin: three buttons; Ctrl+Z and Ctrl+Shift+Z, and where one act ends and the next begins.
 
-import type { Store } from "../store";
+import type { LiveStore } from "../store/live";
 import { button, claim, el, icon, set, watch } from "./element";
 
 const TEXT = "[type=text], [type=number], textarea";
 const isText = (event: Event) => (event.target as Element).matches(TEXT);
 
-export function undo(store: Store, life: AbortSignal): HTMLElement {
+export function undo(store: LiveStore, life: AbortSignal): HTMLElement {
   const { undoable, redoable, undo: back, redo: on } = store.history;
   const pin = step("pin", "Pin this view (K)", () => store.press("k"));
   const undoing = step("undo", "Undo (Ctrl+Z)", back);
@@ -23,7 +23,7 @@ function step(name: "pin" | "undo" | "redo", title: string, onclick: () => void)
   return button(".lg-button", { testid: `do-${name}`, title, label: title, onclick }, icon(name));
 }
 
-export function takeActs(root: HTMLElement, store: Store, life: AbortSignal): void {
+export function takeActs(root: HTMLElement, store: LiveStore, life: AbortSignal): void {
   const { begin, undo: back, redo: on } = store.history;
   // Before any control hears of it. A click without a press comes from a key or an assistive device.
   const early = (type: keyof HTMLElementEventMap, run: (event: never) => void) =>

@@ -1,29 +1,22 @@
 // Three ways for a picture to come in: chosen, dropped, pasted.
 
-import type { Store } from "../store";
-import { claim, el, icon, listen, set, watch } from "./element";
+import type { LiveStore } from "../store/live";
+import { claim, listen, set } from "./element";
 
-export function chooser(store: Store, life: AbortSignal): HTMLElement {
-  const input = el("input.lg-cover", {
-    type: "file",
-    accept: "image/*",
-    testid: "upload",
-    label: "Choose a picture",
-    onchange: () => {
+/** Take pictures at `root` from now on. */
+export function takePictures(root: HTMLElement, store: LiveStore, life: AbortSignal): void {
+  const input = root.querySelector<HTMLInputElement>("[data-testid=upload]")!;
+  listen(input, {
+    change() {
       send(store, input.files);
       input.value = "";
     },
   });
-  watch(life, () => {
-    input.disabled = store.kernelless.value;
-    input.title = input.disabled
-      ? "Another picture needs a running kernel"
-      : "Choose, drop or paste a picture";
-  });
-  return el("label.lg-button", {}, input, icon("image"), "Picture");
+  takeDrops(root.querySelector<HTMLElement>("[data-testid=picture]")!, store, life);
+  takePastes(root, store, life);
 }
 
-function send(store: Store, files: FileList | null | undefined): boolean {
+function send(store: LiveStore, files: FileList | null | undefined): boolean {
   const file = files?.[0];
   if (!file || store.kernelless.peek()) return false;
   void store.upload(file);
@@ -31,7 +24,7 @@ function send(store: Store, files: FileList | null | undefined): boolean {
 }
 
 /** Files dropped on `stage`. JupyterLab must not see them, or it would upload them to the server's folder. */
-export function takeDrops(stage: HTMLElement, store: Store, life: AbortSignal): void {
+function takeDrops(stage: HTMLElement, store: LiveStore, life: AbortSignal): void {
   const over = (event: DragEvent) => {
     const files = event.dataTransfer;
     if (!files?.types.includes("Files") || store.kernelless.peek()) return;
@@ -43,7 +36,7 @@ export function takeDrops(stage: HTMLElement, store: Store, life: AbortSignal): 
 }
 
 /** Pictures pasted while the focus is anywhere in `root`; pasted text goes where it always goes. */
-export function takePastes(root: HTMLElement, store: Store, life: AbortSignal): void {
+function takePastes(root: HTMLElement, store: LiveStore, life: AbortSignal): void {
   listen(
     root,
     {
