@@ -56,7 +56,8 @@ def disagreement(embeddings: NDArray[np.floating], labels: Indices, k: int = AMO
     k = min(k, len(labels) - 1)
     if k < 1 or not embeddings.shape[1]:
         return np.full(len(labels), np.nan)
-    found = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute").fit(_units(embeddings))
+    # Of unit vectors the nearest by distance are the nearest by angle, and scikit-learn finds those in little memory.
+    found = NearestNeighbors(n_neighbors=k, metric="euclidean", algorithm="brute").fit(_units(embeddings))
     places = found.kneighbors(return_distance=False)  # of the samples themselves: each is left out of its own
     result: NDArray[np.float64] = (labels[places] != labels[:, None]).mean(1)
     return result
