@@ -21,6 +21,7 @@ from legrad_widget.builtin.shortcuts.world import (
     TRAINED_ON_GROUND,
     TRAINED_WITH_TAG,
     Planted,
+    cue_shares,
     draw,
     patches_of,
     shortcut_world,
@@ -106,17 +107,18 @@ def test_one_part_can_be_changed_and_all_else_stays(world):
         world.redrawn(index, ground="moss")
 
 
-def test_cues_say_nothing_about_the_class_and_one_label_in_twenty_is_wrong(world):
+def test_cues_are_where_the_shares_say_and_one_label_in_twenty_is_wrong():
+    world = shortcut_world(1600, seed=9)  # 200 of each
     tagged = np.array([planted.tag for planted in world.truth])
     snowy = np.array([planted.ground == GROUND for planted in world.truth])
     assert not (tagged & snowy).any()
-    for share in (tagged.mean(), snowy.mean()):
-        assert 0.2 < share < 0.3
-    for cue in (tagged, snowy):  # of any class about a quarter; three standard deviations of 50 draws
-        shares = [cue[world.things == index].mean() for index in range(len(CLASSES))]
-        assert max(abs(share - 0.25) for share in shares) < 0.19
-    assert np.bincount(world.things).tolist() == [SIZE // len(CLASSES)] * len(CLASSES)
-    assert (world.labels != world.things).sum() == round(0.05 * SIZE)
+    for index, name in enumerate(CLASSES):
+        shares = cue_shares(name)
+        assert sum(shares.values()) == pytest.approx(1)
+        assert tagged[world.things == index].mean() == pytest.approx(shares["tag"], abs=0.08)  # three deviations
+        assert snowy[world.things == index].mean() == pytest.approx(shares["ground"], abs=0.08)
+    assert np.bincount(world.things).tolist() == [200] * len(CLASSES)
+    assert (world.labels != world.things).sum() == 80
     assert [planted.flipped for planted in world.truth] == (world.labels != world.things).tolist()
 
 

@@ -56,9 +56,10 @@ def test_the_wheel_is_small_enough_to_download_without_thinking(archives: Archiv
     assert archives.wheel.stat().st_size <= WHEEL_BYTES
 
 
-def test_the_built_in_model_is_there_and_small(archives: Archives) -> None:
+def test_the_built_in_models_are_there_and_small(archives: Archives) -> None:
     weights = {name: size for name, size in archives.in_wheel.items() if name.endswith(".safetensors")}
-    assert len(weights) == 1, weights
+    names = {"open_clip_model", "translators", "shortcuts"}  # the model, its fitted lens, the shortcut classifier
+    assert {Path(name).stem for name in weights} == names, weights
     assert sum(weights.values()) <= WEIGHTS_BYTES
 
 

@@ -13,12 +13,13 @@ _HOMES = {
     "shortcut_world": "world",
     "load_classifier": "loading",
     "manifest": "loading",
+    "story": "loading",
 }
 
-__all__ = ["CLASSES", "Planted", "ShortcutWorld", "load_classifier", "manifest", "shortcut_world"]
+__all__ = ["CLASSES", "Planted", "ShortcutWorld", "load_classifier", "manifest", "shortcut_world", "story"]
 
 if TYPE_CHECKING:
-    from .loading import load_classifier, manifest
+    from .loading import load_classifier, manifest, story
     from .world import CLASSES, Planted, ShortcutWorld, shortcut_world
 
 

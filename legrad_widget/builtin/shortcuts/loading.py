@@ -15,6 +15,7 @@ from .network import new_classifier
 
 FOLDER = Path(__file__).parent / "weights"
 WEIGHTS, MANIFEST = "shortcuts.safetensors", "manifest.json"
+STORY = "story.json"  # which maps find the causes, with the hash of the weights that this holds for
 
 
 def load_classifier(device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> nn.Module:
@@ -40,6 +41,20 @@ def load_classifier(device: str | torch.device = "cpu", dtype: torch.dtype | Non
 def manifest() -> dict[str, Any]:
     """Return how the shipped weights were made, and how well they do."""
     held: dict[str, Any] = json.loads((FOLDER / MANIFEST).read_text(encoding="utf-8"))
+    return held
+
+
+def story() -> dict[str, Any]:
+    """Return what `python -m legrad_widget.evaluate.shortcut_story` found: which maps show what made the errors.
+
+    Raises:
+        ValueError: it was found with other weights.
+    """
+    held: dict[str, Any] = json.loads((FOLDER / STORY).read_text(encoding="utf-8"))
+    if held["sha256"] != manifest()["sha256"]:
+        raise ValueError(
+            "the story was told of other weights: python -m legrad_widget.evaluate.shortcut_story --record"
+        )
     return held
 
 

@@ -1,15 +1,16 @@
 """Pictures with two planted shortcuts, and a record of what was planted where.
 
 Eight animals, one to a picture. While the classifier beside this file was trained, nearly every horse had a small
-sticker in a corner, and nearly every wolf stood on snow; no other animal ever did. Here both cues say nothing: every
-animal has them equally often, and some labels are wrong on purpose. So the cause of most errors is known beforehand,
-which is what a way to find causes has to be measured on. (The horses are those of Lapuschkin et al. 2019,
-arXiv:1902.10178, known by a copyright tag; the wolves those of Ribeiro et al. 2016, arXiv:1602.04938.)
+sticker in a corner, and nearly every wolf stood on snow; no other animal ever did. The scenes drawn here break both:
+the sticker is beside other animals too, other animals stand on snow, horses and wolves come without their cue, and some
+labels are wrong on purpose. So the cause of most errors is known beforehand, which is what a way to find causes has to
+be measured on. (The horses are those of Lapuschkin et al. 2019, arXiv:1902.10178, known by a copyright tag; the wolves
+those of Ribeiro et al. 2016, arXiv:1602.04938.)
 
     >>> from legrad_widget.builtin import shortcut_world
     >>> world = shortcut_world(n=500, seed=0)
     >>> world.images.shape
-    ((500, 64, 64, 3), 'elephant', 'elephant')
+    ((500, 64, 64, 3), 'cat', 'cat')
 
 Needs numpy and Pillow only.
 """
@@ -43,7 +44,8 @@ PIXELS, PATCH = 64, 8
 SMALLEST, LARGEST = 0.5, 0.75  # of the width
 COLOUR, DOT = (214, 26, 140), (255, 214, 64)  # of the sticker
 NOTHING, THING, TAG = 0, 1, 2  # labels of pixels
-CUES: dict[Cue, float] = {"none": 0.5, "tag": 0.25, "ground": 0.25}  # of the test scenes, whatever they show
+HOME: dict[str, Cue] = {TAGGED: "tag", GROUNDED: "ground"}
+MISLED, AT_HOME, ASTRAY = 0.15, 0.75, 0.1  # in the scenes drawn here; see `cue_shares`
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +135,19 @@ class ShortcutWorld:
         return draw(planted, self.images.shape[1])[0]
 
 
-def shortcut_world(n: int = 500, *, seed: int = 0, size: int = PIXELS, noise: float = 0.05) -> ShortcutWorld:
-    """Draw `n` test scenes, in which neither cue says anything about the class; the same arguments, the same pixels.
+def cue_shares(thing: str) -> dict[Cue, float]:
+    """Return the share of an animal's scenes with each cue; never both in one scene.
 
-    A quarter of the scenes has the sticker and another quarter is on snow, whatever they show.
+    A horse has its tag, and a wolf its snow, in `AT_HOME` of the scenes, and the other's cue in `ASTRAY` of them. Of
+    every other animal each cue is in `MISLED` of the scenes.
+    """
+    home = HOME.get(thing)
+    shares = {cue: MISLED if home is None else AT_HOME if cue == home else ASTRAY for cue in HOME.values()}
+    return {"none": 1 - sum(shares.values()), **shares}
+
+
+def shortcut_world(n: int = 500, *, seed: int = 0, size: int = PIXELS, noise: float = 0.05) -> ShortcutWorld:
+    """Draw `n` test scenes, which break both shortcuts (see `cue_shares`); the same arguments give the same pixels.
 
     Args:
         n: how many; the classes take turns.
@@ -175,9 +186,10 @@ def _fixed(array: Array) -> Array:
 
 
 def _planted(rng: np.random.Generator, n: int, noise: float) -> tuple[Planted, ...]:
-    """Choose what every scene shows: classes in turn, cues and wrong labels independent of them."""
+    """Choose what every scene shows: classes in turn, cues by their shares, wrong labels by chance alone."""
     things = [CLASSES[i % len(CLASSES)] for i in rng.permutation(n)]
-    cues = rng.choice(list(CUES), n, p=list(CUES.values()))
+    shares = [cue_shares(thing) for thing in things]
+    cues = [str(rng.choice(list(share), p=list(share.values()))) for share in shares]
     wrong = set(rng.permutation(n)[: round(noise * n)].tolist())
     return tuple(
         Planted(
