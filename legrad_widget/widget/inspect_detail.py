@@ -120,13 +120,13 @@ def _flip_words(curve: Curve, depth: int) -> str:
     """When the true class lost, as far as the lens can tell; "" where it did not."""
     true, at = curve.names[0], f"layer {curve.flip} of {depth}"
     says = {
-        "never right": f"Never right: {true} did not lead at any layer.",
+        "never right": f"Never right: {true} led at no layer.",
         "lost": f"{true} led, and lost at {at}.",
         "won back and lost": f"{true} was won back and lost again, for good at {at}.",
         "undecided": f"Undecided until the last layers: decided at {at}.",
     }.get(curve.flip_kind, "")
     if says and curve.at_most:
-        says += " Before that layer the lens is hardly better than chance, so it may have happened earlier."
+        says += f" Before layer {curve.flip_layer} the lens is hardly better than chance: that part is a guess."
     return says
 
 

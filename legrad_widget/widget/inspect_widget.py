@@ -172,7 +172,6 @@ class SavedInspectWidget(Inspecting):
         super().__init__()
         self.on_msg(self._on_message)
         self.refresh()
-        self._tell_progress("idle")
 
     def close(self) -> None:
         """End the widget."""

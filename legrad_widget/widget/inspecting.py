@@ -109,7 +109,7 @@ class Gallery(anywidget.AnyWidget):
         """Score what is not scored yet, in the background; it goes on where it was paused."""
         with self._settled:
             if not self._live:
-                raise RuntimeError("this inspection was opened without its model: open_inspection(folder, model=model)")
+                raise rules.Refused("scoring needs the model: open_inspection(folder, model=model)")
             if self._stream is None:
                 self._stream = iter(self.inspection.stream())
                 self._tell_progress("running")
@@ -146,6 +146,7 @@ class Gallery(anywidget.AnyWidget):
         """Tell the page what has changed in ``frame``, the selection and the overlay."""
         with self._settled:
             self._tell_table()
+            self._tell_progress(self._scoring["state"], self._scoring["message"])
             self._selected = [int(row) for row in self.inspection.selected.index]
             if self._gallery.get("drawn") != (drawn := _titled(self.inspection.overlay)):
                 self._gallery = {**self._gallery, "drawn": drawn}
@@ -357,9 +358,9 @@ class Gallery(anywidget.AnyWidget):
             log.debug("no flip set of sample %d", row, exc_info=error)
             state, words = "failed", rules.sentence(error)
         with self._settled:
+            self._tell_table()
             if self._detail is not None and self._detail.row == row:
                 self._tell_detail(self._detail.flipping(state, words, patches))
-            self._tell_table()
 
     # ---------------------------------------------------------------- telling
 

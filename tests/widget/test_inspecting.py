@@ -433,3 +433,79 @@ def test_inspect_is_the_widget(classifier: Model) -> None:
     assert isinstance(classifier.inspect(pictures, [0, 1, 2], cache=False), lw.InspectWidget)
     with pytest.raises(TypeError, match="the model comes first"):
         lw.inspect(pictures, classifier)
+
+
+@pytest.fixture
+def audit(classifier: Model, tmp_path: Any) -> InspectWidget:
+    """A widget over files, everything scored, with a map, a tag and a note."""
+    rng = np.random.default_rng(3)
+    paths = [tmp_path / f"{number}.png" for number in range(8)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(path)
+    widget = InspectWidget(Inspection(classifier, paths, [number % 7 for number in range(8)], cache=False))
+    widget.contrast(int(widget.errors.index[0]))
+    widget.tag("shortcut", where=[3])
+    widget.note(3, "top right")
+    return widget
+
+
+@pytest.fixture
+def folder(audit: InspectWidget, tmp_path: Any) -> Any:
+    """The same, saved."""
+    audit.save(tmp_path / "audit")
+    return tmp_path / "audit"
+
+
+def test_a_saved_inspection_opens_without_its_model(
+    audit: InspectWidget, folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import legrad_widget as lw
+
+    opened = lw.open_inspection(folder)
+    page = Reader(opened.comm, monkeypatch)
+    page.say("table")
+    assert opened.comm.state["_gallery"]["live"] is False
+    assert page.table["tags"][3] == "shortcut"
+    assert page.table["note"][3] == "top right"
+    assert opened.frame["predicted_index"].tolist() == audit.frame["predicted_index"].tolist()
+
+    row = int(audit.errors.index[0])
+    page.say("visible", row, row, pictures=1)
+    eventually(lambda: row in page.pictures and row in page.maps)
+    np.testing.assert_allclose(page.maps[row], audit.contrast(row).difference(), rtol=1e-5, atol=1e-7)
+    assert page.pictures[row] == audit.thumbnail(row)
+
+    page.say("open", row=row)
+    eventually(lambda: (opened.comm.state["_sample"].get("map") or {}).get("data") is not None)
+    sample = opened.comm.state["_sample"]
+    np.testing.assert_allclose(sample["true"], audit.curve(row).true, rtol=1e-6)
+    assert "need the model: lw.open_inspection(folder, model=model)" in sample["needs"]
+    assert sample["picture"]["data"][:2] == b"\xff\xd8"
+
+    page.say("tag", row, tag="seen", on=True)
+    assert opened.frame.loc[row, "tags"] == "seen"
+
+
+def test_what_needs_the_model_says_so(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import legrad_widget as lw
+
+    opened = lw.open_inspection(folder)
+    page = Reader(opened.comm, monkeypatch)
+    page.say("flip", row=0)
+    page.page.ask("a cat")
+    page.say("steer", to="run")
+    assert len(page.denied) == 3
+    assert all("model" in sentence for sentence in page.denied)
+    assert "no model" in repr(opened)
+    opened.close()
+
+
+def test_a_saved_inspection_goes_on_with_its_model(folder: Any, classifier: Model) -> None:
+    import legrad_widget as lw
+
+    opened = lw.open_inspection(folder, model=classifier)
+    assert isinstance(opened, lw.InspectWidget)
+    opened.wait(60)
+    opened.show(int(opened.errors.index[0]))
+    opened.wait(60)
+    assert opened.explanation is not None

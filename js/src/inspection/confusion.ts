@@ -76,7 +76,7 @@ function asSquare(
     return el("th", { scope }, press(store, pair, chosen, title, name, ".lg-plain.lg-name"));
   };
   return el(
-    "table.lg-agreement.lg-counts",
+    "table.lg-counts",
     {},
     el("caption.lg-sr", {}, "How often each class was taken for each"),
     el(
@@ -110,7 +110,7 @@ function asSquare(
 
 function asList(store: GalleryStore, { pairs, most }: Confusion, chosen: readonly Pair[]) {
   return el(
-    "table.lg-agreement.lg-counts",
+    "table.lg-counts",
     {},
     el("caption.lg-sr", {}, "What was taken for what, most frequent first"),
     el(

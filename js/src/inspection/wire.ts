@@ -1,15 +1,24 @@
 // What crosses between the kernel and the gallery: types, and decoding with checks.
 
-import { attempt, decodeArray, decodeBytes, listOf, oneOf, text } from "../wire";
+import {
+  attempt,
+  decodeArray,
+  decodeBytes,
+  fields,
+  listOf,
+  oneOf,
+  type Raw,
+  type Reader,
+  record,
+  text,
+} from "../wire";
 
-type Raw = Readonly<Record<string, unknown>>;
-const record = (raw: unknown): Raw => (typeof raw === "object" && raw !== null ? (raw as Raw) : {});
-const whole = (raw: unknown): number => (Number.isInteger(raw) ? (raw as number) : 0);
-const real = (raw: unknown): number => (Number.isFinite(raw) ? (raw as number) : Number.NaN);
-const yes = (raw: unknown): boolean => raw === true;
+const whole: Reader<number> = (raw) => (Number.isInteger(raw) ? (raw as number) : 0);
+const real: Reader<number> = (raw) => (Number.isFinite(raw) ? (raw as number) : Number.NaN);
+const yes: Reader<boolean> = (raw) => raw === true;
 const maybe =
-  <T>(read: (raw: unknown) => T) =>
-  (raw: unknown): T | null =>
+  <T>(read: Reader<T>): Reader<T | null> =>
+  (raw) =>
     raw === null || raw === undefined ? null : read(raw);
 
 /** One way to order samples: by a column; those without a value come last. */
@@ -38,29 +47,14 @@ export interface GalleryCard {
   readonly drawn: string;
 }
 
-export const decodeGallery = (raw: unknown): GalleryCard => {
-  const { live, total, classes, sorts, filters, drawn } = record(raw);
-  return {
-    live: yes(live),
-    total: whole(total),
-    classes: listOf(text)(classes),
-    sorts: listOf((sort) => {
-      const { key, title, says, column, ascending } = record(sort);
-      return {
-        key: text(key),
-        title: text(title),
-        says: text(says),
-        column: text(column),
-        ascending: yes(ascending),
-      };
-    })(sorts),
-    filters: listOf((filter) => {
-      const { column, title } = record(filter);
-      return { column: text(column), title: text(title) };
-    })(filters),
-    drawn: text(record(drawn).title),
-  };
-};
+export const decodeGallery = fields<GalleryCard>({
+  live: yes,
+  total: whole,
+  classes: listOf(text),
+  sorts: listOf(fields<Sort>({ key: text, title: text, says: text, column: text, ascending: yes })),
+  filters: listOf(fields<Filter>({ column: text, title: text })),
+  drawn: (raw) => text(record(raw).title),
+});
 
 export interface Progress {
   readonly state: "idle" | "running" | "paused" | "failed";
@@ -71,17 +65,14 @@ export interface Progress {
   readonly faults: number;
 }
 
-export const decodeProgress = (raw: unknown): Progress => {
-  const { state, step, total, message, errors, faults } = record(raw);
-  return {
-    state: oneOf("idle", "running", "paused", "failed")(state),
-    step: whole(step),
-    total: whole(total),
-    message: text(message),
-    errors: whole(errors),
-    faults: whole(faults),
-  };
-};
+export const decodeProgress = fields<Progress>({
+  state: oneOf("idle", "running", "paused", "failed"),
+  step: whole,
+  total: whole,
+  message: text,
+  errors: whole,
+  faults: whole,
+});
 
 /** The sample that is open, beside its row of the table. Layers count from 1, patches are [row, column]. */
 export interface Sample {
@@ -106,41 +97,35 @@ export interface Sample {
   } | null;
 }
 
+const readSample = fields<Sample>({
+  row: whole,
+  layers: listOf(whole),
+  true: listOf(real),
+  predicted: listOf(real),
+  trust: listOf(real),
+  weak: listOf(yes),
+  flip: text,
+  neighbours: listOf(fields<Sample["neighbours"][number]>({ title: text, rows: listOf(whole) })),
+  cases: listOf(fields<Sample["cases"][number]>({ about: text, name: text, says: text })),
+  picture: maybe(
+    fields<NonNullable<Sample["picture"]>>({
+      mime: text,
+      data: (raw) => decodeBytes(raw, "the sample's picture"),
+    }),
+  ),
+  map: maybe((raw) => {
+    const { shape, values } = decodeArray(raw, "the sample's map");
+    return { rows: shape[0]!, cols: shape[1] ?? 1, values };
+  }),
+  needs: text,
+  flipSet: maybe(
+    fields<NonNullable<Sample["flipSet"]>>({ state: text, words: text, patches: listOf(listOf(whole)) }),
+  ),
+});
+
 /** The open sample; null where none is. */
-export const decodeSample = (raw: unknown): Sample | null => {
-  const given = record(raw);
-  if (!Number.isInteger(given.row)) return null;
-  return {
-    row: whole(given.row),
-    layers: listOf(whole)(given.layers),
-    true: listOf(real)(given.true),
-    predicted: listOf(real)(given.predicted),
-    trust: listOf(real)(given.trust),
-    weak: listOf(yes)(given.weak),
-    flip: text(given.flip),
-    neighbours: listOf((item) => {
-      const { title, rows } = record(item);
-      return { title: text(title), rows: listOf(whole)(rows) };
-    })(given.neighbours),
-    cases: listOf((item) => {
-      const { about, name, says } = record(item);
-      return { about: text(about), name: text(name), says: text(says) };
-    })(given.cases),
-    picture: maybe((item) => {
-      const { mime, data } = record(item);
-      return { mime: text(mime), data: decodeBytes(data, "the sample's picture") };
-    })(given.picture),
-    map: maybe((item) => {
-      const { shape, values } = decodeArray(item, "the sample's map");
-      return { rows: shape[0]!, cols: shape[1] ?? 1, values };
-    })(given.map),
-    needs: text(given.needs),
-    flipSet: maybe((item) => {
-      const { state, words, patches } = record(item);
-      return { state: text(state), words: text(words), patches: listOf(listOf(whole))(patches) };
-    })(given.flip_set),
-  };
-};
+export const decodeSample: Reader<Sample | null> = (raw) =>
+  Number.isInteger(record(raw).row) ? readSample(raw) : null;
 
 export const decodeRows = listOf(whole);
 export const decodeOpened = maybe(whole);

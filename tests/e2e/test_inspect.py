@@ -1,0 +1,225 @@
+"""Why did it get this wrong? In JupyterLab: from a mistake in the table to the patches that caused it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.e2e.explorer import ANSWER_MS, Explorer
+from tests.e2e.notebook import Notebook
+from tests.e2e.test_appearance import AXE
+
+SETUP = """
+import numpy as np
+world = lw.builtin.shortcut_world(n=240, seed=3)
+model = lw.load("shortcuts")
+"""
+TAGGED_ERROR = """
+tagged = [i for i in r.errors.index if world.truth[i].tag and r.frame.loc[i, "predicted"] in world.truth[i].points_at
+          and not world.truth[i].flipped and r.inspection.flip_set(i).size == 1]
+row = int(tagged[0])
+flip = r.inspection.flip_set(row)
+"""
+
+
+class Inspector:
+    """One view of an `InspectWidget`."""
+
+    def __init__(self, notebook: Notebook, output: Locator) -> None:
+        self.notebook, self.page, self.output = notebook, notebook.page, output
+        self.root = output.get_by_test_id("inspector")
+
+    def get(self, name: str) -> Locator:
+        """A part of the gallery, or of the open sample, by its test id."""
+        return self.root.get_by_test_id(name)
+
+    @property
+    def explorer(self) -> Explorer:
+        """The explorer beneath."""
+        return Explorer(self.notebook, self.output.get_by_test_id("legrad"))
+
+    def card(self, row: int) -> Locator:
+        """The card of a sample."""
+        return self.root.locator(f"[data-testid=card][data-row='{row}']:visible")
+
+    def expect_scored(self, count: int) -> None:
+        """Wait until every sample is scored."""
+        expect(self.get("progress")).to_contain_text(f"{count} samples ·", timeout=ANSWER_MS)
+
+    def open(self, row: int) -> None:
+        """Find a sample by its name, and click it; wait until it is explained."""
+        self.get("search").fill(f"sample {row}")
+        self.card(row).click()
+        expect(self.get("curve")).to_be_visible(timeout=ANSWER_MS)
+        self.explorer.expect_painted()
+        self.get("search").fill("")
+
+
+@pytest.fixture
+def inspector(notebook: Notebook) -> Inspector:
+    """The gallery over scenes with planted shortcuts, everything scored."""
+    notebook.page.set_viewport_size({"width": 1280, "height": 2000})
+    notebook.execute(SETUP)
+    source = "r = lw.inspect(model, list(world.images), list(world.labels), masks=list(world.masks), cache=False)\nr"
+    shown = Inspector(notebook, notebook.run(source))
+    shown.expect_scored(240)
+    return shown
+
+
+def test_a_cell_of_the_mistakes_narrows_the_gallery(inspector: Inspector, notebook: Notebook) -> None:
+    cell = inspector.get("confusion").locator("td button").first
+    count = int(cell.inner_text())
+    true, _, taken = (cell.get_attribute("aria-label") or "").partition(":")[0].partition(" taken for ")
+    assert count == notebook.value(f"len(r.cell({true!r}, {taken!r}))")
+    cell.click()
+    expect(inspector.get("shown")).to_have_text(f"{count} shown")
+    expect(inspector.root.locator("[data-testid=card]:visible")).to_have_count(count)
+    rows = inspector.root.locator("[data-testid=card]:visible").evaluate_all("all => all.map(it => +it.dataset.row)")
+    assert sorted(rows) == notebook.value(f"[int(i) for i in r.cell({true!r}, {taken!r})]")
+    inspector.get("confusion").locator("tbody th button").nth(1).click(modifiers=["Shift"])
+    assert int(inspector.get("shown").inner_text().split()[0]) > count
+    inspector.get("clear-filters").click()
+    expect(inspector.get("shown")).to_have_text(f"{notebook.value('len(r.errors)')} shown")
+
+
+def test_brushing_the_cue_away_changes_the_answer(inspector: Inspector, notebook: Notebook) -> None:
+    notebook.execute(TAGGED_ERROR)
+    row = notebook.value("row")
+    predicted, true = notebook.value("(r.frame.loc[row, 'predicted'], r.frame.loc[row, 'label'])")
+    inspector.open(row)
+    expect(inspector.get("verdict")).to_contain_text(f"{true} taken for {predicted}")
+    explorer = inspector.explorer
+    explorer.expect_compared()
+    assert explorer.panes == [f"{predicted} over {true}", f"{true} over {predicted}", predicted, true]
+
+    inspector.get("flip-set").click()
+    expect(inspector.get("flip-words")).to_contain_text("Without 1 patch", timeout=ANSWER_MS)
+    patch = notebook.value("[int(x) for x in flip.patches[0]]")
+    expect(inspector.get("flip-words")).to_have_attribute("data-patches", f"[[{patch[0]},{patch[1]}]]")
+
+    press = explorer.page.keyboard.press
+    explorer.get("picture").focus()
+    press("b")
+    for key, times in (("ArrowUp", 8), ("ArrowLeft", 8), ("ArrowDown", patch[0]), ("ArrowRight", patch[1])):
+        for _ in range(times):
+            press(key)
+    press(" ")
+    expect(explorer.get("moves")).to_have_attribute("aria-busy", "false", timeout=ANSWER_MS)
+    assert notebook.value("[list(map(int, p)) for p in r._tools['brush']['args']['patches']]") == [patch]
+    classes = "r._tools['brush']['classes']"
+    best = f"max({classes}, key=lambda one: one['%s'])['label']"
+    assert notebook.value(best % "before") == predicted
+    assert notebook.value(best % "after") == notebook.value("r.class_names[flip.after]") != predicted
+
+
+def test_tags_and_notes_end_up_in_the_table(inspector: Inspector, notebook: Notebook) -> None:
+    cards = inspector.root.locator("[data-testid=card]:visible")
+    rows = [int(cards.nth(at).get_attribute("data-row") or -1) for at in range(3)]
+    cards.nth(0).click(modifiers=["Control"])
+    cards.nth(2).click(modifiers=["Shift"])
+    inspector.page.keyboard.press("x")
+    inspector.page.keyboard.type("shortcut <b>?</b>")
+    inspector.page.keyboard.press("Enter")
+    notebook.expect_value("sorted(int(i) for i in r.tagged('shortcut <b>?</b>'))", sorted(rows))
+    notebook.expect_value("sorted(int(i) for i in r.selected.index)", sorted(rows))
+    expect(cards.nth(1)).to_contain_text("shortcut <b>?</b>")
+    inspector.page.keyboard.press("Escape")
+    inspector.page.keyboard.press("Home")
+    inspector.page.keyboard.press("Enter")
+    expect(inspector.get("sample")).to_be_visible()
+    inspector.get("note").fill("the sticker, top right")
+    inspector.get("note").blur()
+    notebook.expect_value(f"r.frame.loc[{rows[0]}, 'note']", "the sticker, top right")
+    inspector.get("next").click()
+    notebook.expect_value("r.opened", rows[1])
+    inspector.page.keyboard.press("Escape")
+    expect(inspector.get("sample")).to_be_hidden()
+    expect(inspector.get("gallery")).to_be_focused()
+
+
+def test_it_works_while_a_cell_runs_and_after_a_reload(inspector: Inspector, notebook: Notebook) -> None:
+    notebook.start("import time; time.sleep(20)")
+    row = int(inspector.root.locator("[data-testid=card]:visible").nth(1).get_attribute("data-row") or -1)
+    inspector.open(row)
+    expect(inspector.get("curve")).to_be_visible()
+    notebook.interrupt()
+    notebook.reload()
+    again = Inspector(notebook, notebook.dom)
+    again.expect_scored(240)
+    expect(again.get("sample")).to_be_visible()
+    expect(again.root.locator("[data-testid=card]:visible").first).to_be_visible()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("Light", 1280), ("Dark", 1280), ("Light", 620)])
+def test_appearance(inspector: Inspector, notebook: Notebook, artifacts: Path, theme: str, width: int) -> None:
+    notebook.execute(TAGGED_ERROR)
+    inspector.open(notebook.value("row"))
+    inspector.get("flip-set").click()
+    expect(inspector.get("flip-words")).to_contain_text("Without", timeout=ANSWER_MS)
+    inspector.explorer.expect_compared()
+    if theme == "Dark":
+        notebook.theme("Dark")
+    inspector.page.set_viewport_size({"width": width, "height": 2600})
+    try:
+        inspector.page.wait_for_timeout(600)
+        name = f"inspect-{theme.lower()}{'-narrow' if width < 700 else ''}"
+        inspector.output.screenshot(path=artifacts / f"{name}.png")
+        inspector.page.add_script_tag(path=AXE)
+        found = inspector.root.evaluate("async root => (await axe.run(root)).violations")
+        assert not [f"{rule['id']}: {[node['html'][:160] for node in rule['nodes']]}" for rule in found]
+    finally:
+        notebook.theme("Light")
+
+
+def test_ten_thousand_samples_scroll(notebook: Notebook, capsys: pytest.CaptureFixture[str]) -> None:
+    notebook.page.set_viewport_size({"width": 1280, "height": 1200})
+    notebook.execute(SETUP)
+    notebook.execute("""
+rng = np.random.default_rng(0)
+count = 10_000
+labels = rng.integers(0, 8, count)
+logits = rng.normal(size=(count, 8)).astype("f4")
+images = [world.images[i % 240] for i in range(count)]
+""")
+    inspector = Inspector(
+        notebook, notebook.run("r = lw.inspect(model, images, labels.tolist(), logits=logits, cache=False)\nr")
+    )
+    inspector.expect_scored(10_000)
+    errors = notebook.value("len(r.errors)")
+    assert errors > 8000
+    expect(inspector.get("shown")).to_have_text(f"{errors} shown", timeout=ANSWER_MS)
+    session = inspector.page.context.new_cdp_session(inspector.page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent() -> float:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return next(1000 * float(one["value"]) for one in metrics if one["name"] == "TaskDuration")
+
+    before = spent()
+    frames = inspector.get("gallery").evaluate(
+        """async box => {
+            const times = [];
+            let last = await new Promise(requestAnimationFrame);
+            for (let i = 0; i < 180; i++) {
+                box.scrollTop += 90;
+                const now = await new Promise(requestAnimationFrame);
+                times.push(now - last);
+                last = now;
+            }
+            return times.sort((a, b) => a - b);
+        }"""
+    )
+    cost = (spent() - before) / len(frames)
+    with capsys.disabled():
+        print(
+            f"\n10,000 samples: {cost:.1f} ms of the page's thread for a frame; median {frames[90]:.1f} ms between two"
+        )
+    assert inspector.root.locator("[data-testid=card]").count() < 60
+    assert inspector.get("gallery").evaluate("box => box.scrollTop") > 15_000
+    assert cost < 16, "a frame costs less than a frame's time"
+    inspector.get("gallery").evaluate("box => { box.scrollTop = box.scrollHeight; }")
+    last = inspector.root.locator(f"[data-testid=card][aria-posinset='{errors}']")
+    expect(last).to_be_visible()
+    expect(last.locator("canvas")).to_have_js_property("width", 96)
