@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
 /** The aim for the widget is 60,000. */
-const BUDGETS = { "widget.js + widget.css": 68_000, "inspect.* beyond widget.*": 32_000, "live.js": 78_000 };
+const BUDGETS = { "widget.js + widget.css": 61_000, "inspect.* beyond widget.*": 32_000, "live.js": 84_000 };
 const LOCAL_NAME = /\blg-[a-z]+(-[a-z]+)*\b/g;
 /** Our own long property names, which neither the kernel, the host, the DOM nor `Object.keys` ever sees. */
 const INTERNAL = `
@@ -27,6 +27,8 @@ const INTERNAL = `
   toggleMatrix togglePlay trait entry heat look matrix preview spot stack
   cancel description element offer progress attending estimates heatOf lack lacks latest
   lensing overlay
+  testid viewHeard commitView fetchHeads noteBy typed waiting sending complaint lacks percentile
+  edit late second press want wait release
 `;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const watching = process.argv.includes("--watch");

@@ -15,12 +15,12 @@ import { card } from "./ui/card";
 import { compare } from "./ui/compare";
 import { contest } from "./ui/contest";
 import { correction } from "./ui/correction";
-import { effects } from "./ui/effects";
 import { el } from "./ui/element";
 import { examples } from "./ui/examples";
 import { exporting } from "./ui/export";
 import { help } from "./ui/help";
 import { knobs } from "./ui/knobs";
+import { matrix } from "./ui/matrix";
 import { outliers } from "./ui/outliers";
 import { pins } from "./ui/pins";
 import { slotOf } from "./ui/slots";
@@ -49,7 +49,7 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
   slotOf(root, "score").append(specificity(store, control, life));
   slotOf(root, "knobs").append(knobs(store, life));
   slotOf(root, "methods").append(correction(store, life));
-  slotOf(root, "matrix").append(effects(store, life));
+  slotOf(root, "matrix").append(matrix(store, life));
   slotOf(root, "picture").append(outliers(store, life), takeBrush(root, store, tests, life));
   fillTrust(slotOf(root, "tests"), store, tests, life);
   slotOf(root, "compare").append(contest(store, contesting(store, life), tests, life));
@@ -77,11 +77,11 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
     z: tests.undo,
     f: tests.measure,
     k: store.pins.add,
+    g: store.toggleMatrix,
     "?": keyList.toggle,
   };
   return {
     overlay: overlayOf(store, control.overlay),
-    effects: store.effects,
     patch,
     edit: asking(root, store),
     press(key) {

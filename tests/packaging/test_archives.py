@@ -18,9 +18,9 @@ pytestmark = pytest.mark.slow
 
 MB = 1_000_000
 BUNDLE = ("legrad_widget/static/widget.js", "legrad_widget/static/widget.css")
-BUNDLE_BYTES = 68_000  # the aim is 60,000
+BUNDLE_BYTES = 61_000  # the aim is 60,000
 LIVE = "legrad_widget/static/live.js"
-LIVE_BYTES = 78_000
+LIVE_BYTES = 84_000
 WHEEL_BYTES = 15 * MB
 WEIGHTS_BYTES = 8 * MB
 NOT_OURS = re.compile(

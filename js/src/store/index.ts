@@ -36,7 +36,7 @@ export const PLAY_MS = 650;
 export const TURN_MS = 300;
 
 /** Keys that the second file acts on. */
-const LIVE_KEYS = ["a", "l", "n", "b", "z", "f", "k", "?"];
+const LIVE_KEYS = ["a", "l", "n", "b", "z", "f", "k", "?", "g"];
 
 /** What was last put on the screen; for the page's data attributes. */
 export interface Painted {
@@ -359,7 +359,6 @@ export function createStore(host: Host, life: AbortSignal): Store {
     },
     toggleMatrix() {
       matrix.value = !matrix.peek();
-      if (matrix.peek()) second.want();
       preview.value = null;
       fetchHeads();
     },

@@ -29,7 +29,6 @@ export interface LiveStore extends Store, Compare {
 export interface Live {
   /** What stands over the picture in place of the merged map; null where that one does. */
   readonly overlay: ReadonlySignal<Overlay | null>;
-  readonly effects: Effects;
   readonly patch: PatchTools;
   /** Edit a prompt. */
   edit(at: number): void;

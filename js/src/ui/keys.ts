@@ -48,7 +48,6 @@ export function installKeys(root: HTMLElement, store: Store, life: AbortSignal) 
     if (/^[1-9]$/.test(key)) store.select(Number(key) - 1);
     else if (key === "0") store.chooseLayers(null);
     else if (key === "p" || key === "P") store.togglePlay(still());
-    else if (key === "g" || key === "G") store.toggleMatrix();
     else if (key === "[") nudgeOpacity(-0.05);
     else if (key === "]") nudgeOpacity(0.05);
     else if (key === " " && !target.matches(PRESSED)) store.peek(true);

@@ -5,12 +5,12 @@ import { rangeWords, readable } from "../heat/describe";
 import { clamp, height, width } from "../heat/frame";
 import { type Cell, chooseLayers, type Heat, masses, scaleMap } from "../heat/merge";
 import { computed, signal } from "../signals";
-import type { Store } from "../store";
 import type { Estimates } from "../store/effects";
+import type { LiveStore } from "../store/live";
+import { effects as ways } from "./effects";
 import { claim, el, fill, focusedIn, listen, onEnd, set, watch } from "./element";
 import { ARROWS } from "./picture";
 import { drawHeat } from "./raster";
-import { slot } from "./slots";
 
 interface Drawn {
   readonly heat: Heat;
@@ -25,7 +25,7 @@ interface Drawn {
 /** With its sign, "+0.012" or "−0.012". */
 const signed = (value: number) => (value < 0 ? "−" : "+") + readable(Math.abs(value));
 
-export function matrix(store: Store, life: AbortSignal): HTMLElement {
+export function matrix(store: LiveStore, life: AbortSignal): HTMLElement {
   const canvas = el("canvas", { "aria-hidden": true });
   const grid = el("div.lg-grid", {
     role: "grid",
@@ -40,19 +40,15 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
   const element = el(
     "section.lg-stack.lg-matrix",
     { testid: "matrix", label: "Layers and heads" },
-    slot("matrix"),
+    ways(store, life),
     note,
     shown,
   );
-  const effects = computed(() => store.live.value?.effects);
+  const { effects } = store;
 
   /** All maps scaled as one, and each one's number: its share of their mass, or its effect. Null: nothing to draw. */
   const drawn = computed<Drawn | null>(() => {
-    const [answer, entry, estimates] = [
-      store.answer.value,
-      store.entry.value,
-      effects.value?.estimates.value,
-    ];
+    const [answer, entry, estimates] = [store.answer.value, store.entry.value, effects.estimates.value];
     if (!store.matrix.value || !answer) return null;
     const [rows, cols] = answer.grid;
     if (estimates) {
@@ -131,7 +127,7 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
   }
   function ablate(i: number) {
     const cell = cellAt(i);
-    if (cell) effects.peek()?.ablate(cell);
+    if (cell) effects.ablate(cell);
   }
   function pointAt(i: number) {
     if (i < 0) return;
@@ -252,7 +248,7 @@ export function matrix(store: Store, life: AbortSignal): HTMLElement {
   });
 
   const placed = ([layer, head]: Cell) => drawn.value!.values[layers().indexOf(layer) * count() + head]!;
-  const measuredOf = (cell: Cell) => effects.value?.measured.value.get(cell.join("."));
+  const measuredOf = (cell: Cell) => effects.measured.value.get(cell.join("."));
   const numberOf = (cell: Cell) => (drawn.value!.estimates && measuredOf(cell)) ?? placed(cell);
   const wordsOf = (cell: Cell) => {
     const start = `layer ${cell[0]}, head ${cell[1]}: `;

@@ -9,7 +9,6 @@ import { colorbar, readout } from "./colorbar";
 import { controls } from "./controls";
 import { button, el, onEnd, set, watch } from "./element";
 import { installKeys, NO_SHORTCUTS } from "./keys";
-import { matrix } from "./matrix";
 import { methods } from "./methods";
 import { picture } from "./picture";
 import { prompts } from "./prompts";
@@ -73,7 +72,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
             {},
             score(store, life),
             slot("score"),
-            matrix(store, life),
+            slot("matrix"),
             predictions(store, life),
           ),
           el("div.lg-stack.lg-more", {}, methods(store, life), slot("methods"), controls(store, life)),

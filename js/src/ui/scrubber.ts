@@ -40,7 +40,7 @@ export function scrubber(
   });
   const heads = button(
     ".lg-button",
-    { testid: "heads", title: "Layer × head matrix (G)", onclick: store.toggleMatrix },
+    { testid: "heads", title: "Layer × head matrix (G)", onclick: () => store.press("g") },
     "Heads",
   );
   const norms = button(".lg-button", { testid: "norms", onclick: () => store.press("n") }, "Norms");
