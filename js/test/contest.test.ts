@@ -107,8 +107,8 @@ describe("what was measured", () => {
       { ...found, curves: [curve("deletion", 0, 0.25), curve("deletion", 1, null)] },
       "running",
     );
-    expect(heads().slice(3)).toEqual(["Deletion ↓"]);
-    expect(column(-1)).toEqual(["0.250", "–", "–"]);
+    expect(heads().slice(0, -3)).toEqual(["Deletion ↓"]);
+    expect(column(1)).toEqual(["0.250", "–", "–"]);
     expect(get("stop-faithfulness").hidden).toBe(false);
     answer("faithfulness", {
       ...found,
@@ -116,8 +116,8 @@ describe("what was measured", () => {
       band,
       chance: { deletion: 0.4, insertion: 0.4 },
     });
-    expect(heads().slice(3)).toEqual(["Deletion ↓", "Insertion ↑"]);
-    expect(column(-2)).toEqual(["0.250", "0.500", "–", "0.400"]);
+    expect(heads().slice(0, -3)).toEqual(["Deletion ↓", "Insertion ↑"]);
+    expect(column(1)).toEqual(["0.250", "0.500", "–", "0.400"]);
     expect(get("contest-says").textContent).toBe(
       "Lower is better: LEGRAD 0.25; random order 0.4. No better than that: CDAM.",
     );
@@ -129,10 +129,10 @@ describe("what was measured", () => {
     const drawn = () => [...get("faithfulness").querySelectorAll("polyline[data-kind=method]")];
     const pair = (line: Element) => [line.getAttribute("data-ink"), line.getAttribute("data-dash")].join();
     expect(new Set(drawn().map(pair)).size).toBe(3);
-    expect(drawn().map((line) => line.hasAttribute("data-lead"))).toEqual([true, false, false]);
+    expect(drawn().map((line) => line.hasAttribute("data-lead"))).toEqual([false, false, true]);
     const names = [...get("faithfulness").querySelectorAll("text[data-ink]")];
     expect(names.map((name) => name.textContent)).toEqual(["LEGRAD", "CDAM", "TAM"]);
-    expect(names.map(pair)).toEqual(drawn().map(pair));
+    expect(names.map(pair)).toEqual([2, 0, 1].map((at) => pair(drawn()[at]!)));
     expect(get("faithfulness").querySelectorAll("polygon[data-kind=band]")).toHaveLength(1);
     names[2]!.dispatchEvent(new Event("click"));
     expect(store.trait("method").value).toBe("tam");
@@ -143,7 +143,7 @@ describe("what was measured", () => {
     const { host, store, answer, get, curve, found } = show();
     const measured = { ...found, curves: [curve("deletion", 0, 0.25), curve("deletion", 1, 0.5)] };
     answer("faithfulness", measured);
-    expect(column(-1)).toEqual(["0.250", "0.500", "–"]);
+    expect(column(1)).toEqual(["0.250", "0.500", "–"]);
     const changed = comparison(METHODS);
     Object.assign(changed.panes[1]!, {
       maps: packed(
@@ -152,18 +152,18 @@ describe("what was measured", () => {
       ),
     });
     host.set("_comparison", changed);
-    expect(column(-1), "another map of the same method").toEqual(["0.250", "–", "–"]);
+    expect(column(1), "another map of the same method").toEqual(["0.250", "–", "–"]);
     host.set("_comparison", comparison(METHODS));
-    expect(column(-1)).toEqual(["0.250", "0.500", "–"]);
+    expect(column(1)).toEqual(["0.250", "0.500", "–"]);
     store.select(1);
     expect(heads(), "another target").toEqual(["LEGRAD", "CDAM", "TAM"]);
     expect(get("faithfulness").hasAttribute("data-stale")).toBe(true);
     store.select(0);
-    expect(column(-1)).toEqual(["0.250", "0.500", "–"]);
+    expect(column(1)).toEqual(["0.250", "0.500", "–"]);
     answer("faithfulness", { ...measured, image_rev: 2 });
     expect(heads(), "another picture").toEqual(["LEGRAD", "CDAM", "TAM"]);
     answer("faithfulness", { ...measured, rev: 99 });
-    expect(column(-1), "the method that is shown plays no part").toEqual(["0.250", "0.500", "–"]);
+    expect(column(1), "the method that is shown plays no part").toEqual(["0.250", "0.500", "–"]);
     store.compareBy("prompts");
     expect(heads()).toEqual(["cat", "dog"]);
   });
@@ -202,19 +202,44 @@ describe("names at lines", () => {
       points: [[0, 0], [300, deep], [600, 240]] as Point[], // biome-ignore format: a line
     }));
     const spots = placeNames(lines, box);
-    for (const [i, [x, y]] of spots.entries()) {
+    for (const [i, { spot, foot }] of spots.entries()) {
+      const [x, y] = spot;
       const deep = lines[i]!.points[1]![1];
-      const own = x < 300 ? (deep * x) / 300 : deep + ((240 - deep) * (x - 300)) / 300;
-      expect(Math.abs(y - own)).toBeCloseTo(9, 5);
+      expect(foot[0]).toBe(x);
+      expect(foot[1]).toBeCloseTo(x < 300 ? (deep * x) / 300 : deep + ((240 - deep) * (x - 300)) / 300, 5);
+      expect(Math.abs(y - foot[1]) % 15).toBeCloseTo(9, 5);
       expect(y).toBeGreaterThan(0);
-      for (const [u, v] of spots.slice(i + 1))
+      expect(y).toBeLessThan(240);
+      for (const {
+        spot: [u, v],
+      } of spots.slice(i + 1)) // biome-ignore format: a line
         expect(Math.abs(u - x) > 50 || Math.abs(v - y) >= 14).toBe(true);
     }
   });
-  it("keep within what has been drawn of a line", () => {
+  it("find room where all lines run together along the bottom of a narrow chart", () => {
+    const names = [
+      "LeGrad",
+      "CDAM",
+      "Attention rollout",
+      "Raw attention",
+      "GradCAM",
+      "TextSpan",
+      "ViT-ReciproCAM",
+    ];
+    const points = [[0, 60], [20, 170], [270, 172]] as Point[]; // biome-ignore format: a line
+    const spots = placeNames(
+      names.map((name) => ({ name, points })),
+      [0, 0, 270, 176],
+    );
+    const boxes = spots.map(({ spot: [x, y] }, i) => ({ x, y, half: 3 * names[i]!.length }));
+    for (const [i, a] of boxes.entries())
+      for (const b of boxes.slice(i + 1))
+        expect(Math.abs(a.x - b.x) >= a.half + b.half || Math.abs(a.y - b.y) >= 14).toBe(true);
+  });
+  it("lead back to what has been drawn of a line", () => {
     const points = [[0, 100], [120, 60]] as Point[]; // biome-ignore format: a line
-    const [[x]] = placeNames([{ name: "growing", points }], box) as [Point];
-    expect(x).toBeLessThanOrEqual(120);
+    const [{ foot }] = placeNames([{ name: "growing", points }], box) as [{ foot: Point }];
+    expect(foot[0]).toBeLessThanOrEqual(120);
   });
 });
 

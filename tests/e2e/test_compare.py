@@ -89,6 +89,30 @@ def test_layers_and_scale_are_those_of_all_panes(explorer: Explorer) -> None:
     explorer.notebook.expect_value("w.compare_scale", "shared")
 
 
+def test_layer_by_layer_a_row_has_a_scale(explorer: Explorer, notebook: Notebook) -> None:
+    explorer.compare("prompts")
+    row = explorer.get("scale-row")
+    expect(row).to_be_disabled()
+    reason = explorer.root.locator(f"[id='{row.get_attribute('aria-describedby')}']")
+    expect(reason).to_contain_text("rows make no difference")
+    explorer.get("unfold").click()
+    depth = notebook.value("len(w.model.vit.blocks)")
+    expect(explorer.get("row")).to_have_count(len(explorer.chips))
+    expect(explorer.get("pane")).to_have_count(depth * len(explorer.chips))
+    expect(row).to_be_enabled()
+    expect(explorer.get("compare-bar")).to_contain_text("each map's lowest")
+    ranges = explorer.get("row").first.locator("p:first-of-type")
+    assert len(set(ranges.all_inner_texts())) == depth
+    row.check()
+    expect(explorer.get("compare-bar")).to_contain_text("the row's lowest")
+    notebook.expect_value("w.compare_scale", "row")
+    low, high = notebook.value("(lambda m: [float(m.min()), float(m.max())])(w.explanations[0].maps)")
+    for text in ranges.all_inner_texts():
+        assert [float(part) for part in text.split(" … ")] == pytest.approx([low, high], rel=0.01)
+    explorer.expect_repainted(lambda: explorer.get("row").first.get_by_role("button", name="layer 2").click())
+    assert explorer.chosen_layers == [2]
+
+
 def test_the_compared_methods_are_chosen_by_boxes(explorer: Explorer, notebook: Notebook) -> None:
     explorer.compare("methods")
     explorer.get("compared").locator("summary").click()

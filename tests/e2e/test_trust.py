@@ -160,3 +160,128 @@ def test_it_is_seen_by_everyone(trust: Explorer, artifacts: Path, name: str, not
         trust.page.emulate_media(forced_colors="none")
         if name == "trust-dark":
             notebook.theme("Light")
+
+
+# ---------------------------------------------------------------- several methods, and the method's card
+
+AREAS = """
+from legrad_widget.evaluate import perturbation
+e = w.model.encode(w.image)
+found = {n: [getattr(perturbation, k)(e, w.targets[w.active], w.comparison[n]).area
+             for k in ('deletion', 'insertion', 'positive', 'negative')] for n in w.comparison}
+"""
+
+
+@pytest.fixture
+def rivals(explorer: Explorer) -> Explorer:
+    """Three methods side by side, with the fold of their curves open."""
+    explorer.page.set_viewport_size({"width": 1280, "height": 1700})
+    explorer.notebook.execute("w.compared = ['legrad', 'gradcam', 'rollout']; w.compare = 'methods'; w.wait()")
+    explorer.expect_compared()
+    explorer.get("contest").locator("summary").first.click()
+    expect(explorer.get("run-faithfulness")).to_be_visible()
+    return explorer
+
+
+def measured(explorer: Explorer) -> list[list[str]]:
+    """The table's columns beside the agreement, row by row."""
+    rows = explorer.get("agreement").locator("tbody tr")
+    return [
+        list(row) for row in rows.evaluate_all("all => all.map(r => [...r.cells].slice(1, 5).map(c => c.textContent))")
+    ]
+
+
+def test_every_compared_method_has_its_curves_and_its_areas_in_the_table(rivals: Explorer, notebook: Notebook) -> None:
+    rivals.get("run-faithfulness").click()
+    expect(rivals.get("stop-faithfulness")).to_be_hidden(timeout=ANSWER_MS)
+    lines = rivals.get("faithfulness").locator("polyline[data-kind=method]")
+    expect(lines).to_have_count(3)
+    names = rivals.get("faithfulness").locator("text[data-ink]")
+    assert names.all_text_contents() == rivals.panes
+    expect(rivals.get("faithfulness").locator("polygon[data-kind=band]")).to_have_count(1)
+    *rows, chance = measured(rivals)
+    for row, wanted in zip(rows, notebook.value("list(found.values())", AREAS), strict=True):
+        assert [float(text) for text in row] == pytest.approx(wanted, abs=0.00051)
+    band = notebook.value(
+        "perturbation.random_band(e, w.targets[w.active], count=3, steps=30, upto=1.0).height()", AREAS
+    )
+    assert [float(text) for text in chance[:2]] == pytest.approx([band, band], abs=0.00051)
+    rivals.get("curve-insertion").check()
+    expect(lines).to_have_count(3)
+
+    # Choosing a method keeps them; the picture that the slider erases is then that method's.
+    rivals.get("erase-by").fill("0.3")
+    before = rivals.get("brushed").evaluate("canvas => canvas.toDataURL()")
+    rivals.expect_answered(lambda: names.nth(2).click())
+    notebook.expect_value("w.method", "rollout")
+    assert measured(rivals)[0] == rows[0]
+    expect(lines).to_have_count(3)
+    assert rivals.get("brushed").evaluate("canvas => canvas.toDataURL()") != before
+    rivals.get("erase-by").fill("0")
+
+    # Another prompt has none of them.
+    rivals.expect_answered(lambda: rivals.ask("a dog"))
+    rivals.expect_compared()
+    expect(lines).to_have_count(0)
+    expect(rivals.get("agreement").locator("thead th")).to_have_count(3)
+
+
+def test_measuring_is_stopped_and_keeps_what_it_has(rivals: Explorer, notebook: Notebook) -> None:
+    notebook.execute("w.compared = []; w.wait()")
+    rivals.expect_compared()
+    rivals.get("run-faithfulness").click()
+    expect(rivals.get("faithfulness").locator("polyline[data-kind=method]").first).to_be_visible(timeout=ANSWER_MS)
+    rivals.get("stop-faithfulness").click()
+    expect(rivals.get("stop-faithfulness")).to_be_hidden()
+    notebook.expect_value("w._tools['faithfulness']['state']", "stopped")
+    expect(rivals.get("faithfulness").locator("polyline[data-kind=method]").first).to_be_visible()
+
+
+def test_the_card_of_a_method(explorer: Explorer, notebook: Notebook) -> None:
+    explorer.page.set_viewport_size({"width": 1280, "height": 1500})
+    explorer.get("card").locator("summary").click()
+    expect(explorer.get("formula")).to_contain_text("max(0, ∂sˡ/∂Aˡ[h, i, j])")
+    expect(explorer.get("cost")).to_contain_text("forwards of this model", timeout=ANSWER_MS)
+    said = notebook.value("[w._tools['card']['seconds'], w.explanation.seconds]")
+    assert said[0] == said[1]
+    expect(explorer.get("checked")).to_contain_text("not run")
+    explorer.get("check").click()
+    expect(explorer.get("checked")).to_contain_text("passed", timeout=ANSWER_MS)
+    correlation = notebook.value("w._tools['randomise']['correlations'][-1]")
+    assert f"{correlation:.1f}"[:3] in explorer.get("checked").inner_text()
+    explorer.expect_answered(lambda: explorer.choose_method("gradcam"))
+    expect(explorer.get("formula")).to_contain_text("w[k] = 1/n")
+    expect(explorer.get("checked")).to_contain_text("not run")
+    explorer.expect_answered(lambda: explorer.choose_method("legrad"))
+    expect(explorer.get("checked")).to_contain_text("passed", timeout=ANSWER_MS)
+
+
+@pytest.mark.parametrize("name", ["contest", "contest-dark", "contest-narrow", "contest-forced"])
+def test_the_curves_of_all_are_seen_by_everyone(
+    rivals: Explorer, artifacts: Path, name: str, notebook: Notebook
+) -> None:
+    notebook.execute("w.compared = []; w.wait()")
+    rivals.expect_compared()
+    if name == "contest-narrow":
+        rivals.root.evaluate("root => { root.parentElement.style.width = '320px'; }")
+    if name == "contest-dark":
+        notebook.theme("Dark")
+    rivals.get("run-faithfulness").click()
+    expect(rivals.get("stop-faithfulness")).to_be_hidden(timeout=ANSWER_MS)
+    rivals.get("card").locator("summary").click()
+    expect(rivals.get("cost")).to_contain_text("forwards of this model", timeout=ANSWER_MS)
+    if name == "contest-forced":
+        rivals.page.emulate_media(forced_colors="active")
+    try:
+        rivals.page.wait_for_timeout(300)
+        picture(rivals, artifacts, name)
+        assert not audit(rivals)
+        for part in ("contest", "card"):
+            too_wide = rivals.get(part).evaluate(
+                "box => box.getBoundingClientRect().right - box.closest('.legrad').getBoundingClientRect().right"
+            )
+            assert too_wide <= 0
+    finally:
+        rivals.page.emulate_media(forced_colors="none")
+        if name == "contest-dark":
+            notebook.theme("Light")

@@ -46,6 +46,8 @@ export function svg(
   return made;
 }
 
+const leadLast = (a: Line, b: Line) => Number(a.lead ?? false) - Number(b.lead ?? false);
+
 export const inkOf = (line: number) => ({ "data-ink": line % INKS, "data-dash": line % DASHES });
 
 /** From 0, or the lowest value, to the highest one. */
@@ -78,9 +80,11 @@ export function chart(plot: Plot, label: string): SVGElement {
     words(LEFT + wide + 10, bottom + 15, last),
     words(LEFT, 12, y, "start"),
     line("band", band, "polygon"),
-    ...lines.map(({ kind, points, ink, lead = false }) =>
-      line(kind, points, "polyline", ink === undefined ? {} : { ...inkOf(ink), "data-lead": lead }),
-    ),
+    ...[...lines]
+      .sort(leadLast)
+      .map(({ kind, points, ink, lead = false }) =>
+        line(kind, points, "polyline", ink === undefined ? {} : { ...inkOf(ink), "data-lead": lead }),
+      ),
     at ? line("at", [[at, least], [at, most]]) : "", // biome-ignore format: a line
   );
   const named = lines.filter(({ name, points }) => name && points.length > 1);
@@ -89,9 +93,14 @@ export function chart(plot: Plot, label: string): SVGElement {
     [LEFT, TOP, LEFT + wide, bottom],
   );
   for (const [i, { name, ink = 0, onclick }] of named.entries()) {
-    const [left, top] = spots[i]!;
-    const text = svg("text", { x: left, y: top + 4, "text-anchor": "middle", ...inkOf(ink) }, name!);
+    const { spot, foot } = spots[i]!;
+    const text = svg("text", { x: spot[0], y: spot[1] + 4, "text-anchor": "middle", ...inkOf(ink) }, name!);
     if (onclick) text.addEventListener("click", onclick);
+    if (Math.abs(foot[1] - spot[1]) > AWAY) {
+      drawn.append(
+        svg("polyline", { "data-kind": "leader", "data-ink": ink % INKS, points: [spot, foot].join(" ") }),
+      );
+    }
     drawn.append(text);
   }
   return drawn;
@@ -100,8 +109,9 @@ export function chart(plot: Plot, label: string): SVGElement {
 // -- names at lines ---------------------------------------------------------------------------------------------------
 
 /** Pixels: of a letter of the chart's text, of a line of it, and from its middle to the line that it names. */
-const [LETTER, TALL, AWAY] = [6.4, 14, 9];
-const STEP = 8;
+const [LETTER, TALL, AWAY] = [7.3, 14, 9];
+/** Pixels between places that are tried: along a line, and away from it, so often. */
+const [STEP, RUNG, RUNGS] = [8, 15, 10];
 
 /** The height of a line at `x`; null where it has not come so far. */
 function heightAt(points: readonly Point[], x: number): number | null {
@@ -112,36 +122,47 @@ function heightAt(points: readonly Point[], x: number): number | null {
   return right === left ? below : above + ((below - above) * (x - left)) / (right - left);
 }
 
+interface Placed {
+  /** The middle of the name, and the place of its line that it belongs to. */
+  readonly spot: Point;
+  readonly foot: Point;
+}
+
 /**
- * Where names stand, by their middles: each above or below its own line, where other lines and names are far. Lines
- * meet at their ends, so names cannot stand there. `box`: left, top, right, bottom.
+ * Where names stand: above or below their own lines, where other lines and names are far. Lines meet at their ends and
+ * often run together, so a name may stand away from its line, on a leader. `box`: left, top, right, bottom.
  */
 export function placeNames(
   lines: readonly { readonly name: string; readonly points: readonly Point[] }[],
   [left, top, right, bottom]: readonly [number, number, number, number],
-): Point[] {
-  const placed: { spot: Point; half: number }[] = [];
-  for (const line of lines) {
-    const half = (LETTER * line.name.length) / 2;
-    const last = line.points.at(-1)![0];
-    let best = { cost: Number.POSITIVE_INFINITY, spot: line.points[0]! };
-    for (let x = left + half; x <= Math.max(Math.min(right - half, last), left + half); x += STEP) {
-      const own = heightAt(line.points, Math.min(x, last))!;
-      for (const y of [own - AWAY, own + AWAY]) {
-        let cost = y < top || y > bottom - AWAY ? 1000 : 0;
-        for (const { points } of lines) {
+): Placed[] {
+  const placed: (Placed & { half: number })[] = [];
+  for (const { name, points } of lines) {
+    const half = (LETTER * name.length) / 2;
+    const last = points.at(-1)![0];
+    const start: Placed = { spot: points[0]!, foot: points[0]! };
+    let best = { cost: Number.POSITIVE_INFINITY, place: start };
+    for (let x = left + half; x <= Math.max(right - half, left + half); x += STEP) {
+      const across = Math.min(x, last);
+      const own = heightAt(points, across)!;
+      for (let rung = -RUNGS; rung < RUNGS; rung++) {
+        const y = own + (rung < 0 ? rung * RUNG + RUNG - AWAY : rung * RUNG + AWAY);
+        if (y < top || y > bottom - TALL / 2) continue;
+        let cost = 3 * Math.abs(y - own) + 4 * Math.abs(x - across);
+        for (const line of lines) {
           for (const reach of [-half, -half / 2, 0, half / 2, half]) {
-            const there = heightAt(points, x + reach);
+            const there = heightAt(line.points, x + reach);
             if (there !== null) cost += Math.max(0, TALL - Math.abs(there - y)) ** 2;
           }
         }
-        for (const { spot, half: other } of placed) {
-          if (Math.abs(spot[0] - x) < half + other + 4 && Math.abs(spot[1] - y) < TALL) cost += 1e4;
+        for (const other of placed) {
+          const [u, v] = other.spot;
+          if (Math.abs(u - x) < half + other.half + 4 && Math.abs(v - y) < TALL) cost += 1e5;
         }
-        if (cost < best.cost) best = { cost, spot: [x, y] };
+        if (cost < best.cost) best = { cost, place: { spot: [x, y], foot: [across, own] } };
       }
     }
-    placed.push({ spot: best.spot, half });
+    placed.push({ ...best.place, half });
   }
-  return placed.map(({ spot }) => spot);
+  return placed;
 }

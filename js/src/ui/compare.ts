@@ -225,8 +225,8 @@ function agreementTable(store: LiveStore, life: AbortSignal): HTMLElement {
           "tr",
           {},
           el("td"),
-          ...rows.map(({ pane }) => name(pane, "col")),
           ...measures.map(({ title, about }) => el("th.lg-measure", { scope: "col", title: about }, title)),
+          ...rows.map(({ pane }) => name(pane, "col")),
         ),
       ),
       el(
@@ -237,15 +237,15 @@ function agreementTable(store: LiveStore, life: AbortSignal): HTMLElement {
             "tr",
             {},
             name(row.pane, "row"),
-            ...rows.map((col, c) => cell(row.pane, col.pane, store.agreement.value[row.i]![col.i]!, c - r)),
             ...measures.map(({ values }) => measured(values.get(row.pane.key))),
+            ...rows.map((col, c) => cell(row.pane, col.pane, store.agreement.value[row.i]![col.i]!, c - r)),
           ),
         ),
         chance &&
           el(
             "tr.lg-small",
             {},
-            el("th", { scope: "row", colspan: rows.length + 1 }, "Random order"),
+            el("th", { scope: "row" }, "Random order"),
             ...measures.map((one) => measured(one.chance)),
           ),
       ),

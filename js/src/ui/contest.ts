@@ -93,7 +93,7 @@ export function contest(store: LiveStore, state: Contest, trust: Trust, life: Ab
       title: "Faithfulness of each map",
       about:
         "Erases the picture in the order of each map, or puts it back in, and asks each time. The areas are columns of the table; the grey band is what random orders give.",
-      button: "Measure deletion, insertion and perturbation",
+      button: "Measure each map",
       ask: state.measure,
       fits: () => state.curves.value.length > 0,
     },
