@@ -128,11 +128,11 @@ describe("the menu", () => {
     expect(note()).toBe("there is no map to take a picture of");
   });
   it("shows the lines of Python, as words", () => {
-    const { host, get } = menu();
+    const { host, get, panel } = menu();
     get("code").click();
     const lines = "import legrad_widget as lw\nx = '</textarea><b>'\n";
     host.tell({ kind: "exported", rid: host.of("export")[0]!.rid, text: lines });
-    const box = get("code").ownerDocument && (get("note").previousElementSibling as HTMLTextAreaElement);
+    const box = panel.querySelector("textarea")!;
     expect([box.hidden, box.value, box.readOnly]).toEqual([false, lines, true]);
   });
   it("offers without a kernel what needs none, and says so of the rest", () => {

@@ -12,7 +12,7 @@ const NO_MAP = "There is no map to export yet.";
 export function exporting(store: LiveStore, life: AbortSignal): { opener: HTMLElement; panel: HTMLElement } {
   const note = el("output.lg-note", { testid: "export-note" });
   const code = el("textarea.lg-text", {
-    testid: "export-code",
+    testid: "export-lines",
     label: "Python",
     rows: 8,
     readonly: true,
