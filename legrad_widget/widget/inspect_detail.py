@@ -22,17 +22,6 @@ NEIGHBOURS = (
     ("same_errors", "Nearest with the same mistake"),
 )
 NEEDS = "Other maps, brushing and flip sets need the model: lw.open_inspection(folder, model=model)."
-CASES = {
-    "human-aligned": "right, and it looked at the object",
-    "sufficient subset": "right, from a part of the object",
-    "sufficient context": "right, from the object and what is around it",
-    "context-dependent": "right, from what is around the object",
-    "confuser": "it looked at the right thing and calls it something else",
-    "insufficient subset": "it looked at the right thing, but too little of it",
-    "distractor": "it looked at the right thing and at something that won",
-    "context confusion": "something else than the object decided: a shortcut?",
-}
-"""The eight cases of Shared Interest (Boggust et al., CHI 2022) in plain words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +36,7 @@ class Detail:
     weak: Sequence[bool] | None = None
     flip: str = ""
     neighbours: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    cases: tuple[tuple[str, str], ...] = ()
+    cases: tuple[tuple[str, str, str], ...] = ()
     picture: dict[str, Any] | None = None
     map: NDArray[np.float32] | None = None
     needs: str = ""
@@ -65,7 +54,7 @@ class Detail:
             "weak": None if self.weak is None else [bool(flag) for flag in self.weak],
             "flip": self.flip,
             "neighbours": [{"title": title, "rows": list(rows)} for title, rows in self.neighbours],
-            "cases": [{"about": about, "name": name, "says": CASES.get(name, "")} for about, name in self.cases],
+            "cases": [{"about": about, "name": name, "says": says} for about, name, says in self.cases],
             "picture": self.picture,
             "map": None if self.map is None else wire.pack(self.map),
             "needs": self.needs,
@@ -80,7 +69,7 @@ class Detail:
 
 def detail_of(inspection: Inspection, row: int) -> Detail:
     """What is known about a sample without asking the model; what a model would add is named where there is none."""
-    detail = Detail(row, cases=tuple(_cases(inspection, row)))
+    detail = Detail(row)
     if inspection.status(row) == "scored":
         detail = replace(detail, neighbours=_neighbours(inspection, row))
     if inspection.status(row) == "scored" and inspection.layers:
@@ -109,11 +98,19 @@ def _neighbours(inspection: Inspection, row: int) -> tuple[tuple[str, tuple[int,
     return tuple((title, tuple(int(other) for other in getattr(near, name))) for name, title in NEIGHBOURS)
 
 
-def _cases(inspection: Inspection, row: int) -> Iterable[tuple[str, str]]:
+def measured_cases(inspection: Inspection, row: int) -> tuple[tuple[str, str, str], ...]:
+    """Which of the eight cases a sample is, by its mask: about whose evidence, the case, and what it means; () without
+    a mask."""
+    from ..inspection.masking import usable_share
+    from ..inspection.overlap import MEANINGS
+
+    if usable_share(inspection, row) is None:
+        return ()
+    inspection.alignment([row])
     frame = inspection.frame
-    for about, column in (("the class it took it for", "case_predicted"), ("the true class", "case_true")):
-        if column in frame and isinstance(name := frame[column].iloc[row], str) and name:
-            yield about, name
+    sides = (("the class it took it for", "case_predicted"), ("the true class", "case_true"))
+    found = ((about, str(frame[column].iloc[row])) for about, column in sides)
+    return tuple((about, name, MEANINGS[name]) for about, name in found if name)
 
 
 def _flip_words(curve: Curve, depth: int) -> str:

@@ -24,7 +24,7 @@ import traitlets
 from numpy.typing import NDArray
 
 from . import rules
-from .inspect_detail import Detail, detail_of
+from .inspect_detail import Detail, detail_of, measured_cases
 from .inspect_message import Flip, Note, Open, Select, Steer, Table, Tag, Visible, Wish, is_wish, read_wish
 from .inspect_pictures import Thumbnails, difference, maps, pictures
 from .inspect_table import FILTERS, Message, sorts
@@ -326,9 +326,12 @@ class Gallery(anywidget.AnyWidget):
         except Exception as error:
             log.debug("sample %d has no map", row, exc_info=error)
             return
+        cases = measured_cases(self.inspection, row)
         with self._settled:
             if self._detail is not None and self._detail.row == row:
-                self._tell_detail(replace(self._detail, map=found))
+                self._tell_detail(replace(self._detail, map=found, cases=cases))
+            if cases:
+                self._tell_table()
 
     def _tell_detail(self, detail: Detail) -> None:
         if detail.row == self.opened:

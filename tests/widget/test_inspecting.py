@@ -509,3 +509,21 @@ def test_a_saved_inspection_goes_on_with_its_model(folder: Any, classifier: Mode
     opened.show(int(opened.errors.index[0]))
     opened.wait(60)
     assert opened.explanation is not None
+
+
+def test_a_sample_with_a_mask_is_told_as_a_case(classifier: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    pictures = [rng.integers(0, 255, (40, 40, 3), dtype=np.uint8) for _ in range(8)]
+    mask = np.zeros((40, 40), bool)
+    mask[:20, :20] = True
+    widget = InspectWidget(Inspection(classifier, pictures, [6] * 8, masks=[mask] * 7 + [None], cache=False))
+    page = Reader(widget.comm, monkeypatch)
+    page.say("table")
+    row = int(widget.errors.index[0])
+    page.say("open", row=row)
+    eventually(lambda: len(widget.comm.state["_sample"].get("cases", [])) == 2)
+    said = {case["about"]: case["name"] for case in widget.comm.state["_sample"]["cases"]}
+    found = widget.frame.loc[row]
+    assert said == {"the class it took it for": found["case_predicted"], "the true class": found["case_true"]}
+    assert all(case["says"] for case in widget.comm.state["_sample"]["cases"])
+    eventually(lambda: page.table.get("case_predicted", {}).get(row) == found["case_predicted"])

@@ -251,7 +251,7 @@ function aside(store: GalleryStore, life: AbortSignal): HTMLElement {
         el(
           "li.lg-note",
           { title: name },
-          `Evidence for ${about}: ${says || name}${says.endsWith("?") ? "" : "."}`,
+          `${says || name} (evidence for ${about})`,
         ),
       ),
     );
