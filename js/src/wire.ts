@@ -131,23 +131,6 @@ export interface Answer extends MapsOf {
   readonly predictionsOf: string;
 }
 
-/** The active target under one of the compared methods. */
-export interface ComparedMaps extends MapsOf {
-  /** [layers, rows, columns] in C order; empty where `error` says why. */
-  readonly maps: Float32Array;
-  readonly error: string;
-}
-
-export interface Comparison {
-  readonly rid: string | null;
-  readonly imageRev: number;
-  readonly target: Target;
-  readonly grid: readonly [number, number];
-  readonly panes: readonly ComparedMaps[];
-  /** Names of the methods that are still to come. */
-  readonly pending: readonly string[];
-}
-
 export interface Status {
   readonly state: "idle" | "queued" | "running" | "error";
   readonly rid: string | null;
@@ -184,7 +167,7 @@ export const text: Reader<string> = (raw) => (typeof raw === "string" ? raw : ""
 export const number: Reader<number | null> = (raw) => (Number.isFinite(raw) ? (raw as number) : null);
 export const amount: Reader<number> = (raw) => number(raw) ?? 0;
 const yes: Reader<boolean> = (raw) => raw === true;
-const name: Reader<string | null> = (raw) => text(raw) || null;
+export const name: Reader<string | null> = (raw) => text(raw) || null;
 export const listOf =
   <T>(read: Reader<T>): Reader<T[]> =>
   (raw) =>
@@ -362,7 +345,7 @@ export function decodePicture(raw: unknown): Picture | null {
   })(raw);
 }
 
-const decodeAnswered: Reader<Target> = (raw) => {
+export const decodeAnswered: Reader<Target> = (raw) => {
   const target = decodeTarget(raw);
   need(target !== null, "each answer must name its target");
   return target;
@@ -385,7 +368,7 @@ const decodeEntry = fields<Omit<Entry, "heads">>({
   error: text,
 });
 
-const decodeGrid: Reader<readonly [number, number]> = (raw) => {
+export const decodeGrid: Reader<readonly [number, number]> = (raw) => {
   const [rows, cols] = list(raw);
   return [count(rows, "the grid's rows"), count(cols, "the grid's columns")];
 };
@@ -394,7 +377,7 @@ export const decodePredictions = listOf(
   fields<Prediction>({ index: amount, name: text, probability: amount }),
 );
 
-const MAPS_OF = {
+export const MAPS_OF = {
   method: text,
   seconds: amount,
   layers: listOf((layer) => count(layer, "each layer")),
@@ -431,29 +414,8 @@ export function decodeAnswer(raw: unknown): Answer | null {
   };
 }
 
-/** The comparison of methods; null where none was asked for. */
-export function decodeComparison(raw: unknown): Comparison | null {
-  if (Object.keys(record(raw)).length === 0) return null;
-  const { panes, ...comparison } = fields<Omit<Comparison, "panes"> & { panes: readonly Raw[] }>({
-    rid: name,
-    imageRev: amount,
-    target: decodeAnswered,
-    grid: decodeGrid,
-    panes: listOf(record),
-    pending: listOf(text),
-  })(raw);
-  return {
-    ...comparison,
-    panes: panes.map((pane) => {
-      const of = fields<MapsOf & { error: string }>({ ...MAPS_OF, error: text })(pane);
-      const stated = [of.layers.length, ...comparison.grid];
-      return { ...of, maps: of.error ? new Float32Array() : decodeMaps(pane.maps, stated) };
-    }),
-  };
-}
-
 /** Maps of the shape that the rest of their answer states. */
-function decodeMaps(raw: unknown, stated: readonly number[]): Float32Array {
+export function decodeMaps(raw: unknown, stated: readonly number[]): Float32Array {
   const { shape, values } = decodeArray(raw, "the maps");
   need(shape.join() === stated.join(), `the maps must be ${stated.join(" x ")}, not ${shape.join(" x ")}`);
   return values;

@@ -1,8 +1,8 @@
 // The compare view without a page: what is asked, what stands side by side, and how it is scaled.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { decodeComparison } from "../src/comparison-wire";
 import { COMMIT_MS } from "../src/store/traits";
-import { decodeComparison } from "../src/wire";
 import { FakeHost } from "./fake-host";
 import { answered, comparison, IDLE, packed, result, text } from "./samples";
 import { createLiveStore } from "./with-live";

@@ -1,5 +1,6 @@
 // What stands side by side: the active target under several methods, or every target under the one method.
 
+import { type Comparison, decodeComparison } from "../comparison-wire";
 import { correlation, overlap, ranks, topPatches } from "../heat/agreement";
 import { nameLayers } from "../heat/describe";
 import {
@@ -13,7 +14,7 @@ import {
   stackOf,
 } from "../heat/merge";
 import { computed, type ReadonlySignal, type Signal, signal } from "../signals";
-import { keyOf, labelOf, type MapsOf } from "../wire";
+import { attempt, keyOf, labelOf, type MapsOf } from "../wire";
 import type { Store } from ".";
 
 /** The share of the patches that count as a map's highest. */
@@ -70,7 +71,17 @@ interface Unscaled extends Omit<Pane, "heat" | "layers" | "layer"> {
 }
 
 export function comparing(store: Store): Compare {
-  const { trait, answer, comparison, comparedMethods, outdated } = store;
+  const { trait, answer, comparedMethods, outdated, host } = store;
+  const comparison = signal<Comparison | null>(null);
+  function read() {
+    const why = attempt("The comparison", () => {
+      const given = decodeComparison(host.read("_comparison"));
+      if (store.isCurrent(given?.rid)) comparison.value = given;
+    });
+    if (why) store.complain(why);
+  }
+  host.onChange("_comparison", read);
+  read();
   const catalogue = trait("_catalogue");
 
   const absent = (key: string, title: string, pending: boolean): Unscaled => ({

@@ -8,9 +8,7 @@ import { batch, computed, type ReadonlySignal, type Signal, signal } from "../si
 import {
   type Answer,
   attempt,
-  type Comparison,
   decodeAnswer,
-  decodeComparison,
   decodeLook,
   decodeMessage,
   freshName,
@@ -38,7 +36,6 @@ export interface Phase {
 
 export interface Conversation {
   readonly answer: ReadonlySignal<Answer | null>;
-  readonly comparison: ReadonlySignal<Comparison | null>;
   readonly phase: ReadonlySignal<Phase>;
   /** The screen shows an older answer than the one that is on its way. */
   readonly outdated: ReadonlySignal<boolean>;
@@ -47,6 +44,8 @@ export interface Conversation {
   /** Write what a person changed in the view, which asks nothing; it goes both ways too. */
   commitView(changes: Readonly<Record<string, unknown>>): void;
   cancel(): void;
+  /** Whether an answer to this question is wanted: it is not overtaken by a later question of ours. */
+  isCurrent(rid: string | null | undefined): boolean;
   /** Put a sentence of the page's own into the status line; "" takes it away. */
   complain(sentence: string): void;
   /** A picture on its way to the kernel. */
@@ -84,14 +83,12 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   /** The number of our last edit of the view. */
   let look = 0;
   const answer = signal<Answer | null>(null);
-  const comparison = signal<Comparison | null>(null);
   const open = signal<Open | null>(null);
   const sending = signal<Sending | null>(null);
   /** A sentence of ours or of the kernel's refusal; stands until the next question. */
   const complaint = signal("");
-  /** Why the answer, or the comparison, could not be read; "". */
+  /** Why the answer could not be read; "". */
   const unreadable = signal("");
-  const incomparable = signal("");
   const gone = signal(false);
   /** Nothing was heard within HELLO_MS of the greeting. */
   const silent = signal(false);
@@ -135,13 +132,6 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   /** Neither overtaken by a later question of ours, nor of no interest: the state is shared. */
   const isCurrent = (rid: string | null | undefined) => !isOurs(rid) || rid === newest;
 
-  function readComparison() {
-    incomparable.value = attempt("The comparison", () => {
-      const given = decodeComparison(host.read("_comparison"));
-      if (isCurrent(given?.rid)) comparison.value = given;
-    });
-  }
-
   function readAnswer() {
     unreadable.value = attempt("The kernel's answer", () => {
       const result = decodeAnswer(host.read("_result"));
@@ -174,7 +164,6 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   }
 
   host.onChange("_result", readAnswer);
-  host.onChange("_comparison", readComparison);
   host.onChange("_status", readStatus);
   host.onChange("_look", () => {
     const edit = decodeLook(host.read("_look"));
@@ -231,8 +220,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
       const progress = status.total > 0 ? Math.min(status.step / status.total, 1) : null;
       return say("busy", status.message || "Computing …", { progress, cancellable });
     }
-    const misread = unreadable.value || incomparable.value;
-    if (misread) return say("error", misread);
+    if (unreadable.value) return say("error", unreadable.value);
     if (!current && complaint.value) return say("error", complaint.value);
     if (status.state === "error") {
       return say("error", status.message || "The kernel failed.", { detail: status.detail });
@@ -251,12 +239,11 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     return open.value !== null || sending.value !== null || (working && status.rev !== abandoned.value);
   });
 
-  readComparison();
   readAnswer();
 
   return {
     answer,
-    comparison,
+    isCurrent,
     phase,
     outdated,
     ask(question, compare) {

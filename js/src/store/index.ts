@@ -50,7 +50,7 @@ export interface Store extends Omit<Shown, "behind"> {
   /** A trait's current value, as a signal. */
   readonly trait: Traits["get"];
   readonly answer: Conversation["answer"];
-  readonly comparison: Conversation["comparison"];
+  readonly isCurrent: Conversation["isCurrent"];
   /** Names of the methods that are compared, in order; [] unless methods are. */
   readonly comparedMethods: ReadonlySignal<readonly string[]>;
   readonly phase: Conversation["phase"];
@@ -227,7 +227,7 @@ export function createStore(host: Host, life: AbortSignal): Store {
 
   const store: Store = {
     ...shown,
-    comparison: conversation.comparison,
+    isCurrent: conversation.isCurrent,
     comparedMethods,
     view: freshName(),
     trait,
