@@ -44,8 +44,10 @@ class Subject:
 
     def asked(self, method: str | None = None) -> Question:
         """The question about this target alone: of the method that is shown, or of another with its defaults."""
-        alone = self.answer.question.about(self.place)
-        return alone if method is None else alone.by(find(method))
+        question = self.answer.question
+        if method is not None:
+            question = question.by(find(method))  # first: it may compare the targets, and so be about all of them
+        return question.about(self.place)
 
     def map(self, method: str | None = None, progress: Progress | None = None) -> Explanation:
         """The map that is shown, or another method's; a ValueError that says why there is none."""

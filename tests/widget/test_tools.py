@@ -222,6 +222,15 @@ def test_the_curves_of_several_methods_are_those_of_each_and_one_band_serves_all
     assert entry["errors"] == {}
 
 
+def test_every_curve_is_of_the_map_that_is_compared(bench, widget, page):
+    names = ["legrad", "textspan", "rollout", "cdam"]  # one of them compares the targets, and is about both
+    widget.compared, widget.compare = names, "methods"
+    widget.wait()
+    entry = bench.get("faithfulness", methods=names, kinds=["positive"])
+    shown = {pane["method"]: zlib.crc32(pane["maps"]["data"]) for pane in page.state["_comparison"]["panes"]}
+    assert {one["method"]: one["digest"] for one in entry["curves"]} == shown
+
+
 def test_what_was_drawn_once_is_not_drawn_again_while_its_map_is_remembered(bench, widget, monkeypatch):
     drawn = []
     growing = perturbation.growing

@@ -134,7 +134,8 @@ function panes(store: LiveStore, bitmap: ReadonlySignal<ImageBitmap | null>, lif
     );
     const groups = views.map((row, i) => {
       const [key, title, layer] = rows[i]![0]!;
-      const name = layer > 0 && button(".lg-plain.lg-name", { onclick: () => choose(key, i) }, title);
+      const name =
+        layer > 0 && button(".lg-plain.lg-name", { onclick: () => choose(key, i) }, el("b", {}, title));
       const strip = el("div.lg-panes", { "data-layered": true }, ...row.map(({ element }) => element));
       return el("div", { role: "group", label: title, testid: "row" }, name, strip);
     });
