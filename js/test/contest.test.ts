@@ -178,6 +178,37 @@ describe("what was measured", () => {
   });
 });
 
+describe("the scale of the maps", () => {
+  it("may be that of a row where rows are layers, and the bar says whose it is", () => {
+    const { host, get, store } = show();
+    const row = get<HTMLInputElement>("scale-row");
+    expect(row.disabled).toBe(true);
+    const reason = document.getElementById(row.getAttribute("aria-describedby")!)!;
+    expect(reason.textContent).toContain("Each row is one map, so rows make no difference");
+    expect(get("compare-bar").textContent).toBe("each map's lowesteach map's highest");
+    get("unfold").click();
+    expect(get("unfold").getAttribute("aria-pressed")).toBe("true");
+    const rows = [...document.querySelectorAll('[data-testid="row"]')];
+    expect(rows.map((one) => one.getAttribute("aria-label"))).toEqual(["LEGRAD", "CDAM", "TAM"]);
+    expect(rows[0]!.querySelectorAll('[data-testid="pane"]')).toHaveLength(3);
+    const offered = get<HTMLInputElement>("scale-row");
+    expect(offered.disabled).toBe(false);
+    expect(offered.hasAttribute("aria-describedby")).toBe(false);
+    offered.click();
+    expect(get("compare-bar").textContent).toBe("the row's lowestthe row's highest");
+    vi.advanceTimersByTime(1000);
+    expect(host.read("compare_scale")).toBe("row");
+    get<HTMLInputElement>("scale-shared").click();
+    const [low, high] = store.panes.value.find(({ heat }) => heat && !heat.signed)!.heat!.range;
+    expect(get("compare-bar").textContent).not.toContain("row's");
+    expect(get("compare-bar").textContent).toContain("raw ");
+    expect(get("compare-bar").textContent).toContain("with signs ±");
+    expect(low).toBeLessThan(high);
+    rows[0]!.querySelector<HTMLButtonElement>("figcaption button")!.click();
+    expect(store.trait("layers").value).toEqual([1]);
+  });
+});
+
 describe("the verdict on many maps", () => {
   const areas = [
     { kind: "insertion", method: "a", area: 0.5 },
@@ -238,7 +269,7 @@ describe("names at lines", () => {
   });
   it("lead back to what has been drawn of a line", () => {
     const points = [[0, 100], [120, 60]] as Point[]; // biome-ignore format: a line
-    const [{ foot }] = placeNames([{ name: "growing", points }], box) as [{ foot: Point }];
+    const { foot } = placeNames([{ name: "growing", points }], box)[0]!;
     expect(foot[0]).toBeLessThanOrEqual(120);
   });
 });
