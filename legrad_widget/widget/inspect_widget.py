@@ -139,7 +139,10 @@ class InspectWidget(Inspecting, LeGradWidget):
                 self.targets, self.active, self.compare = targets, 0, "prompts"
             finally:
                 self._quiet = False
-            self._take_picture(Sample(next(self._photos), inspection, row, name))
+            rev = next(self._photos)
+            if path := inspection.samples.names[row]:
+                self._sources = {rev: path}
+            self._take_picture(Sample(rev, inspection, row, name))
 
     def _follow_overlay(self) -> None:
         """Explain by the overlay's method, once for every overlay, where the explorer has that method."""

@@ -527,3 +527,29 @@ def test_a_sample_with_a_mask_is_told_as_a_case(classifier: Model, monkeypatch: 
     assert said == {"the class it took it for": found["case_predicted"], "the true class": found["case_true"]}
     assert all(case["says"] for case in widget.comm.state["_sample"]["cases"])
     eventually(lambda: page.table.get("case_predicted", {}).get(row) == found["case_predicted"])
+
+
+def test_the_open_sample_can_be_made_again_and_saved_as_a_page(audit: InspectWidget, tmp_path: Any) -> None:
+    row = int(audit.errors.index[0])
+    audit.show(row)
+    audit.wait(60)
+    assert repr(str(tmp_path / f"{row}.png")) in audit.code()
+    saved = audit.save_html(tmp_path / "sample.html").read_text()
+    assert "LeGrad" in saved
+    assert audit.snapshot().width > 200
+
+
+def test_calibrating_from_python_is_seen_by_the_page(audit: InspectWidget) -> None:
+    found = audit.calibrate(n=3, show=False)
+    title = audit.comm.state["_gallery"]["drawn"]["name"]
+    assert title == f"{found.best.method}/{found.best.weights}" == f"{audit.overlay.method}/{audit.overlay.weights}"
+
+
+def test_clusters_from_python_become_a_filter_and_an_order(
+    audit: InspectWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Reader(audit.comm, monkeypatch)
+    cards = audit.clusters(k=2, test=False)
+    members = {row for row, number in page.table["cluster"].items() if number == 1}
+    assert members == set(cards[0].members)
+    assert {row for row, value in page.table["by_cluster"].items() if value > 0} == set(audit.errors.index)

@@ -73,42 +73,40 @@ export function sieveBar(store: GalleryStore, life: AbortSignal): HTMLElement {
     sort.title = now?.says ?? "";
     sort.hidden = !now;
   });
+  const choices = store.card.peek().filters.map(({ column, title }) => ({
+    column,
+    title,
+    choice: el("select", {
+      testid: `filter-${column}`,
+      label: title,
+      onchange(event: Event) {
+        const { [column]: _, ...others } = store.sieve.peek().values;
+        const { value } = event.target as HTMLSelectElement;
+        store.narrow({ values: value ? { ...others, [column]: value } : others });
+      },
+    }),
+  }));
+  filters.append(...choices.map(({ choice }) => choice));
   watch(life, () => {
     store.version.value;
     const { values, errors } = store.sieve.value;
     const all = Array.from({ length: store.table.total }, (_, row) => row).filter(
       (row) => !errors || store.table.wrong(row),
     );
-    filters.replaceChildren(
-      ...store.card.value.filters.flatMap(({ column, title }) => {
-        const found = tally(store.table, column, all);
-        const chosen = values[column];
-        if (found.length < (column === "tags" ? 1 : 2) && !chosen) return [];
-        const choice = el(
-          "select",
-          {
-            testid: `filter-${column}`,
-            label: title,
-            "data-on": !!chosen,
-            onchange: () => {
-              const { [column]: _, ...others } = store.sieve.peek().values;
-              store.narrow({ values: choice.value ? { ...others, [column]: choice.value } : others });
-            },
-          },
-          el("option", { value: "" }, `${title}: any`),
-          ...found
-            .slice(0, OFFERED)
-            .map(([value, count]) =>
-              el(
-                "option",
-                { value, selected: value === chosen },
-                `${column === "cluster" ? "cluster " : ""}${value} (${count})`,
-              ),
-            ),
-        );
-        return [choice];
-      }),
-    );
+    for (const { column, title, choice } of choices) {
+      const found = tally(store.table, column, all);
+      const chosen = values[column];
+      choice.hidden = found.length < (column === "tags" ? 1 : 2) && !chosen;
+      set(choice, "data-on", !!chosen);
+      choice.replaceChildren(
+        el("option", { value: "" }, `${title}: any`),
+        ...found
+          .slice(0, OFFERED)
+          .map(([value, count]) =>
+            el("option", { value, selected: value === chosen }, `${value} (${count})`),
+          ),
+      );
+    }
   });
   watch(life, () => {
     const { pairs, values, search: wanted } = store.sieve.value;

@@ -1,6 +1,6 @@
 // What was taken for what: a table whose cells, rows and columns narrow the gallery.
 
-import { button, el, fill, watch } from "../ui/element";
+import { button, el, fill, focusedIn, watch } from "../ui/element";
 import type { Confusion, Pair } from "./sift";
 import type { GalleryStore } from "./store";
 
@@ -17,8 +17,7 @@ export function confusion(store: GalleryStore, life: AbortSignal): HTMLElement {
     onchange: () => store.narrow({ errors: all.checked }),
   });
   /** The pair of the button that has the focus, so that it keeps it when the table is built anew. */
-  const focused = () =>
-    box.contains(document.activeElement) ? document.activeElement?.getAttribute("data-pair") : null;
+  const focused = () => focusedIn(box)?.getAttribute("data-pair");
 
   watch(life, () => {
     const found = store.confusion.value;

@@ -1,6 +1,6 @@
 // The page of the inspector: mistakes and gallery, the open sample, and beneath it the explorer itself.
 
-import { button, el, listen, onEnd, set, watch } from "../ui/element";
+import { button, el, focusedIn, listen, onEnd, set, watch } from "../ui/element";
 import { NO_SHORTCUTS } from "../ui/keys";
 import { progressLine, sieveBar, tagBar } from "./bar";
 import { confusion } from "./confusion";
@@ -148,7 +148,7 @@ export function mountGallery(
 
   function leave() {
     const outside = root.parentElement?.closest<HTMLElement>("[tabindex]");
-    (document.activeElement as HTMLElement | null)?.blur();
+    focusedIn(root)?.blur();
     outside?.focus({ preventScroll: true });
   }
 }

@@ -233,10 +233,11 @@ function aside(store: GalleryStore, life: AbortSignal): HTMLElement {
     placeholder: "what you think happened here",
     label: "Note about this sample",
     onchange: () => {
-      const row = store.opened.peek();
-      if (row !== null) store.note(row, note.value);
+      if (noted !== null) store.note(noted, note.value);
     },
   });
+  /** The sample that the note is about: another one may be opened while somebody writes. */
+  let noted: number | null = null;
   watch(life, () => {
     const sample = store.sample.value;
     const given = sample?.flipSet;
@@ -248,11 +249,7 @@ function aside(store: GalleryStore, life: AbortSignal): HTMLElement {
     set(found, "data-patches", JSON.stringify(given?.patches ?? []));
     cases.replaceChildren(
       ...(sample?.cases ?? []).map(({ about, name, says }) =>
-        el(
-          "li.lg-note",
-          { title: name },
-          `${says || name} (evidence for ${about})`,
-        ),
+        el("li.lg-note", { title: name }, `${says || name} (evidence for ${about})`),
       ),
     );
   });
@@ -260,7 +257,9 @@ function aside(store: GalleryStore, life: AbortSignal): HTMLElement {
     const row = store.opened.value;
     store.version.value;
     const saved = row === null ? "" : store.table.words("note", row);
-    if (document.activeElement !== note && note.value !== saved) note.value = saved;
+    if (note.matches(":focus")) return;
+    noted = row;
+    if (note.value !== saved) note.value = saved;
   });
   return el(
     "div.lg-stack",
