@@ -9,11 +9,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PACKAGE := pyproject.toml hatch_build.py
 FRONT   := $(wildcard js/package.json js/package-lock.json js/build.mjs js/tsconfig.json) $(shell find js/src -type f 2>/dev/null)
 
-.PHONY: help demo test lint types bench sweep soak clean
+.PHONY: help demo test lint types bench sweep soak pictures clean
 .NOTPARALLEL:
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 	@echo "  PORT=8889 and HEADLESS=1 go with demo, CHROMIUM=/path goes with test, PYTHON=python3.12 with both"
 
 demo: $(VENV)/demo.stamp  ## open the quickstart notebook in JupyterLab (installs everything first)
@@ -48,6 +48,10 @@ sweep: $(VENV)/test.stamp  ## check every ViT in timm's list (minutes); python -
 
 soak: $(VENV)/test.stamp  ## 1000 requests in a real JupyterLab: nothing lost, stale or left behind
 	SOAK=1000 $(PY) -m pytest tests/e2e/test_soak.py -s
+
+pictures: js/node_modules/.complete  ## a picture of every state of the widget, in test-artifacts/states
+	cd js && npm run build
+	$(PY) -m pytest tests/e2e/test_states.py
 
 clean:  ## remove what was built, but not the virtual environment
 	rm -rf legrad_widget/static dist build js/node_modules test-artifacts .pytest_cache .mypy_cache .ruff_cache \

@@ -62,15 +62,17 @@ def expect_overlay(explorer: Explorer, mark: str) -> None:
 
 
 def test_every_layer_shows_the_targets_rank_and_those_at_chance_are_grey(tall: Explorer, notebook: Notebook) -> None:
-    told = notebook.value("[w._result['targets'][0][key] for key in ('ranks', 'ranks_of', 'ranks_among')]")
-    ranks, of, among = told
-    assert tall.get("rank").all_inner_texts() == [f"{rank:g}/{of}" for rank in ranks]
+    keys = "('ranks', 'fitted_ranks', 'ranks_of', 'ranks_among')"
+    ranks, fitted, of, among = notebook.value(f"[w._result['targets'][0][key] for key in {keys}]")
+    assert tall.get("rank").all_inner_texts() == [f"raw #{rank:g}" for rank in ranks]
+    assert tall.get("fitted-rank").all_inner_texts() == [f"fit #{rank:g}" for rank in fitted]
     assert len(ranks) == 6
     layers = tall.root.locator("[data-layer]")
     reliable = notebook.value("[bool(ok) for ok in lw.load('builtin').layer_reliability.reliable]")
     assert layers.evaluate_all("all => all.map(it => !it.hasAttribute('data-chance'))") == reliable
     assert "at chance here: layer 1 does no better than chance" in (layers.first.get_attribute("title") or "")
     assert f" of {of} ({among})" in (layers.last.get_attribute("title") or "")
+    assert "by the fitted lens" in (layers.first.get_attribute("title") or "")
 
 
 def test_effects_are_those_of_python_and_an_ablation_replaces_one(effects: Explorer, notebook: Notebook) -> None:
