@@ -77,10 +77,18 @@ class TemplatedText(TextEncoder):
 
     def __init__(self, text: TextEncoder, templates: Sequence[str]):
         self._text, self._templates = text, tuple(templates)
+        self._averages: dict[str, Tensor] = {}
+        self._read_at: int | None = None
 
     def __call__(self, prompts: Sequence[str]) -> Tensor:
-        """Unit vectors [P, E]."""
-        return self._text.averages([[t.replace("{}", prompt) for t in self._templates] for prompt in prompts])
+        """Unit vectors [P, E]; each is held until the weights change: there may be 80 sentences behind it."""
+        if self._read_at != (weights := fingerprint(self._text._clip)):
+            self._averages, self._read_at = {}, weights
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._averages]
+        if new:
+            sentences = [[t.replace("{}", prompt) for t in self._templates] for prompt in new]
+            self._averages |= zip(new, self._text.averages(sentences), strict=True)
+        return torch.stack([self._averages[prompt] for prompt in prompts])
 
     def averages(self, groups: Sequence[Sequence[str]]) -> Tensor:
         """Unit vectors [P, E], each along the mean of its group's."""

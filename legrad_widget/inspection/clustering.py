@@ -101,11 +101,10 @@ def clusters(
     wrong, chosen = inspection.wrong, overlay_of(inspection, overlay)
     if len(wrong) < 2:
         raise InspectionError(f"clusters need at least two errors; there {'is one' if len(wrong) else 'are none'}")
-    total = len(wrong) * (2 if test else 1)
-    shown: list[Evidence] = []
-    for step, at in enumerate(wrong.tolist()):
-        if progress is not None:
-            progress(step, total)
+    told = _Told(progress, len(wrong) * (2 if test else 1))
+    shown = []
+    for at in wrong.tolist():
+        told.next()
         shown.append(contrast(inspection, at, chosen))
     maps = np.stack([_of_mass_one(one.merged()[0]) for one in shown])
     layers = np.stack([_layer_shares(one) for one in shown])
@@ -116,12 +115,25 @@ def clusters(
         inside = np.flatnonzero(numbers == number)
         far = ((points[inside] - points[inside].mean(0)) ** 2).sum(1)
         inside = inside[np.argsort(far, kind="stable")]
-        cards.append(_card(inspection, number + 1, wrong[inside], maps[inside], seed, progress if test else None, test))
+        cards.append(_card(inspection, number + 1, wrong[inside], maps[inside], seed, told if test else None))
     made = Clusters(tuple(cards), chosen, weights, silhouette)
     with inspection.lock:
         inspection.clustered = made
         inspection.changed()
     return made
+
+
+class _Told:
+    """Counts steps, and tells."""
+
+    def __init__(self, progress: Progress | None, total: int):
+        self._progress, self._total, self._step = progress, total, 0
+
+    def next(self) -> None:
+        """One more begins."""
+        if self._progress is not None:
+            self._progress(self._step, self._total)
+        self._step += 1
 
 
 def _card(
@@ -130,16 +142,15 @@ def _card(
     members: NDArray[np.int64],
     maps: NDArray[Any],
     seed: int,
-    progress: Progress | None,
-    test: bool,
+    told: _Told | None,
 ) -> Card:
     mean_map = maps.mean(0)
     region = smallest_region(mean_map)
     names, records = inspection.class_names, inspection.records[members]
     pairs = Counter((names[record["label"]], names[record["predicted"]]) for record in records)
     flips, random_flips = float("nan"), float("nan")
-    if test and inspection.model is not None:
-        flips, random_flips = _tested(inspection, members, region, seed, progress)
+    if told is not None and inspection.model is not None:
+        flips, random_flips = _tested(inspection, members, region, seed, told)
     return Card(
         number, tuple(members.tolist()), mean_map.astype(np.float32), region,
         tuple((true, predicted, count) for (true, predicted), count in pairs.most_common()),
@@ -158,13 +169,12 @@ def smallest_region(map_: NDArray[Any], share: float = REGION) -> NDArray[np.boo
 
 
 def _tested(
-    inspection: Inspection, members: NDArray[np.int64], region: NDArray[np.bool_], seed: int, progress: Progress | None
+    inspection: Inspection, members: NDArray[np.int64], region: NDArray[np.bool_], seed: int, told: _Told
 ) -> tuple[float, float]:
     """Shares of the members whose answer changes without the region, and without a random one of its size."""
     changed = []
-    for step, at in enumerate(members.tolist()):
-        if progress is not None:
-            progress(len(members) + step, 2 * len(members))
+    for at in members.tolist():
+        told.next()
         predicted, rival = inspection.pair(at)
         masks = np.stack([region.ravel(), *random_sets(region.ravel(), 1, seed + at)])
         logits = Removal(inspection.encoding(at), inspection.scores).logits(masks)

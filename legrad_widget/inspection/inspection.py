@@ -111,7 +111,7 @@ class Inspection:
         self.model, self.samples, self.class_names, self.fit, self.size = model, samples, names, fit, size
         self.labels, self.templates, self.batch = Labels(names), (), None
         self.masks, self.cache = Masks(), Cache(None)
-        self.lock = threading.RLock()
+        self.lock, self._encoding = threading.RLock(), threading.RLock()
         self.digests = np.zeros((count, 16), np.uint8)
         self.small: list[bytes] = [b""] * count
         self.found: list[Problem] = []
@@ -288,7 +288,7 @@ class Inspection:
     def encoding(self, index: int) -> Encoding:
         """The sample encoded, as the model sees it here; the last two are held."""
         at = self.at(index)
-        with self.lock:
+        with self._encoding:  # not the lock of the table: that one is never held while the model runs
             if at not in self._encodings:
                 self._encodings[at] = encoded(self, at)
                 while len(self._encodings) > _ENCODINGS:

@@ -54,6 +54,7 @@ class Thresholds:
             value = getattr(self, name)
             if not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
                 raise InspectionError(f"the threshold {name} is a number from 0 to 1; arrived: {value!r}")
+            object.__setattr__(self, name, float(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,20 @@ def test_cards_without_a_test(carded):
     assert all(np.isnan(card.flips) for card in r.clusters(2, test=False))
 
 
+def test_progress_counts_every_step_and_may_cancel():
+    r, steps = world.inspected(), []
+    r.clusters(2, progress=lambda step, total: steps.append((step, total)))
+    assert steps == [(step, 2 * len(r.wrong)) for step in range(2 * len(r.wrong))]
+    r.clustered = None
+
+    def stop(step, total):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        r.clusters(progress=stop)
+    assert r.clustered is None
+
+
 def test_one_error_is_no_cluster():
     r = world.inspected()
     r.records["predicted"] = r.records["label"]

@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 
 import legrad_widget as lw
+from legrad_widget.inspection.layer_features import layer_features
 from legrad_widget.inspection.scoring import records_of
+from legrad_widget.models.capture import capture
 from tests import specimens
 from tests.inspection import world
 from tests.oracles import legrad as features_oracle
@@ -120,6 +122,20 @@ def check_layers(record, by_layer, label):
         assert math.isclose(record["lens_rival"][layer], scores[rival], rel_tol=1e-4, abs_tol=1e-5)
         assert record["lens_top"][layer] == int(scores.argmax())
         assert record["lens_rank"][layer] == 1 + int((scores > scores[label]).sum())
+
+
+EVERY = specimens.EVERY | specimens.COCA | specimens.CUSTOM | specimens.TOWERS
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_family_gives_a_batch_what_it_gives_one_picture(name):
+    vit = lw.wrap(EVERY[name]()).vit
+    images = torch.randn(3, 3, *vit.size)
+    together = layer_features(vit, images)
+    for image, found in zip(images, together, strict=True):
+        tokens, _ = capture(vit, image)
+        alone = torch.stack([vit.readout(tokens.after(layer)) for layer in range(1, tokens.depth + 1)])
+        assert torch.allclose(found, alone, rtol=1e-4, atol=1e-4 * alone.abs().max().item())
 
 
 def test_a_picture_is_answered_the_same_whatever_is_beside_it():
