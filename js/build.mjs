@@ -9,7 +9,7 @@
 // The sources of live.js simply import those of widget.js. Here these imports become numbers: widget.js keeps a list
 // of what is asked of it (src/core.ts), so that no module runs twice, and one signal is the same in both.
 import { createHash } from "node:crypto";
-import { mkdirSync, watch, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, watch, writeFileSync } from "node:fs";
 import { basename, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
@@ -82,6 +82,9 @@ async function exportsOfWidget() {
   const sources = Object.keys(metafile.inputs).filter(
     (path) => path.endsWith(".ts") && path !== "src/core.ts",
   );
+  const misplaced = sources.filter((path) => /: LiveStore\b/.test(readFileSync(here(path), "utf8")));
+  if (misplaced.length)
+    throw new Error(`Parts of live.js are imported by widget.js: ${misplaced.join(", ")}`);
   const alone = {
     entryPoints: sources,
     outdir: out,

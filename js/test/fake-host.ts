@@ -7,7 +7,7 @@ export class FakeHost implements Host {
   readonly buffers: ArrayBuffer[] = [];
   connected = true;
   private readonly changed = new Map<string, (() => void)[]>();
-  private readonly arrived: ((content: unknown) => void)[] = [];
+  private readonly arrived: ((content: unknown, buffers?: readonly unknown[]) => void)[] = [];
 
   constructor(readonly state: Record<string, unknown> = {}) {}
 
@@ -27,7 +27,7 @@ export class FakeHost implements Host {
   onChange(trait: string, changed: () => void): void {
     this.changed.set(trait, [...(this.changed.get(trait) ?? []), changed]);
   }
-  onMessage(arrived: (content: unknown) => void): void {
+  onMessage(arrived: (content: unknown, buffers?: readonly unknown[]) => void): void {
     this.arrived.push(arrived);
   }
 
@@ -37,8 +37,8 @@ export class FakeHost implements Host {
     for (const changed of this.changed.get(name) ?? []) changed();
   }
   /** The kernel sends a message. */
-  tell(content: unknown): void {
-    for (const arrived of this.arrived) arrived(content);
+  tell(content: unknown, buffers?: readonly unknown[]): void {
+    for (const arrived of this.arrived) arrived(content, buffers);
   }
   /** Messages of one kind, in order. */
   of(kind: string): Record<string, unknown>[] {

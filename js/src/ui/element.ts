@@ -54,15 +54,14 @@ const ICONS = {
   play: "M4 2.5v11l9-5.5z",
   pause: "M4 2.5h3v11H4zM9 2.5h3v11H9z",
   remove: "M4 4l8 8M12 4l-8 8",
-  pin: "M5.5 2h5M6.5 2v4.5L4 9.5h8L9.5 6.5V2M8 9.5V14",
-  undo: "M6.5 3L3 6.5 6.5 10M3.5 6.5H10a3.2 3.2 0 010 6.5H7",
-  redo: "M9.5 3L13 6.5 9.5 10M12.5 6.5H6A3.2 3.2 0 006 13h3",
   image: "M2 3.5h12v9H2zM2 11l3.5-3.5L9 11l2-2 3 3M10.5 6.2h.01",
   eye: "M1.5 8S4 3.8 8 3.8 14.5 8 14.5 8 12 12.2 8 12.2 1.5 8 1.5 8zM8 6.2a1.8 1.8 0 100 3.6 1.8 1.8 0 000-3.6z",
 } as const;
 
+export const icon = (name: keyof typeof ICONS) => drawIcon(name, ICONS[name]);
+
 /** A 16 px line icon, drawn in the text's colour and hidden from assistive technology. */
-export function icon(name: keyof typeof ICONS): SVGSVGElement {
+export function drawIcon(name: string, shape: string): SVGSVGElement {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
   set(svg, "viewBox", "0 0 16 16");
@@ -70,7 +69,7 @@ export function icon(name: keyof typeof ICONS): SVGSVGElement {
   set(svg, "data-icon", name);
   set(svg, "aria-hidden", true);
   const path = document.createElementNS(space, "path");
-  set(path, "d", ICONS[name]);
+  set(path, "d", shape);
   svg.append(path);
   return svg;
 }

@@ -1,8 +1,13 @@
 // Undo, redo and pin: three buttons; Ctrl+Z and Ctrl+Shift+Z, and where one act ends and the next begins.
 
 import type { LiveStore } from "../store/live";
-import { button, claim, el, icon, set, watch } from "./element";
+import { button, claim, drawIcon, el, set, watch } from "./element";
 
+const ICONS = {
+  pin: "M5.5 2h5M6.5 2v4.5L4 9.5h8L9.5 6.5V2M8 9.5V14",
+  undo: "M6.5 3L3 6.5 6.5 10M3.5 6.5H10a3.2 3.2 0 010 6.5H7",
+  redo: "M9.5 3L13 6.5 9.5 10M12.5 6.5H6A3.2 3.2 0 006 13h3",
+};
 const TEXT = "[type=text], [type=number], textarea";
 const isText = (event: Event) => (event.target as Element).matches(TEXT);
 
@@ -19,8 +24,12 @@ export function undo(store: LiveStore, life: AbortSignal): HTMLElement {
   return el("div.lg-row.lg-undo", {}, pin, undoing, redoing);
 }
 
-function step(name: "pin" | "undo" | "redo", title: string, onclick: () => void): HTMLButtonElement {
-  return button(".lg-button", { testid: `do-${name}`, title, label: title, onclick }, icon(name));
+function step(name: keyof typeof ICONS, title: string, onclick: () => void): HTMLButtonElement {
+  return button(
+    ".lg-button",
+    { testid: `do-${name}`, title, label: title, onclick },
+    drawIcon(name, ICONS[name]),
+  );
 }
 
 export function takeActs(root: HTMLElement, store: LiveStore, life: AbortSignal): void {

@@ -343,7 +343,7 @@ const model = {
   on: (event, run) => (listeners.get(event) ?? listeners.set(event, new Set()).get(event)).add(run),
   off: (event, run) => listeners.get(event)?.delete(run),
 };
-const tell = (content) => emit("msg:custom", content, []);
+const tell = (content, buffers = []) => emit("msg:custom", content, buffers);
 const status = (changes) =>
   setLocal("_status", {
     ...state._status,
@@ -360,6 +360,10 @@ let job = 0;
 async function kernel(content) {
   if (log.busy) return;
   if (content.kind === "hello") return tell({ kind: "alive" });
+  if (content.kind === "live") {
+    const file = await fetch("/legrad_widget/static/live.js");
+    return tell({ kind: "live", hash: content.hash, message: "" }, [await file.arrayBuffer()]);
+  }
   if (content.kind === "cancel") {
     job += 1;
     return status({ state: "idle" });
