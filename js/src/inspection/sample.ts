@@ -40,10 +40,9 @@ export function sampleView(store: GalleryStore, close: () => void, life: AbortSi
     el(
       "div.lg-sample-parts",
       {},
-      overview(store, life),
-      lens(store, life),
+      el("div.lg-stack", {}, overview(store, life), flipSet(store, life)),
+      el("div.lg-stack", {}, lens(store, life), remarks(store, life)),
       neighbours(store, life),
-      aside(store, life),
     ),
   );
   watch(life, () => {
@@ -74,7 +73,11 @@ export function sampleView(store: GalleryStore, close: () => void, life: AbortSi
 
 /** The picture with the map of the gallery, and the patches of the flip set framed. */
 function overview(store: GalleryStore, life: AbortSignal): HTMLElement {
-  const canvas = el("canvas", { role: "img", testid: "overview", label: "The picture with its map" });
+  const canvas = el("canvas.lg-overview", {
+    role: "img",
+    testid: "overview",
+    label: "The picture with its map",
+  });
   const needs = el("p.lg-note", { testid: "needs" });
   const box = el("div.lg-stack", {}, canvas, legend(), needs);
   let bitmap: { readonly of: Uint8Array; readonly image: Promise<ImageBitmap | null> } | undefined;
@@ -128,7 +131,7 @@ export const legend = () =>
   el(
     "p.lg-small.lg-key",
     {},
-    el("span", { "data-kind": "taken" }, "speaks for what it was taken for"),
+    el("span", { "data-kind": "taken" }, "for what it was taken for"),
     el("span", { "data-kind": "right" }, "for what it is"),
   );
 
@@ -157,9 +160,7 @@ function lens(store: GalleryStore, life: AbortSignal): HTMLElement {
     key.replaceChildren(
       el("span", { "data-kind": "right" }, is!),
       el("span", { "data-kind": "taken" }, taken!),
-      ...(sample.weak.some(Boolean)
-        ? [el("span", { "data-kind": "band" }, "lens hardly better than chance")]
-        : []),
+      ...(sample.weak.some(Boolean) ? [el("span", { "data-kind": "band" }, "lens near chance")] : []),
     );
     flip.textContent = sample.flip;
   });
@@ -210,8 +211,8 @@ function neighbours(store: GalleryStore, life: AbortSignal): HTMLElement {
   return box;
 }
 
-/** What would change it; what case it is; what somebody wrote about it. */
-function aside(store: GalleryStore, life: AbortSignal): HTMLElement {
+/** What would change it. */
+function flipSet(store: GalleryStore, life: AbortSignal): HTMLElement {
   const find = button(
     ".lg-button",
     {
@@ -225,13 +226,28 @@ function aside(store: GalleryStore, life: AbortSignal): HTMLElement {
     "Find the smallest flip set",
   );
   const found = el("p.lg-note", { role: "status", testid: "flip-words" });
-  const cases = el("ul.lg-stack");
+  watch(life, () => {
+    const sample = store.sample.value;
+    const given = sample?.flipSet;
+    const row = store.opened.value;
+    store.version.value;
+    find.hidden = !store.card.value.live || row === null || !store.table.wrong(row);
+    find.disabled = given?.state === "running" || !sample;
+    found.textContent = given?.words ?? "";
+    found.classList.toggle("lg-bad", given?.state === "failed");
+    set(found, "data-patches", JSON.stringify(given?.patches ?? []));
+  });
+  return el("div.lg-stack", {}, find, found);
+}
+
+/** What case it is, and what somebody wrote about it. */
+function remarks(store: GalleryStore, life: AbortSignal): HTMLElement {
+  const cases = el("ul.lg-stack", { testid: "cases" });
   const note = el("textarea.lg-text" as "textarea", {
     testid: "note",
     rows: 3,
     maxlength: 2000,
     placeholder: "what you think happened here",
-    label: "Note about this sample",
     onchange: () => {
       if (noted !== null) store.note(noted, note.value);
     },
@@ -239,16 +255,8 @@ function aside(store: GalleryStore, life: AbortSignal): HTMLElement {
   /** The sample that the note is about: another one may be opened while somebody writes. */
   let noted: number | null = null;
   watch(life, () => {
-    const sample = store.sample.value;
-    const given = sample?.flipSet;
-    const row = store.opened.value;
-    find.hidden = !store.card.value.live || row === null || !store.table.wrong(row);
-    find.disabled = given?.state === "running" || !sample;
-    found.textContent = given?.words ?? "";
-    found.classList.toggle("lg-bad", given?.state === "failed");
-    set(found, "data-patches", JSON.stringify(given?.patches ?? []));
     cases.replaceChildren(
-      ...(sample?.cases ?? []).map(({ about, name, says }) =>
+      ...(store.sample.value?.cases ?? []).map(({ about, name, says }) =>
         el("li.lg-note", { title: name }, `${says || name} (evidence for ${about})`),
       ),
     );
@@ -265,8 +273,6 @@ function aside(store: GalleryStore, life: AbortSignal): HTMLElement {
     "div.lg-stack",
     {},
     cases,
-    find,
-    found,
-    el("label.lg-stack", {}, el("span.lg-legend", {}, "Note"), note),
+    el("label.lg-stack", {}, el("span.lg-legend", {}, "Note about this sample"), note),
   );
 }
