@@ -6,8 +6,8 @@ import widget from "../src/index";
 import { answered } from "./samples";
 
 let end = () => {};
-function show() {
-  const state: Record<string, unknown> = answered();
+function show(changes: Record<string, unknown> = {}) {
+  const state: Record<string, unknown> = { ...answered(), ...changes };
   const sent: { kind: string }[] = [];
   const model = {
     get: (name: string) => state[name],
@@ -82,6 +82,21 @@ describe("undo in the page", () => {
     expect(opacity()).toBe(0.35);
     press("z", { ctrlKey: true });
     expect(opacity()).toBe(0.65);
+  });
+  it("counts an act in which the focus moves as one step", () => {
+    const pin = { method: "legrad", knobs: {}, layers: [2], heads: null, weights: "equal" };
+    const { get, press, off, el } = show({
+      pins: [{ ...pin, targets: answered().targets, active: 1 }],
+    });
+    const card = get("pin");
+    card.focus();
+    card.click(); // the row of pins is drawn anew, and its card takes the focus again
+    expect(get("pin")).not.toBe(card);
+    const chosen = () => el.querySelector("[role=radio][aria-checked=true]")!.parentElement!.dataset.index;
+    expect(chosen()).toBe("1");
+    press("z", { ctrlKey: true });
+    expect(chosen()).toBe("0");
+    expect(off("do-undo")).toBe(true);
   });
   it("works from a slider that has the focus, and leaves text boxes their own undo", () => {
     const { get, press, slide, down, opacity } = show();

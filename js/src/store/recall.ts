@@ -1,5 +1,6 @@
 // Views to go back to: the last ones, and those that were pinned.
 
+import { batch } from "../signals";
 import type { Question } from "../wire";
 import type { Store } from ".";
 import { type History, remember } from "./history";
@@ -14,11 +15,13 @@ export function recall(store: Store, view: Partial<Undoable>): void {
   const changed = (Object.keys(view) as (keyof Undoable)[]).filter(
     (name) => !same(view[name], store.trait(name).peek()),
   );
-  for (const name of changed) {
-    const value = view[name] as never;
-    if (isAsked(name)) question[name] = value;
-    if (name === "active" || !isAsked(name)) store.set(name, value);
-  }
+  batch(() => {
+    for (const name of changed) {
+      const value = view[name] as never;
+      if (isAsked(name)) question[name] = value;
+      if (name === "active" || !isAsked(name)) store.set(name, value);
+    }
+  });
   const compared = store.comparedMethods.peek().length ? ["active", "compare", "compared"] : [];
   if (changed.some((name) => compared.includes(name) || (isAsked(name) && name !== "active")))
     store.ask(question);

@@ -38,7 +38,6 @@ export function takeActs(root: HTMLElement, store: LiveStore, life: AbortSignal)
   const early = (type: keyof HTMLElementEventMap, run: (event: never) => void) =>
     root.addEventListener(type, run as EventListener, { capture: true, signal: life });
   early("pointerdown", begin);
-  early("focusin", begin);
   early("click", (event: MouseEvent) => event.detail || begin());
   early("keydown", (event: KeyboardEvent) => event.repeat || isText(event) || begin());
   // A prompt is one act from its first letter to Enter.
