@@ -31,7 +31,7 @@ export function mountGallery(
   const tags = tagBar(store, life);
   const gallery = grid(store, open, life);
   const help = el(
-    "div.lg-popup.lg-help",
+    "div.lg-keys",
     { hidden: true, role: "region", label: "Keys" },
     el("h3.lg-legend", {}, "Keys"),
     ...KEYS.map(([keys, does]) => el("p", {}, el("b", {}, keys), does)),
