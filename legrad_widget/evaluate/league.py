@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 import legrad_widget as lw
@@ -52,11 +53,14 @@ def localise(model: lw.Model, asked: Queries, method: str) -> dict[str, Any]:
             heat.append(explanation.heatmap("image"))
             seconds.append(explanation.seconds)
             signed = explanation.signed
-    maps = np.stack(heat)
-    claimed = min_max(maps.clip(0) if signed else maps)
-    ranked = localisation(min_max(maps), asked.masks)
-    found = localisation(claimed, asked.masks).rounded(4) | _ranking(ranked)
+    found = figures_of(np.stack(heat), asked.masks, signed=signed)
     return found | {"signed": signed, "seconds": round(float(np.median(seconds)), 4)}
+
+
+def figures_of(maps: NDArray[Any], masks: NDArray[np.bool_], *, signed: bool) -> dict[str, Any]:
+    """Return the league's figures of maps [N, H, W] against masks [N, H, W]."""
+    claimed = min_max(maps.clip(0) if signed else maps)
+    return localisation(claimed, masks).rounded(4) | _ranking(localisation(min_max(maps), masks))
 
 
 def _ranking(found: Localisation) -> dict[str, Any]:
