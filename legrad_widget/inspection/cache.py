@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,23 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, Tensor)
 
 
+def opened(where: bool | str | os.PathLike[str]) -> Cache:
+    """The cache in a folder; False: none. True: in the user's own; where that cannot be written, none, and a warning.
+
+    Raises:
+        InspectionError: a folder that was named cannot be written.
+    """
+    if where is False:
+        return Cache(None)
+    if where is not True:
+        return Cache(where)
+    try:
+        return Cache(default_folder())
+    except InspectionError as error:
+        warnings.warn(f"{error}; nothing is kept now", InspectionWarning, stacklevel=4)
+        return Cache(None)
+
+
 class Cache:
     """Bytes by (kind, key). ``None`` as folder: nothing is kept."""
 
@@ -107,6 +125,7 @@ class Cache:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._base = _opened(path / _FILE)
+            weakref.finalize(self, self._base.close)
         except OSError as error:
             raise InspectionError(
                 f"results cannot be kept in {path} ({error.strerror or error}); pass cache=another_folder, or "

@@ -30,7 +30,7 @@ from . import (
     streaming,
     table,
 )
-from .cache import Cache, default_folder
+from .cache import Cache, opened
 from .classes import ClassScores, chooser
 from .evidence import Overlay
 from .labels import Labels
@@ -92,7 +92,7 @@ class Inspection:
         self.templates = tuple(templates)
         self.batch = _whole(batch, "batch") if batch is not None else None
         self.masks = masks_of(masks, boxes, samples)
-        self.cache = Cache(default_folder() if cache is True else None if cache is False else cache)
+        self.cache = opened(cache)
         answered = logits is not None
         if embeddings is not None and not answered:
             raise InspectionError("embeddings go with the logits of the same pictures: pass logits=... too")

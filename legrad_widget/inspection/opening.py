@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from ..explainer import Model
-from .cache import Cache, default_folder
+from .cache import opened
 from .classes import chooser
 from .inspection import Inspection
 from .problem import InspectionError
@@ -64,7 +64,7 @@ def open_inspection(
     except (KeyError, TypeError, IndexError) as error:
         raise InspectionError(f"the inspection in {folder} is damaged: something is missing ({error})") from error
     if chosen is not None:
-        made.cache = Cache(default_folder() if cache is True else None if cache is False else cache)
+        made.cache = opened(cache)
         if said["asked"] is not None and specification(made).hex() != said["asked"]:
             raise InspectionError(
                 f"this is another model than the one that was inspected ({said['model']}), or its weights changed; "

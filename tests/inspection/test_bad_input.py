@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import legrad_widget as lw
-from legrad_widget.inspection import Inspection, InspectionError, open_inspection
+from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning, open_inspection
 from tests import specimens
 from tests.inspection import world
 
@@ -300,7 +300,11 @@ def test_a_sample_that_is_not_there(done, call, index):
         getattr(done, call)(index)
 
 
-def test_a_cache_folder_that_cannot_be_made(tmp_path):
+def test_a_cache_folder_that_cannot_be_made(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(InspectionError, match="cache=False"):
         make(cache=tmp_path / "file")
+    monkeypatch.setenv("LEGRAD_WIDGET_CACHE", str(tmp_path / "file"))
+    with pytest.warns(InspectionWarning, match="nothing is kept now"):  # nobody asked for it
+        r = make(cache=True)
+    assert r.run(False).complete

@@ -144,6 +144,16 @@ def test_a_damaged_cache_is_put_aside(counted, tmp_path):
     assert counted[1].count == 24
 
 
+def test_the_users_cache_folder_is_the_default(counted, tmp_path, monkeypatch):
+    monkeypatch.setenv("LEGRAD_WIDGET_CACHE", str(tmp_path / "named"))
+    Inspection(counted[0], world.pictures(2), [0, 1]).run(False)
+    assert (tmp_path / "named" / "results.sqlite").exists()
+    monkeypatch.delenv("LEGRAD_WIDGET_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    Inspection(counted[0], world.pictures(2), [0, 1]).run(False)
+    assert (tmp_path / "xdg" / "legrad_widget" / "results.sqlite").exists()
+
+
 def test_a_value_that_was_cut_off_is_computed_again(counted, tmp_path):
     fresh(counted[0], tmp_path).run(False)
     with sqlite3.connect(tmp_path / "results.sqlite") as base:
