@@ -157,6 +157,7 @@ describe("what was measured", () => {
     expect(column(1)).toEqual(["0.250", "0.500", "–"]);
     store.select(1);
     expect(heads(), "another target").toEqual(["LEGRAD", "CDAM", "TAM"]);
+    expect(get("faithfulness").querySelector("polyline")).toBeNull();
     expect(get("faithfulness").hasAttribute("data-stale")).toBe(true);
     store.select(0);
     expect(column(1)).toEqual(["0.250", "0.500", "–"]);

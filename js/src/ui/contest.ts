@@ -50,6 +50,7 @@ export function contest(store: LiveStore, state: Contest, trust: Trust, life: Ab
     plot.hidden = kinds.element.hidden = erase.hidden = !all.length;
     if (!found || !all.length) {
       says.textContent = "";
+      plot.replaceChildren();
       return;
     }
     const kind = state.kind.value;
