@@ -49,7 +49,7 @@ export function methods(store: Store, life: AbortSignal): HTMLElement {
     about,
     paper,
     fold(store, "card", "About this method", "card", life),
-    slot("knobs"),
+    slot("knobs", "height:24px"),
   );
 }
 

@@ -153,5 +153,5 @@ function promptBox(store: Store, life: AbortSignal): HTMLElement {
     set(input, "label", hint);
     input.disabled = store.kernelless.value || !store.live.value || (!free && classes.length === 0);
   });
-  return el("form.lg-ask", {}, input, slot("ask"));
+  return el("form.lg-ask", {}, input, slot("ask", "width:109px"));
 }

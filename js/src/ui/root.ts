@@ -37,9 +37,9 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         "div.lg-row.lg-top",
         {},
         prompts(store, life),
-        slot("top"),
+        slot("top", "width:62px"),
         chooser(store, life),
-        slot("acts"),
+        slot("acts", "width:88px"),
         button(
           ".lg-button.lg-square",
           {
@@ -67,7 +67,7 @@ export function mount(parent: HTMLElement, store: Store, life: AbortSignal): voi
         el(
           "div.lg-stack.lg-side",
           {},
-          el("div.lg-stack.lg-first", {}, score(store, life), slot("score"), slot("matrix")),
+          el("div.lg-stack.lg-first", {}, score(store, life), slot("score", "height:28px"), slot("matrix")),
           el(
             "div.lg-stack.lg-more",
             {},

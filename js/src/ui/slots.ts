@@ -25,7 +25,9 @@ export type Slot =
   | "tests"
   | "end";
 
-export const slot = (name: Slot): HTMLElement => el("div.lg-slot", { "data-slot": name });
+/** `room`: what is held free until it is here, as rules of style, so that nothing moves then. */
+export const slot = (name: Slot, room?: string): HTMLElement =>
+  el("div.lg-slot", { "data-slot": name, style: room });
 
 export const slotOf = (root: HTMLElement, name: Slot): HTMLElement =>
   root.querySelector<HTMLElement>(`[data-slot=${name}]`)!;
