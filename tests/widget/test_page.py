@@ -102,6 +102,17 @@ def test_the_view_is_kept(widget: LeGradWidget) -> None:
     assert found == [1, [2, 3], 0.4, "viridis", False]
 
 
+def test_weights_by_reliability_and_what_they_are_are_kept() -> None:
+    widget = lw.explore()
+    widget.wait()
+    widget.weights = "reliability"
+    state = Reader(widget.to_html()).state
+    assert state["weights"] == "reliability"
+    assert state["_model"]["layer_weights"] == list(widget.model.layer_reliability.weights)
+    ranks = widget._photo.encoding.layer_ranks("cat", fitted=True).ranks.tolist()
+    assert state["_saved"][0]["targets"][0]["fitted_ranks"] == ranks
+
+
 def test_every_method_that_was_compared_or_shown_is_in_it(widget: LeGradWidget) -> None:
     widget.compared, widget.compare = ["legrad", "rollout", "raw_attention"], "methods"
     widget.wait()
