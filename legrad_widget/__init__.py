@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "builtin":  # lw.builtin.shortcut_world() works without another import
+        return importlib.import_module(".builtin", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module 'legrad_widget' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

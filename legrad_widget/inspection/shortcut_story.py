@@ -149,7 +149,7 @@ def ground_figures(inspection: Inspection, world: ShortcutWorld, errors: Sequenc
         "right on another background": mean(swapped == world.things[errors][:, None]),
         "control: right answers that change": mean(kept != before[control][:, None]),
         "no set of patches along the evidence flips it": mean([not one.found for one in found]),
-        "median patches where one does": float(np.median([one.size for one in found if one.found] or [np.nan])),
+        "median patches where one does": _median([one.size for one in found if one.found]),
         "answer changes when the animal's patches alone stay": mean(
             [_without_ground(inspection, world, index) != before[index] for index in errors]
         ),
@@ -248,6 +248,10 @@ def _purity(made: Any, cause: dict[int, str], counted: Sequence[str]) -> dict[st
 def mean(values: Any) -> float:
     """Return the mean to four digits; nan of nothing."""
     return round(float(np.mean(values)), 4) if len(values) else float("nan")
+
+
+def _median(values: Sequence[int]) -> float:
+    return float(np.median(values)) if values else float("nan")
 
 
 def told(n: int = 400, seed: int = 0, calibrate: int = 64) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """The world of planted shortcuts: the same pixels every time, exact masks, and shares as stated."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-import legrad_widget as lw
 from legrad_widget.builtin.shortcuts.lessons import Lessons
 from legrad_widget.builtin.shortcuts.world import (
     CLASSES,
@@ -36,8 +37,10 @@ def world():
     return shortcut_world(SIZE, seed=3)
 
 
-def test_it_is_found_where_the_docs_say():
-    assert lw.builtin.shortcut_world is shortcut_world
+def test_it_is_found_where_the_docs_say_without_another_import_and_without_torch():
+    code = "import sys, legrad_widget as lw; print(len(lw.builtin.shortcut_world(2)), 'torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["2", "False"]
 
 
 def test_the_same_seed_draws_the_same_pixels_and_another_seed_others(world):
