@@ -1,6 +1,7 @@
 // The second file on its way: who asks for it, what is said meanwhile, and what happens when it is here.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { savedModel } from "../src/saved";
 import { createStore } from "../src/store";
 import { LATE_MS } from "../src/store/conversation";
 import type { Live } from "../src/store/live";
@@ -91,6 +92,30 @@ describe("while it is away", () => {
     expect(store.press("l")).toBe(true);
     expect(store.waiting.value).toBe("Fetching …");
     expect(asked()).toHaveLength(1);
+  });
+});
+
+describe("a saved page", () => {
+  const asks = (live?: string) => {
+    const heard: unknown[] = [];
+    const model = savedModel({ ...answered(), _static: true }, live);
+    model.on("msg:custom", (content: unknown, buffers: unknown) => void heard.push(content, buffers));
+    model.send({ kind: "live", hash: HASH });
+    return heard;
+  };
+  it("hands over the file that it holds", () => {
+    expect(asks("code")).toEqual([{ kind: "live", hash: HASH }, [new TextEncoder().encode("code")]]);
+  });
+  it("works without one, and says what needs a kernel", () => {
+    expect(asks()).toEqual([]);
+    const { store, host } = open({ _static: true });
+    expect(host.of("hello")).toEqual([]);
+    expect(store.second.wait.value).toBe("Needs a live kernel.");
+    expect(store.heat.value).not.toBeNull();
+    store.chooseLayers([2]);
+    expect(store.chosen.value).toEqual([2]);
+    store.select(1);
+    expect(store.active.value).toBe(1);
   });
 });
 
