@@ -146,9 +146,10 @@ async function build() {
   const { mangleCache } = await esbuild.build({ ...all, mangleCache: {} });
   const numbered = apart(sources, (name) => asked.indexOf(name));
   const built = await Promise.all([
-    esbuild.build({ ...both, mangleCache, plugins: [listing(asked)] }),
+    // Written in this order: whoever sees a new first file finds the second one that it names.
     esbuild.build({ ...live, mangleCache, plugins: [numbered] }),
     esbuild.build(page),
+    esbuild.build({ ...both, mangleCache, plugins: [listing(asked)] }),
   ]);
   const made = built.flatMap(({ outputFiles }) => outputFiles);
   const files = shortenNames(Object.fromEntries(made.map(({ path, text }) => [basename(path), text])));
