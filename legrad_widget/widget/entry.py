@@ -39,8 +39,8 @@ def explore(
         **knobs: The method's knobs; also ``fit`` and ``size`` (how the model sees the picture; see
             ``Model.encode``), ``templates`` (what prompts are read through) and the widget's view: ``layers``,
             ``heads``, ``weights``, ``opacity``, ``colormap``, ``threshold``, ``smooth``, ``active``, ``compare``,
-            ``compared``, ``compare_scale``. Where the method has a knob of the same name (GradCAM's ``weights``), that
-            is meant.
+            ``compared``, ``compare_scale``, ``pins``. Where the method has a knob of the same name (GradCAM's
+            ``weights``), that is meant.
 
     Raises:
         TypeError: arguments in another order, or an unknown keyword; the message shows what is right.
