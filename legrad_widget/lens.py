@@ -21,13 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .models.capture import plain_arithmetic
+from .models.capture import fingerprint, plain_arithmetic
 from .models.live import apply
 from .models.view import ViT
 from .patches import layer_at, patch_or_prefix, token_of
 from .support import EVERYDAY, Prediction, top_classes
 from .target import Aims, Class, Target, TargetError, Text
-from .translator import pooled_tokens
+from .translator import Translators, pooled_tokens
 
 if TYPE_CHECKING:
     from .explainer import Encoding, Model
@@ -120,12 +120,20 @@ def layer_features(encoding: Encoding, *, fitted: bool = False) -> Tensor:
     vit, tokens = encoding.model.vit, encoding.tokens
     if not fitted:
         return torch.stack([vit.readout(tokens.after(layer)) for layer in range(1, tokens.depth + 1)])
-    if encoding.model.translators is None:
+    translators = translators_of(encoding.model)
+    if translators is None:
+        why = "was not fitted" if encoding.model.translators is None else "was fitted to other weights than it has now"
         raise LensError(
-            f"the fitted lens of {encoding.model.name} was not fitted; give it 50 images or more, with one target "
-            "each: model.calibrate_layers(images, targets)"
+            f"the fitted lens of {encoding.model.name} {why}; give it 50 images or more, with one target each: "
+            "model.calibrate_layers(images, targets)"
         )
-    return encoding.model.translators(pooled_tokens(vit, tokens), vit.readout(tokens.after(tokens.depth)))
+    return translators(pooled_tokens(vit, tokens), vit.readout(tokens.after(tokens.depth)))
+
+
+def translators_of(model: Model) -> Translators | None:
+    """The model's fitted lens; None where there is none, or its weights were changed or moved since."""
+    held = model.translators
+    return held if held is not None and held.made_for == fingerprint(model.module) else None
 
 
 def layer_ranks(
@@ -155,7 +163,7 @@ def both_ranks(encoding: Encoding, target: Any, *, among: Sequence[Any] | None =
     """By the raw lens, and by the fitted one where the model was calibrated. Otherwise as :func:`layer_ranks`."""
     with encoding.model.lock, plain_arithmetic(encoding.model.vit.device):
         features = layer_features(encoding)
-        if encoding.model.translators is None:
+        if translators_of(encoding.model) is None:
             return ranked(encoding.model, target, features, among=among)
         both = torch.cat([features, layer_features(encoding, fitted=True)])
         found = ranked(encoding.model, target, both, among=among)

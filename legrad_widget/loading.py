@@ -14,6 +14,7 @@ from torch import nn
 
 from .explainer import Model
 from .models import library
+from .models.capture import fingerprint
 from .models.from_timm import class_names as timm_class_names
 from .reliability import LayerReliability
 from .translator import Translators
@@ -109,7 +110,7 @@ def _builtin(device: torch.device, dtype: torch.dtype | None) -> Model:
     layers = builtin.layer_calibration()
     if layers is None:
         return model
-    translators = Translators.load(builtin.translators_file(), device)
+    translators = Translators.load(builtin.translators_file(), device, made_for=fingerprint(model.module))
     return replace(model, layer_reliability=LayerReliability.from_json(layers), translators=translators)
 
 

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from .lens import LayerRanks, layer_features, ranked
-from .models.capture import plain_arithmetic
+from .models.capture import fingerprint, plain_arithmetic
 from .translator import fitted, pooled_tokens
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def calibrate_layers(
         for step, (target, features) in enumerate(zip(targets, _held_out(x, y, half), strict=True)):
             tick(len(images) + step, total)
             held_out.append(ranked(model, target, features, among=among))
-        result, translators = replace(result, fitted=summary(held_out)), fitted(x, y)
+        result, translators = replace(result, fitted=summary(held_out)), fitted(x, y, fingerprint(model.module))
     object.__setattr__(model, "layer_reliability", result)  # the record is frozen for everyone else
     object.__setattr__(model, "translators", translators)
     return result

@@ -41,12 +41,13 @@ class Translators:
 
     Attributes:
         weights: [L - 1, D, E] float32; ``offsets``: [L - 1, E].
-        images: how many they were fitted on.
+        images: how many they were fitted on. ``made_for``: fingerprint of the model's weights then.
     """
 
     weights: Tensor
     offsets: Tensor
     images: int
+    made_for: int = 0
 
     def __call__(self, pooled: Tensor, final: Tensor) -> Tensor:
         """Features [L, E] as every layer says them, from pooled tokens [L - 1, D] and the final features [E]."""
@@ -63,13 +64,16 @@ class Translators:
         Path(path).chmod(0o644)  # safetensors makes it private to its writer
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Translators:
-        """Read what :meth:`save` wrote."""
+    def load(
+        cls, path: str | os.PathLike[str], device: str | torch.device = "cpu", *, made_for: int = 0
+    ) -> Translators:
+        """Read what :meth:`save` wrote, for the model whose fingerprint is ``made_for``."""
         from safetensors import safe_open
 
         with safe_open(path, "pt", device=str(device)) as opened:
             images = int(opened.metadata()["images"])
-            return cls(opened.get_tensor("weights").float(), opened.get_tensor("offsets").float(), images)
+            weights, offsets = (opened.get_tensor(name).float() for name in ("weights", "offsets"))
+            return cls(weights, offsets, images, made_for)
 
 
 def pooled_tokens(vit: ViT, tokens: Tokens) -> Tensor:
@@ -77,12 +81,12 @@ def pooled_tokens(vit: ViT, tokens: Tokens) -> Tensor:
     return torch.stack([_pooled(vit, tokens.after(layer)) for layer in range(1, tokens.depth)])
 
 
-def fitted(pooled: Tensor, final: Tensor) -> Translators:
+def fitted(pooled: Tensor, final: Tensor, made_for: int = 0) -> Translators:
     """Translators from pooled tokens [n, L - 1, D] of n images to their final features [n, E]."""
     y = final.double().cpu()
     found = [ridge(x, y)[:2] for x in pooled.double().cpu().unbind(1)]
     weights, offsets = (torch.stack(list(part)).float().to(final.device) for part in zip(*found, strict=True))
-    return Translators(weights, offsets, len(final))
+    return Translators(weights, offsets, len(final), made_for)
 
 
 def ridge(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, float]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import legrad_widget as lw
-from legrad_widget.lens import LayerRanks, LensError
+from legrad_widget.lens import LayerRanks, LensError, both_ranks
 from legrad_widget.reliability import CalibrationError, LayerReliability, summary
 from legrad_widget.translator import STRENGTHS, Translators, fitted, ridge
 from tests import specimens
@@ -136,6 +136,18 @@ def test_too_few_images_fit_nothing_and_say_so():
         calibrated(specimens.timm_vit(), 60, groups=["film"] * 59 + ["other"])
     with pytest.raises(CalibrationError, match="one group for each image; arrived: 60 images and 2 groups"):
         calibrated(specimens.timm_vit(), 60, groups=["a", "b"])
+
+
+def test_a_model_that_was_trained_further_has_no_fitted_lens_any_more():
+    model, _ = calibrated(specimens.timm_vit())
+    assert model.encode(specimens.picture()).layer_ranks(1, fitted=True).of == 7
+    with torch.no_grad():
+        model.module.head.bias.add_(1)
+    encoding = model.encode(specimens.picture())
+    with pytest.raises(LensError, match="was fitted to other weights than it has now"):
+        encoding.lens(1, fitted=True)
+    assert both_ranks(encoding, 1).fitted is None
+    np.testing.assert_array_equal(both_ranks(encoding, 1).ranks, encoding.layer_ranks(1).ranks)
 
 
 def test_one_token_alone_is_not_what_was_fitted():
