@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .contrasting import contrast, overlay_of
+from .contrasting import overlay_of, usable_contrast
 from .evidence import Overlay
 from .masking import usable_share
 from .overlap import CASES, Alignment, Binarise, alignment, cases
@@ -65,9 +65,10 @@ def align(
         if progress is not None:
             progress(step, len(wanted))
         cover = usable_share(inspection, at)
-        if cover is None:
+        evidence = None if cover is None else usable_contrast(inspection, at, chosen)
+        if cover is None or evidence is None:
             continue
-        predicted, true = contrast(inspection, at, chosen).merged()
+        predicted, true = evidence.merged()
         found[at] = Measured(alignment(predicted, cover, binarise), alignment(true, cover, binarise))
         with inspection.lock:
             inspection.measured[at] = found[at]

@@ -18,7 +18,7 @@ from .evidence import ATTENTION_GRADIENT, Overlay
 from .flip_set import lead_of, smallest_prefix
 from .masking import usable_share
 from .overlap import alignment
-from .problem import InspectionError
+from .problem import InspectionError, PictureGone
 from .removal import Removal
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def calibrate(
     candidates = _candidates(inspection, overlays)
     drawn = _drawn(inspection, int(n), seed)
     judged: dict[str, list[_Judged]] = {label: [] for label in (*(overlay.label for overlay in candidates), _EXACT)}
-    asked = []
+    asked, why = [], ""
     for step, at in enumerate(drawn):
         if progress is not None:
             progress(step, len(drawn))
@@ -132,10 +132,10 @@ def calibrate(
             for label, one in _of_sample(inspection, at, candidates, flips, coarse):
                 judged[label].append(one)
             asked.append(at)
-        except TargetError:  # two classes that are the same to the model have no contrast
-            continue
+        except (TargetError, PictureGone) as error:  # two classes that are the same to the model have no contrast
+            why = str(error)
     if not asked:
-        raise InspectionError(f"to {model.name} the classes that it confuses are all the same; there is no contrast")
+        raise InspectionError(f"not one of {len(drawn)} samples could be measured on {model.name}: {why}")
     made = _ranked(judged, candidates, by, tuple(asked))
     inspection.calibrated, inspection.overlay = made, made.best
     if show:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .clusters import features, grouped
-from .contrasting import contrast, overlay_of
+from .contrasting import overlay_of, usable_contrast
 from .counterfactual import random_sets
 from .evidence import Evidence, Overlay
 from .flip_set import lead_of
@@ -102,10 +102,13 @@ def clusters(
     if len(wrong) < 2:
         raise InspectionError(f"clusters need at least two errors; there {'is one' if len(wrong) else 'are none'}")
     told = _Told(progress, len(wrong) * (2 if test else 1))
-    shown = []
+    found = []
     for at in wrong.tolist():
         told.next()
-        shown.append(contrast(inspection, at, chosen))
+        found.append(usable_contrast(inspection, at, chosen))
+    wrong, shown = wrong[[one is not None for one in found]], [one for one in found if one is not None]
+    if len(wrong) < 2:
+        raise InspectionError("clusters need at least two errors whose pictures can be read; see problems")
     maps = np.stack([_of_mass_one(one.merged()[0]) for one in shown])
     layers = np.stack([_layer_shares(one) for one in shown])
     points = features(maps, layers, inspection.records["embedding"][wrong].astype(np.float64), weights)

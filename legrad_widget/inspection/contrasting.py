@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..target import TargetError
 from .cache import digest, digest_of_picture
 from .evidence import Evidence, Overlay, evidence
-from .problem import InspectionError
+from .problem import InspectionError, PictureGone, Problem
 from .reopening import raw
 from .streaming import specification
 from .weighting import Weights
@@ -101,15 +102,45 @@ def contrasts(
     Args:
         rows: numbers of samples in the order in which they are wanted; None: all errors, the surest first.
         method: as in :func:`contrast`. progress: called with (step, total) before each; raises to cancel.
+
+    A sample whose picture is gone, or whose two classes are the same to the model, is left out and listed.
     """
     wanted = _surest_first(inspection) if rows is None else [inspection.answered(row) for row in rows]
     try:
         for step, at in enumerate(wanted):
             if progress is not None:
                 progress(step, len(wanted))
-            yield at, _contrast(inspection, at, overlay_of(inspection, method), later=True)
+            found = usable_contrast(inspection, at, overlay_of(inspection, method))
+            if found is not None:
+                yield at, found
     finally:
         inspection.cache.flush()
+
+
+def usable_contrast(inspection: Inspection, at: int, overlay: Overlay) -> Evidence | None:
+    """The evidence of one of many samples; None where its picture is gone, or its classes are the same to the model.
+
+    That is listed among the problems, once.
+    """
+    try:
+        return _contrast(inspection, at, overlay, later=True)
+    except (PictureGone, TargetError) as error:
+        found = Problem(at, inspection.samples.names[at], "map", str(error))
+        if found not in inspection.found:
+            inspection.keep(found)
+        return None
+
+
+def on_disk(inspection: Inspection, overlay: Overlay) -> dict[tuple[int, str], bytes]:
+    """The maps of the errors by one method that the cache has, by (sample, method)."""
+    if inspection.model is None:
+        return {}
+    keys = {
+        _key(inspection, at, overlay): (at, overlay.method)
+        for at in inspection.wrong.tolist()
+        if inspection.digests[at].any()
+    }
+    return {keys[key]: held for key, held in inspection.cache.get("map", keys).items()}
 
 
 def overlay_of(inspection: Inspection, method: str | Overlay | None = None, weights: Weights | None = None) -> Overlay:
@@ -136,7 +167,7 @@ def _fetched(inspection: Inspection, at: int, overlay: Overlay, later: bool) -> 
             "lw.open_inspection(folder, model=model)"
         )
     predicted, rival = inspection.pair(at)
-    key = digest(specification(inspection), _digest(inspection, at), overlay.method, predicted, rival)
+    key = _key(inspection, at, overlay)
     held = inspection.cache.get("map", [key]).get(key)
     if held is None:
         held = evidence(inspection.encoding(at), predicted, rival, overlay).to_bytes()
@@ -144,6 +175,15 @@ def _fetched(inspection: Inspection, at: int, overlay: Overlay, later: bool) -> 
     return held
 
 
-def _digest(inspection: Inspection, at: int) -> bytes:
+def _key(inspection: Inspection, at: int, overlay: Overlay) -> bytes:
     known = inspection.digests[at]
-    return known.tobytes() if known.any() else digest_of_picture(raw(inspection, at))
+    picture = known.tobytes() if known.any() else _digest(inspection, at)
+    return digest(specification(inspection), picture, overlay.method, *inspection.pair(at))
+
+
+def _digest(inspection: Inspection, at: int) -> bytes:
+    image = raw(inspection, at)
+    try:
+        return digest_of_picture(image)
+    except OSError as error:
+        raise PictureGone(f"sample {at} cannot be read: {error}") from error

@@ -80,12 +80,13 @@ def flip_set(
         after = int(removal.logits(removed[None])[0].argmax())
         if control:
             random_flips = float((lead(random_sets(removed, int(control), seed)) > 0).mean())
-    with inspection.lock:
-        inspection.flip_sizes[at] = int(removed.sum())
-        inspection.changed()
-    return FlipSet(
+    made = FlipSet(
         removed.reshape(ranked.shape), predicted, after, goal, prefix, random_flips, int(control), removal.forwards
     )
+    with inspection.lock:
+        inspection.flip_sets[at] = made
+        inspection.changed()
+    return made
 
 
 def random_sets(removed: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.bool_]:

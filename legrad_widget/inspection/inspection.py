@@ -33,6 +33,7 @@ from . import (
 from .cache import Cache, opened
 from .classes import ClassScores, chooser
 from .evidence import Overlay
+from .flip_set import FlipSet
 from .labels import Labels
 from .masks import Masks, masks_of
 from .overlap import Thresholds
@@ -64,6 +65,7 @@ class Inspection:
         records: [N] the answers, laid out as :func:`~legrad_widget.inspection.scoring.record_type` says; valid where
             ``status`` is "scored".
         overlay: which evidence is shown where none is named; :meth:`calibrate` chooses it by measurement.
+        flip_sets: the latest of each sample. ``clustered``, ``calibrated``: the latest, or None.
         thresholds: of the eight cases; set them as you like, nothing is computed again.
     """
 
@@ -121,7 +123,7 @@ class Inspection:
         self.maps = contrasting.Held()
         self.covers: dict[int, NDArray[np.float64]] = {}
         self.measured: dict[int, aligning.Measured] = {}
-        self.flip_sizes: dict[int, int] = {}
+        self.flip_sets: dict[int, FlipSet] = {}
         self.clustered: clustering.Clusters | None = None
         self.calibrated: calibration.Calibration | None = None
         self.disagreement: NDArray[np.float64] | None = None
@@ -181,8 +183,9 @@ class Inspection:
     def late_columns(self) -> dict[str, Any]:
         """Columns of the table that are there once something was asked."""
         columns = aligning.case_columns(self)
-        if self.flip_sizes:
-            columns["flip_size"] = table.whole_column(self.flip_sizes, self.total)
+        if self.flip_sets:
+            sizes = {at: found.size for at, found in self.flip_sets.items()}
+            columns["flip_size"] = table.whole_column(sizes, self.total)
         if self.clustered is not None:
             columns["cluster"] = clustering.cluster_column(self, self.clustered.cards)
         return columns

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["unreadable", "label", "not finite", "mask", "duplicate"]
+Kind = Literal["unreadable", "label", "not finite", "mask", "map", "duplicate"]
 
 
 class InspectionError(ValueError):
     """It cannot be inspected; the message says what was expected, what arrived and what to do."""
+
+
+class PictureGone(InspectionError):
+    """The picture of one sample cannot be read any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +22,8 @@ class Problem:
 
     Attributes:
         index: which sample. ``name``: its path, or what it is called.
-        kind: "unreadable", "label" or "not finite": the sample is skipped. "mask": only its mask is left out.
-            "duplicate": it is there twice, and counts twice.
+        kind: "unreadable", "label" or "not finite": the sample is skipped. "mask", "map": only its mask, or
+            its evidence, is left out. "duplicate": it is there twice, and counts twice.
         says: one sentence.
     """
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..explainer import Encoding
 from ..models.preprocess import ImageError
 from ..models.preprocess import picture as as_picture
-from .problem import InspectionError
+from .problem import PictureGone
 from .reading import UNREADABLE
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def raw(inspection: Inspection, index: int) -> Any:
     """What ``encode`` reads.
 
     Raises:
-        InspectionError: it cannot be read.
+        PictureGone: it cannot be read.
     """
     try:
         return inspection.samples.read(index)[0]
@@ -33,7 +33,7 @@ def picture(inspection: Inspection, index: int) -> Image.Image:
     """The upright RGB picture; of a preprocessed tensor the normalisation undone.
 
     Raises:
-        InspectionError: it cannot be read.
+        PictureGone: it cannot be read.
     """
     image = raw(inspection, index)
     try:
@@ -48,7 +48,7 @@ def encoded(inspection: Inspection, index: int) -> Encoding:
     """The picture as the model sees it in this inspection, encoded.
 
     Raises:
-        InspectionError: it cannot be read.
+        PictureGone: it cannot be read.
     """
     model = inspection.needs_model("look into a picture")
     try:
@@ -57,6 +57,6 @@ def encoded(inspection: Inspection, index: int) -> Encoding:
         raise _gone(inspection, index, error) from error
 
 
-def _gone(inspection: Inspection, index: int, error: BaseException) -> InspectionError:
+def _gone(inspection: Inspection, index: int, error: BaseException) -> PictureGone:
     name = inspection.samples.names[index]
-    return InspectionError(f"sample {index}{f' ({name})' if name else ''} cannot be read: {error}")
+    return PictureGone(f"sample {index}{f' ({name})' if name else ''} cannot be read: {error}")

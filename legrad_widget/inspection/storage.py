@@ -25,7 +25,9 @@ from .. import atomic_file
 from .aligning import Measured
 from .calibration import Calibration
 from .clustering import Card, Clusters
+from .contrasting import on_disk
 from .evidence import Overlay
+from .flip_set import FlipSet
 from .overlap import Alignment, Thresholds
 from .problem import InspectionError, Problem
 
@@ -58,8 +60,9 @@ def save(inspection: Inspection, folder: str | os.PathLike[str], *, table: Table
         with suppress(InspectionError):  # a picture that is gone has none
             inspection.thumbnail(at)
     mark = secrets.token_hex(4)
+    maps = on_disk(inspection, inspection.overlay) | inspection.maps.everything()
     with inspection.lock:
-        shown, arrays, said = inspection.frame, _arrays(inspection), _manifest(inspection)
+        shown, arrays, said = inspection.frame, _arrays(inspection, maps), _manifest(inspection, maps)
     names = {"table": f"samples.{kind}", "arrays": f"arrays-{mark}.npz"}
     atomic_file.write(place / names["table"], _written(shown, kind))
     atomic_file.write(place / names["arrays"], _npz(arrays))
@@ -108,9 +111,8 @@ def _tidy(place: Path, kept: Iterable[str]) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _arrays(inspection: Inspection) -> dict[str, NDArray[Any]]:
+def _arrays(inspection: Inspection, maps: dict[tuple[int, str], bytes]) -> dict[str, NDArray[Any]]:
     records = inspection.records
-    maps = inspection.maps.everything()
     measured = inspection.measured
     cards = inspection.clustered.cards if inspection.clustered else ()
     arrays = {f"record.{name}": records[name] for name in records.dtype.names or ()}
@@ -122,6 +124,7 @@ def _arrays(inspection: Inspection) -> dict[str, NDArray[Any]]:
         "covers": _stacked(inspection.covers.values()),
         "measured.sample": np.array(list(measured), np.int64),
         "measured": np.array([[astuple(one.predicted), astuple(one.true)] for one in measured.values()], np.float64),
+        "flip_sets": _stacked(found.removed for found in inspection.flip_sets.values()),
         "cards": _stacked(card.mean_map for card in cards),
         "cards.region": _stacked(card.region for card in cards),
     }
@@ -148,7 +151,7 @@ def unpacked(arrays: Any, name: str) -> list[bytes]:
     return [whole[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _manifest(inspection: Inspection) -> dict[str, Any]:
+def _manifest(inspection: Inspection, maps: Iterable[tuple[int, str]]) -> dict[str, Any]:
     from .. import __version__
 
     return {
@@ -169,8 +172,8 @@ def _manifest(inspection: Inspection) -> dict[str, Any]:
         "problems": [asdict(one) for one in inspection.found],
         "tags": {str(at): list(tags) for at, tags in inspection.tags.items() if tags},
         "notes": {str(at): text for at, text in inspection.notes.items() if text},
-        "flip_sizes": {str(at): size for at, size in inspection.flip_sizes.items()},
-        "map_methods": [method for _, method in inspection.maps.everything()],
+        "flip_sets": {str(at): _of_flip_set(found) for at, found in inspection.flip_sets.items()},
+        "map_methods": [method for _, method in maps],
         "calibration": _of_calibration(inspection.calibrated),
         "clusters": _of_clusters(inspection.clustered),
     }
@@ -202,6 +205,11 @@ def _of_calibration(found: Calibration | None) -> dict[str, Any] | None:
         "by": found.by,
         "samples": list(found.samples),
     }
+
+
+def _of_flip_set(found: FlipSet) -> dict[str, Any]:
+    names = [field.name for field in fields(FlipSet) if field.name not in ("removed", "random_flips")]
+    return {name: getattr(found, name) for name in names} | {"random_flips": _number(found.random_flips)}
 
 
 def _of_clusters(found: Clusters | None) -> dict[str, Any] | None:
@@ -281,7 +289,10 @@ def restore(inspection: Inspection, said: dict[str, Any], arrays: dict[str, NDAr
     inspection.overlay, inspection.thresholds = Overlay(**said["overlay"]), Thresholds(**said["thresholds"])
     inspection.tags = {int(at): tuple(tags) for at, tags in said["tags"].items()}
     inspection.notes = {int(at): text for at, text in said["notes"].items()}
-    inspection.flip_sizes = {int(at): size for at, size in said["flip_sizes"].items()}
+    inspection.flip_sets = {
+        int(at): FlipSet(removed, **{**one, "random_flips": _told(one["random_flips"])})
+        for (at, one), removed in zip(said["flip_sets"].items(), arrays["flip_sets"], strict=True)
+    }
     inspection.model_name = said["model"]
     inspection.calibrated = _calibration(said["calibration"])
     inspection.clustered = _clusters(said["clusters"], arrays)

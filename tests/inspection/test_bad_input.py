@@ -132,6 +132,31 @@ def test_a_picture_that_goes_away_later_is_told(tmp_path):
     assert r.thumbnail(at)[:2] == b"\xff\xd8"
 
 
+def test_a_picture_that_is_gone_is_left_out_of_what_is_asked_of_many(tmp_path):
+    paths = files(tmp_path)
+    r = make(paths).run(False)
+    gone, *left = r.wrong.tolist()
+    Path(paths[gone]).unlink()
+    assert sorted(at for at, _ in r.contrasts()) == left
+    assert r.problems.query("kind == 'map'")["sample"].tolist() == [gone]
+    found = r.clusters(2)
+    assert sorted(at for card in found for at in card.members) == left
+    assert gone not in r.calibrate(12, ["legrad"], flips=False, show=False).samples
+    assert len(r.problems.query("kind == 'map'")) == 1  # told once
+    assert r.status(gone) == "scored"
+
+
+def test_classes_that_are_the_same_to_the_model_have_no_contrast():
+    names = ["cat"] * 2 + ["dog", "eel"]
+    r = make(labels=[1] * 12, model=world.clip(), class_names=names).run(False)
+    same = r.cell(true=1, predicted=0).tolist()
+    assert same, "the first of two equal classes wins"
+    assert sorted(at for at, _ in r.contrasts()) == sorted(set(r.wrong.tolist()) - set(same))
+    assert r.problems.query("kind == 'map'")["sample"].tolist() == same
+    with pytest.raises(lw.TargetError, match=r"apart from itself|are the same"):
+        r.contrast(same[0])
+
+
 def test_the_models_own_nan_is_told():
     module = specimens.timm_vit()
     model = lw.wrap(module, class_names=NAMES)

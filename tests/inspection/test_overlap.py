@@ -174,7 +174,7 @@ def test_thresholds_move_samples_between_cases_without_computing(monkeypatch):
     r = world.inspected(masks=masks_for(world.inspected()))
     r.alignment()
     before = r.frame["case_predicted"].value_counts()
-    monkeypatch.setattr("legrad_widget.inspection.aligning.contrast", None)
+    monkeypatch.setattr("legrad_widget.inspection.aligning.usable_contrast", None)
     r.thresholds = Thresholds(iou=0, saliency=0, ground=0)
     after = r.frame["case_predicted"].value_counts()
     assert before.sum() == after.sum()

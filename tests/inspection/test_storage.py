@@ -79,6 +79,10 @@ def test_maps_that_were_made_are_there_and_others_say_what_they_need(asked):
 def test_figures_and_cards_are_there(asked):
     r, folder = asked
     again = open_inspection(folder)
+    assert again.flip_sets.keys() == r.flip_sets.keys()
+    for at, flip in r.flip_sets.items():
+        assert again.flip_sets[at].patches == flip.patches
+        assert repr(again.flip_sets[at]) == repr(flip)
     pd.testing.assert_frame_equal(again.calibrated.frame, r.calibrated.frame)
     assert str(again.calibrated) == str(r.calibrated)
     for ours, theirs in zip(again.clustered, r.clustered, strict=True):
@@ -175,6 +179,16 @@ def test_the_table_is_for_reading(asked, tmp_path, table):
     rows = read(tmp_path / f"samples.{table}")
     assert rows["predicted"].tolist() == r.frame["predicted"].tolist()
     assert np.allclose(rows["loss"], r.frame["loss"])
+
+
+def test_maps_that_memory_let_go_of_come_from_the_disk(model, tmp_path):
+    r = Inspection(model, world.folder(tmp_path / "data"), cache=tmp_path / "cache").run(False)
+    made = dict(r.contrasts())
+    r.maps.forget()
+    r.save(tmp_path / "saved")
+    again = open_inspection(tmp_path / "saved")
+    assert len(made) > 2
+    assert all(np.array_equal(again.contrast(at).predicted, one.predicted) for at, one in made.items())
 
 
 def test_without_pyarrow_it_is_csv(asked, tmp_path, monkeypatch):
