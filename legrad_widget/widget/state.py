@@ -131,8 +131,8 @@ class SharedState(anywidget.AnyWidget):
     compare_scale = Checked(
         "own",
         lambda w, v: rules.compare_scale(v),
-        help='"own": every map is scaled by itself; "row": all layers of a method or target by one scale, where its row '
-        'shows them one by one (merged, a row is one map); "shared": all by one (signed maps apart from unsigned ones)',
+        help='"own": every map is scaled by itself; "row": all layers of a method or target by one scale, where its '
+        'row shows them one by one (merged, a row is one map); "shared": all by one (signed maps apart from unsigned)',
     ).tag(sync=True, echo_update=False)
 
     pins = Checked(
