@@ -38,5 +38,8 @@ def find(name: str) -> Method:
 
 
 def list_methods() -> list[Method]:
-    """The catalogue: every method with its name, title, summary, paper, cost, sign, knobs and layer rule."""
+    """The catalogue: every method with its name, title, summary, formula, paper, cost, sign, knobs and layer rule.
+
+    ``.card`` is all of it for reading, as Markdown; a notebook shows it where a cell ends with one of them.
+    """
     return list(catalogue().values())
