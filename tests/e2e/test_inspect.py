@@ -55,6 +55,7 @@ class Inspector:
         expect(self.get("curve")).to_be_visible(timeout=ANSWER_MS)
         self.explorer.expect_painted()
         self.get("search").fill("")
+        expect(self.card(row)).to_be_in_viewport()
 
 
 @pytest.fixture
@@ -223,3 +224,44 @@ images = [world.images[i % 240] for i in range(count)]
     last = inspector.root.locator(f"[data-testid=card][aria-posinset='{errors}']")
     expect(last).to_be_visible()
     expect(last.locator("canvas")).to_have_js_property("width", 96)
+
+
+def test_a_saved_inspection_keeps_its_appearance_without_the_model(
+    notebook: Notebook, tmp_path: Path, artifacts: Path
+) -> None:
+    notebook.page.set_viewport_size({"width": 1280, "height": 1600})
+    notebook.execute(SETUP)
+    notebook.execute(f"""
+from pathlib import Path
+from PIL import Image
+files = []
+for i in range(48):
+    path = Path({str(tmp_path)!r}) / f"scene_{{i:03d}}.png"
+    Image.fromarray(world.images[i]).save(path)
+    files.append(path)
+r = lw.inspect(model, files, list(world.labels[:48]), cache=False)
+row = int(r.errors.index[0])
+r.contrast(row)
+r.tag("shortcut", where=[row])
+r.save({str(tmp_path / "audit")!r})
+r.close()
+""")
+    inspector = Inspector(notebook, notebook.run(f"s = lw.open_inspection({str(tmp_path / 'audit')!r})\ns"))
+    inspector.expect_scored(48)
+    row = notebook.value("row")
+    inspector.get("filter-tags").select_option("shortcut")
+    expect(inspector.get("shown")).to_have_text("1 shown")
+    card = inspector.card(row)
+    expect(card).to_contain_text("shortcut")
+    card.click()
+    expect(inspector.get("needs")).to_contain_text("lw.open_inspection(folder, model=model)")
+    expect(inspector.get("curve")).to_be_visible()
+    inspector.page.wait_for_function(
+        "canvas => canvas.width === 384", arg=inspector.get("overview").element_handle(), timeout=15_000
+    )
+    expect(inspector.get("flip-set")).to_be_hidden()
+    expect(inspector.output.get_by_test_id("legrad")).to_have_count(0)
+    inspector.get("note").fill("seen again")
+    inspector.get("note").blur()
+    notebook.expect_value("s.frame.loc[row, 'note']", "seen again")
+    inspector.root.screenshot(path=artifacts / "inspect-saved.png")

@@ -9,7 +9,12 @@ export const SQUARE = 14;
 const LISTED = 200;
 
 export function confusion(store: GalleryStore, life: AbortSignal): HTMLElement {
-  const box = el("div.lg-scroll", { tabindex: 0, role: "region", label: "Confusion", testid: "confusion" });
+  const box = el("div.lg-scroll", {
+    tabindex: 0,
+    role: "region",
+    label: "Table of mistakes",
+    testid: "confusion",
+  });
   const what = el("p.lg-small");
   const all = el("input", {
     type: "checkbox",
@@ -35,7 +40,7 @@ export function confusion(store: GalleryStore, life: AbortSignal): HTMLElement {
   });
   return el(
     "section.lg-stack.lg-confusion",
-    { label: "Confusion" },
+    { label: "Mistakes" },
     el("div.lg-row", {}, el("h3.lg-legend", {}, "Mistakes"), el("label.lg-row", {}, all, "errors only")),
     box,
     what,

@@ -37,12 +37,14 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
     frame = 0;
     if (element.clientWidth === 0) return;
     across = columns();
+    sheet.style.height = `${Math.ceil(store.order.peek().length / across) * CARD.height}px`;
+    if (hidden) reveal();
+    hidden = false;
     const pitch = (element.clientWidth - 4) / across;
     const order = store.order.peek();
     const first = Math.max(0, Math.floor(element.scrollTop / CARD.height) - BEYOND) * across;
     const down = Math.ceil(element.clientHeight / CARD.height) + 1 + 2 * BEYOND;
     const pool = down * across;
-    sheet.style.height = `${Math.ceil(order.length / across) * CARD.height}px`;
     const end = Math.min(order.length, first + pool);
     while (cards.length < Math.min(pool, order.length)) {
       const card = createCard(store, `${id}-${cards.length}`);
@@ -73,6 +75,8 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
   /** Every card has to be drawn again, and samples in sight to be asked for again. */
   let stale = true;
   let unasked = true;
+  /** The cursor has moved, perhaps out of sight. */
+  let hidden = false;
   /** Samples whose picture or map has come since. */
   const fresh = new Set<number>();
   const again = (all: boolean) => {
@@ -111,14 +115,19 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
   });
 
   /** Scroll so that a position is in sight. */
-  function reveal(position: number) {
+  function reveal() {
+    const position = store.cursor.peek();
     const top = Math.floor(position / across) * CARD.height;
     if (top < element.scrollTop) element.scrollTop = top;
     else if (top + CARD.height > element.scrollTop + element.clientHeight) {
       element.scrollTop = top + CARD.height - element.clientHeight;
     }
   }
-  watch(life, () => reveal(store.cursor.value));
+  watch(life, () => {
+    store.cursor.value;
+    hidden = true;
+    again(false);
+  });
 
   // -- the pointer and the keys ---------------------------------------------------------------------------------
 
