@@ -13,7 +13,7 @@ _HOMES = {
     "Thresholds": "overlap",
     "Inspection": "inspection",
     "InspectionError": "problem",
-    "InspectionWarning": "cache",
+    "InspectionWarning": "problem",
     "Problem": "problem",
     "SORT_KEYS": "table",
 }  # fmt: skip
@@ -31,13 +31,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .cache import InspectionWarning
     from .entry import inspect
     from .evidence import Overlay
     from .inspection import Inspection
     from .opening import open_inspection
     from .overlap import Thresholds
-    from .problem import InspectionError, Problem
+    from .problem import InspectionError, InspectionWarning, Problem
     from .table import SORT_KEYS
 
 

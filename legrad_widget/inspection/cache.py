@@ -22,16 +22,12 @@ from PIL import Image
 from torch import Tensor
 
 from ..explainer import Model
-from .problem import InspectionError
+from .problem import InspectionError, InspectionWarning
 
 SCHEMA = 1  # raise it when what is stored changes its meaning
 _FILE = "results.sqlite"
 _AT_ONCE = 500  # keys in one query
 _TOGETHER, _WAIT = 64, 1.0  # so many results, or seconds, wait for each other
-
-
-class InspectionWarning(UserWarning):
-    """Something goes on without a part of what was wanted."""
 
 
 def default_folder() -> Path:

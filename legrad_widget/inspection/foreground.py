@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
-from .cache import InspectionWarning
-from .problem import InspectionError
+from .problem import InspectionError, InspectionWarning
 
 if TYPE_CHECKING:
     from .inspection import Inspection

@@ -6,6 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
@@ -34,7 +35,7 @@ from .cache import Cache, opened
 from .classes import ClassScores, chooser
 from .evidence import Overlay
 from .flip_set import FlipSet
-from .labels import Labels
+from .labels import Labels, of_folders
 from .masks import Masks, masks_of
 from .overlap import Thresholds
 from .problem import InspectionError, Problem
@@ -91,6 +92,8 @@ class Inspection:
         chosen = chooser(model, class_names, templates)
         samples = samples_of(images, labels)
         self._begin(chosen, samples, tuple(chosen.class_names or ()), fit, _size(chosen, size))
+        if labels is None and samples.labels is not None and isinstance(images, str | os.PathLike):
+            self.samples = replace(samples, labels=of_folders(samples.labels, self.labels))
         self.templates = tuple(templates)
         self.batch = _whole(batch, "batch") if batch is not None else None
         self.masks = masks_of(masks, boxes, samples)
@@ -111,7 +114,8 @@ class Inspection:
         """The state of an inspection that knows nothing yet."""
         count = len(samples)
         self.model, self.samples, self.class_names, self.fit, self.size = model, samples, names, fit, size
-        self.labels, self.templates, self.batch = Labels(names), (), None
+        self.templates, self.batch = (), None
+        self.labels: Labels = Labels(names)
         self.masks, self.cache = Masks(), Cache(None)
         self.lock, self._encoding = threading.RLock(), threading.RLock()
         self.digests = np.zeros((count, 16), np.uint8)

@@ -5,10 +5,30 @@ from __future__ import annotations
 import difflib
 import math
 import operator
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from .problem import InspectionError
+from .problem import InspectionError, InspectionWarning
+
+
+def of_folders(folders: Sequence[str], labels: Labels) -> list[Any]:
+    """The labels of pictures from the names of their folders: the class of that name.
+
+    Where no folder is called like a class (ImageNet's "n01440764") but there are as many folders as classes, the
+    folders are the classes in sorted order, as torchvision's ImageFolder numbers them; a warning says so.
+    """
+    names = sorted(set(folders))
+    if len(names) != len(labels.names) or any(labels.knows(name) for name in names):
+        return list(folders)
+    warnings.warn(
+        f"no folder is called like a class; there are {len(names)} of both, so the folders are taken in sorted order: "
+        f"{names[0]!r} is {labels.names[0]!r}, ..., {names[-1]!r} is {labels.names[-1]!r}. If it is not so, pass labels",
+        InspectionWarning,
+        stacklevel=4,
+    )
+    number = {name: index for index, name in enumerate(names)}
+    return [number[folder] for folder in folders]
 
 
 class Labels:
@@ -25,6 +45,10 @@ class Labels:
             self._exact.setdefault(name, []).append(index)
             for part in {part.strip().lower() for part in [*name.split(","), name]}:
                 self._loose.setdefault(part, []).append(index)
+
+    def knows(self, name: str) -> bool:
+        """Whether a class is called so."""
+        return name in self._exact or name.strip().lower() in self._loose
 
     def index(self, label: Any) -> int:
         """The class of a label, from 0.

@@ -12,6 +12,10 @@ class InspectionError(ValueError):
     """It cannot be inspected; the message says what was expected, what arrived and what to do."""
 
 
+class InspectionWarning(UserWarning):
+    """Something goes on without a part of what was wanted, or otherwise than it may have been meant."""
+
+
 class PictureGone(InspectionError):
     """The picture of one sample cannot be read any more."""
 

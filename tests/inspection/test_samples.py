@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from legrad_widget.inspection import Inspection, InspectionError
+from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning
 from legrad_widget.inspection.labels import Labels
 from tests.inspection import world
 
@@ -99,6 +99,20 @@ def test_a_folder_with_a_sub_folder_per_class(tmp_path):
     column = pd.DataFrame({"file": r.frame["path"], "kind": r.frame["label"]})
     again = Inspection(world.classifier(), column["file"], column["kind"], cache=False).run(False)
     pd.testing.assert_frame_equal(answers(r), answers(again))
+
+
+def test_folders_of_other_names_are_the_classes_in_sorted_order_and_that_is_told(tmp_path):
+    data = world.folder(tmp_path / "data")
+    for index, name in enumerate(NAMES):
+        (data / name).rename(data / f"n{index:08d}")
+    with pytest.warns(InspectionWarning, match="'n00000000' is 'ant', ..., 'n00000006' is 'gnu'"):
+        r = Inspection(world.classifier(), data, cache=False)
+    assert r.run(False).frame["label"].tolist() == [name for name in NAMES for _ in range(2)]
+    (data / "n00000006").rename(data / "fox")
+    r = Inspection(world.classifier(), data, cache=False).run(False)  # one has a name: the others are not guessed
+    assert r.scored.tolist() == [0, 1]
+    assert r.frame["label"][0] == "fox"
+    assert r.problems["says"].str.contains("there is no class").all()
 
 
 def test_a_flat_folder_needs_labels(tmp_path):
