@@ -23,7 +23,7 @@ def of_folders(folders: Sequence[str], labels: Labels) -> list[Any]:
         return list(folders)
     warnings.warn(
         f"no folder is called like a class; there are {len(names)} of both, so the folders are taken in sorted order: "
-        f"{names[0]!r} is {labels.names[0]!r}, ..., {names[-1]!r} is {labels.names[-1]!r}. If it is not so, pass labels",
+        f"{names[0]!r} is {labels.names[0]!r} ... {names[-1]!r} is {labels.names[-1]!r}. If that is wrong, pass labels",
         InspectionWarning,
         stacklevel=4,
     )

@@ -105,7 +105,7 @@ def test_folders_of_other_names_are_the_classes_in_sorted_order_and_that_is_told
     data = world.folder(tmp_path / "data")
     for index, name in enumerate(NAMES):
         (data / name).rename(data / f"n{index:08d}")
-    with pytest.warns(InspectionWarning, match="'n00000000' is 'ant', ..., 'n00000006' is 'gnu'"):
+    with pytest.warns(InspectionWarning, match="'n00000000' is 'ant' ... 'n00000006' is 'gnu'"):
         r = Inspection(world.classifier(), data, cache=False)
     assert r.run(False).frame["label"].tolist() == [name for name in NAMES for _ in range(2)]
     (data / "n00000006").rename(data / "fox")
