@@ -211,11 +211,12 @@ describe("the prompt box", () => {
   });
   it("leaves typed keys alone", () => {
     const { get, model } = show();
-    const before = model.sent.length;
+    const said = () => model.sent.filter(({ kind }) => kind !== "hello");
+    const before = said().length;
     for (const name of ["1", "p", "0", "[", " ", "?", "ArrowLeft"])
       expect(key(get("prompt"), name).defaultPrevented).toBe(false);
     vi.advanceTimersByTime(1000);
-    expect(model.sent).toHaveLength(before);
+    expect(said()).toHaveLength(before);
   });
   it("completes classes where the model takes no prompts", () => {
     const classes = Array.from({ length: 1000 }, (_, i) => `thing ${i}`);
