@@ -122,6 +122,7 @@ class InspectWidget(Inspecting, LeGradWidget):
         """
         self.wait_for_scores(timeout)
         super().wait(timeout)
+        self._until_read(timeout)
 
     def _on_other_message(self, widget: Any, content: Any, buffers: Any) -> None:
         LeGradWidget._on_message(self, widget, content, buffers)

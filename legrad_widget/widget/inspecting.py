@@ -75,6 +75,7 @@ class Gallery(anywidget.AnyWidget):
         self._wanted_maps: deque[int] = deque()
         self._tell_due = 0.0
         self._detail: Detail | None = None
+        self._reading = False  # whether something about the open sample is still to come
         shelf = Worker(worker._start if worker is not None else None)
         self._shelf, self._desk = shelf.seat(), shelf.seat()
         self._live = worker is not None
@@ -88,8 +89,9 @@ class Gallery(anywidget.AnyWidget):
         """Stop everything."""
         for seat in (*self._benches, self._shelf, self._desk):
             seat.close()
-        self._stream = None
+        self._stream, self._reading = None, False
         self._wanted_maps.clear()
+        self._settled.notify_all()
 
     def _described(self) -> dict[str, Any]:
         """``_gallery``: what stays as it is while the table fills, but for the overlay."""
@@ -135,6 +137,12 @@ class Gallery(anywidget.AnyWidget):
                 raise TimeoutError(f"{self.inspection.done} of {self.inspection.total} scored after {timeout:g} s")
             if self._scoring.get("state") == "failed":
                 raise RuntimeError(self._scoring["message"])
+
+    def _until_read(self, timeout: float | None) -> None:
+        """Return when all is there about the open sample that comes by itself."""
+        with self._settled:
+            if not self._settled.wait_for(lambda: not self._reading, timeout):
+                raise TimeoutError(f"sample {self.opened} is not read after {timeout:g} s")
 
     def _until_at_rest(self) -> None:
         """Return when nothing is being scored, whatever became of it; at once on the thread that scores."""
@@ -297,8 +305,9 @@ class Gallery(anywidget.AnyWidget):
                 row = rules.whole("a sample", row, 0, self.inspection.total - 1)
                 self._explore(row)
             self.set_trait("opened", row)
-            self._detail = None
+            self._detail, self._reading = None, row is not None
             self._flip_seat.cancel()
+            self._settled.notify_all()
             if row is None:
                 self._sample = {}
             else:
@@ -319,17 +328,20 @@ class Gallery(anywidget.AnyWidget):
             self._submit_to(self._sample_seat, partial(self._add_map, row))
 
     def _add_map(self, row: int, ticket: Ticket) -> None:
-        """The map of the open sample: on the model's worker, where there is one."""
+        """The map of the open sample and, with a mask, its case: on the model's worker, where there is one."""
         ticket.check()
+        found: NDArray[np.float32] | None = None
+        cases: tuple[tuple[str, str, str], ...] = ()
         try:
             found = difference(self.inspection, row)
+            cases = measured_cases(self.inspection, row)
         except Exception as error:
-            log.debug("sample %d has no map", row, exc_info=error)
-            return
-        cases = measured_cases(self.inspection, row)
+            log.debug("sample %d has no map, or no case", row, exc_info=error)
         with self._settled:
             if self._detail is not None and self._detail.row == row:
                 self._tell_detail(replace(self._detail, map=found, cases=cases))
+                self._reading = False
+                self._settled.notify_all()
             if cases:
                 self._tell_table()
 

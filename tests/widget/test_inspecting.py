@@ -395,6 +395,13 @@ def test_the_smallest_flip_set_is_the_inspections_and_reaches_the_table(widget: 
     assert page.table["flip_size"][row] == expected.size
 
 
+def test_waiting_is_for_the_map_of_the_open_sample_too(widget: InspectWidget) -> None:
+    widget.show(int(widget.errors.index[2]))
+    widget.wait(60)
+    assert widget.comm.state["_sample"]["map"] is not None
+    assert widget.explanation is not None
+
+
 def test_a_map_that_cannot_be_made_keeps_nobody_waiting(
     widget: InspectWidget, page: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
