@@ -56,14 +56,14 @@ def inspected(n: int = 400, seed: int = 0) -> tuple[Inspection, ShortcutWorld]:
 
 
 def cause_of(world: ShortcutWorld, index: int, said: str) -> str:
-    """Return why an answer differs from the label, by what was planted: tag, ground, missing, label or other."""
+    """Return why an answer differs from the label, by what was planted: label, tag, ground, missing or other."""
     planted = world.truth[index]
+    if planted.flipped and said == planted.thing:
+        return "label"
     if planted.tag and said == TAGGED:
         return "tag"
     if planted.ground == GROUND and said == GROUNDED:
         return "ground"
-    if planted.flipped and said == planted.thing:
-        return "label"
     return "missing" if planted.missing else "other"
 
 
@@ -219,21 +219,21 @@ def cluster_figures(inspection: Inspection, cause: dict[int, str], overlay: Over
     }
 
 
-def suspect_figures(inspection: Inspection, cause: dict[int, str]) -> dict[str, float]:
+def suspect_figures(inspection: Inspection, world: ShortcutWorld) -> dict[str, float]:
     """Return how well the errors whose neighbours contradict their label are those whose label is wrong.
 
     The area under the ROC curve of ``disagreement`` among all errors, and the share of wrong labels among as many of
     the first suspects as there are such errors; beside it what chance would find.
     """
-    indices = list(cause)
-    wrong = np.array([cause[index] == "label" for index in indices])
-    doubt = inspection.frame["disagreement"].to_numpy(np.float64)[indices]
+    errors = inspection.wrong
+    flipped = np.array([world.truth[index].flipped for index in errors])
+    doubt = inspection.frame["disagreement"].to_numpy(np.float64)[errors]
     order = np.argsort(-doubt, kind="stable")
     return {
-        "label errors": int(wrong.sum()),
-        "area under ROC": round(float(roc_auc_score(wrong, doubt)), 4),
-        "precision at as many": mean(wrong[order[: wrong.sum()]]),
-        "by chance": mean(wrong),
+        "wrong labels": int(flipped.sum()),
+        "area under ROC": round(float(roc_auc_score(flipped, doubt)), 4),
+        "precision at as many": mean(flipped[order[: flipped.sum()]]),
+        "by chance": mean(flipped),
     }
 
 
@@ -271,7 +271,7 @@ def told(n: int = 400, seed: int = 0, calibrate: int = 64) -> dict[str, Any]:
         "tag": tag_figures(inspection, world, tagged),
         "ground": ground_figures(inspection, world, by_cause["ground"]),
         "clusters": cluster_figures(inspection, cause),
-        "suspects": suspect_figures(inspection, cause),
+        "suspects": suspect_figures(inspection, world),
     }
 
 

@@ -121,6 +121,7 @@ def test_causes_are_told_from_what_was_planted():
         (Planted("cat", "cat", "grass", True, 0), "horse", "tag"),
         (Planted("cat", "cat", "snow", False, 0), "wolf", "ground"),
         (Planted("cat", "dog", "grass", False, 0), "cat", "label"),
+        (Planted("horse", "cow", "grass", True, 0), "horse", "label"),
         (Planted("wolf", "wolf", "grass", False, 0), "cat", "missing"),
         (Planted("cat", "cat", "grass", True, 0), "wolf", "other"),
         (Planted("cat", "dog", "grass", False, 0), "cow", "other"),
