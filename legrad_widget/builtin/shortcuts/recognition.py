@@ -32,16 +32,20 @@ def predicted(model: nn.Module, images: Array, batch: int = 100) -> Array:
 
 
 def recognition(model: nn.Module, world: ShortcutWorld) -> dict[str, dict[str, float]]:
-    """Return for each kind of scene how many there are, and the shares called by their right name, horse and wolf."""
+    """Return for each kind of scene how many there are, and the shares called by their right name, horse and wolf.
+
+    Where there are no scenes of a kind there are no shares.
+    """
     said, things = predicted(model, world.images), world.things
     cues = {name: world.class_names.index(name) for name in (TAGGED, GROUNDED)}
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for kind, belongs in KINDS.items():
         chosen = np.array([belongs(planted) for planted in world.truth])
-        found[kind] = {
-            "scenes": int(chosen.sum()),
-            "right": round(float((said == things)[chosen].mean()), 4),
-            "called horse": round(float((said == cues[TAGGED])[chosen].mean()), 4),
-            "called wolf": round(float((said == cues[GROUNDED])[chosen].mean()), 4),
-        }
+        found[kind] = {"scenes": int(chosen.sum())}
+        if chosen.any():
+            found[kind] |= {
+                "right": round(float((said == things)[chosen].mean()), 4),
+                "called horse": round(float((said == cues[TAGGED])[chosen].mean()), 4),
+                "called wolf": round(float((said == cues[GROUNDED])[chosen].mean()), 4),
+            }
     return found
