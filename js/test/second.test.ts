@@ -38,13 +38,6 @@ describe("asking for it", () => {
     expect(asked()).toMatchObject([{ v: 1, kind: "live", hash: HASH }]);
     expect(Object.keys(asked()[0]!).sort()).toEqual(["client", "hash", "kind", "v"]);
   });
-  it("greets again while nothing answers: the first greeting may wait behind a cell", () => {
-    const [heard, unheard] = [open(), open()];
-    vi.advanceTimersByTime(1000);
-    heard.host.tell({ kind: "alive" });
-    vi.advanceTimersByTime(60_000);
-    expect([heard, unheard].map(({ host }) => host.of("hello").length)).toEqual([2, 4]);
-  });
   it("is done once for all widgets of a page", () => {
     const [one, two] = [open(), open()];
     one.host.tell({ kind: "alive" });

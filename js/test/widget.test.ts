@@ -211,12 +211,11 @@ describe("the prompt box", () => {
   });
   it("leaves typed keys alone", () => {
     const { get, model } = show();
-    const said = () => model.sent.filter(({ kind }) => kind !== "hello");
-    const before = said().length;
+    const before = model.sent.length;
     for (const name of ["1", "p", "0", "[", " ", "?", "ArrowLeft"])
       expect(key(get("prompt"), name).defaultPrevented).toBe(false);
     vi.advanceTimersByTime(1000);
-    expect(said()).toHaveLength(before);
+    expect(model.sent).toHaveLength(before);
   });
   it("completes classes where the model takes no prompts", () => {
     const classes = Array.from({ length: 1000 }, (_, i) => `thing ${i}`);

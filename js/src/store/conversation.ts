@@ -21,8 +21,6 @@ import { onEnd } from "./watch";
 
 export const LATE_MS = 600;
 export const HELLO_MS = 3000;
-const GREET_MS = 1000;
-const GREETINGS = 4;
 export const GIVE_UP_MS = 3000;
 
 /** What the status line says. */
@@ -95,13 +93,6 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   /** Nothing was heard within HELLO_MS of the greeting. */
   const silent = signal(false);
   let heard = false;
-  let greeted = false;
-  /** The first greeting may have to wait for a cell: hosts send early messages to the kernel's main thread. */
-  function greet(times: number) {
-    if (greeted || !times) return;
-    send({ kind: "hello" });
-    later(() => greet(times - 1), GREET_MS);
-  }
   /** The `rev` of a status that is no longer believed: its question was cancelled, and nothing followed. */
   const abandoned = signal<number | null>(null);
 
@@ -186,7 +177,6 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     const { kind, rid, message } = decodeMessage(content);
     if (!kind) return;
     listen();
-    if (kind === "alive") greeted = true;
     if (kind === "accepted") taken(rid);
     if (kind === "refused") refuse(rid, message);
   });
@@ -311,7 +301,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     },
     hello() {
       if (traits.get("_static").peek()) return;
-      greet(GREETINGS);
+      send({ kind: "hello" });
       later(() => {
         silent.value = !heard;
       }, HELLO_MS);
