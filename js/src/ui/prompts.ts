@@ -151,6 +151,7 @@ function promptBox(store: Store, life: AbortSignal): HTMLElement {
       : `Add one of ${classes.length} classes`;
     input.placeholder = store.kernelless.value ? "New prompts need a running kernel" : `${hint} …`;
     set(input, "label", hint);
+    input.title = store.live.value ? "" : "Works once the kernel has answered";
     input.disabled = store.kernelless.value || !store.live.value || (!free && classes.length === 0);
   });
   return el("form.lg-ask", {}, input, slot("ask", "width:109px"));
