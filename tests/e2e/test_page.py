@@ -181,6 +181,20 @@ def test_heads_are_merged_without_a_kernel(opened: Opened, widget: LeGradWidget)
     assert value_at(explorer, 3, 2, rows, columns) == pytest.approx(wanted, rel=0.01)
 
 
+@pytest.mark.parametrize("weights", ["equal", "reliability"])
+def test_layers_are_weighed_without_a_kernel(opened: Opened, widget: LeGradWidget, weights: Any) -> None:
+    explorer = opened.explorer
+    x = widget.explanations[0]
+    assert x is not None
+    before = explorer.pixels()
+    explorer.get(f"weights-{weights}").check()
+    expect_other_pixels(explorer, before)
+    raw = x.raw(weights=weights)
+    assert value_at(explorer, 1, 1, *raw.shape) == pytest.approx(float(raw[1, 1]), rel=0.01)
+    expect(explorer.get("readout")).to_contain_text("of peak")
+    expect(explorer.get("colorbar")).to_contain_text("of peak")
+
+
 def test_what_needs_a_kernel_is_off_and_says_so(opened: Opened) -> None:
     explorer = opened.explorer
     for name in ("prompt", "upload", "method-tam"):
