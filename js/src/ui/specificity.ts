@@ -38,7 +38,7 @@ export function specificity(store: LiveStore, state: Specificity, life: AbortSig
         if (control.value === null) showing.value = false;
       },
     },
-    el("option", { value: "" }, "nothing"),
+    el("option", { value: "" }, "not measured"),
     el("option", { value: "empty" }, "empty prompt"),
     el("option", { value: "nonsense" }, "nonsense"),
     el("option", { value: OWN }, "own prompt …"),
