@@ -79,6 +79,13 @@ describe("while it is away", () => {
     host.tell({ kind: "live", hash: "", message: "The tools cannot be loaded: another version." });
     expect(store.second.wait.value).toBe("The tools cannot be loaded: another version.");
   });
+  it("asks anew after a refusal, and waits for what is said now", () => {
+    const { host, store, asked } = open();
+    host.tell({ kind: "live", hash: "", message: "The tools cannot be loaded: another version." });
+    store.second.want();
+    expect(store.second.wait.value).toBe("Fetching …");
+    expect(asked()).toHaveLength(1);
+  });
   it("says that there is no kernel", () => {
     const { host, store } = open();
     host.connected = false;

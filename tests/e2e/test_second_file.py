@@ -1,4 +1,4 @@
-"""The front end's second file: handed over once for a page, and refused in a sentence."""
+"""The front end's second file: handed over once for a page, also while a cell runs, and refused in a sentence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.explorer import Explorer
 from tests.e2e.notebook import Notebook
+from tests.e2e.test_busy_kernel import BUSY, KERNEL_STATUS
 
 COUNTED = """
 from legrad_widget.widget import listening
@@ -42,6 +43,22 @@ def test_two_widgets_of_a_page_bring_it_once_and_again_after_a_reload(counted: N
         counted.expect_value("len(calls)", times)
         if times == 1:
             counted.reload()
+
+
+def test_it_comes_or_is_said_to_wait_while_a_cell_runs_and_does_what_was_pressed(counted: Notebook) -> None:
+    counted.execute(ANOTHER_VERSION)
+    explorer = Explorer.in_cell(counted, "w = lw.explore()\nw")
+    expect(explorer.get("prompt")).to_be_disabled()
+    counted.execute("listening.live_part = handed")
+    counted.start(BUSY)
+    counted.page.wait_for_function(f"() => {KERNEL_STATUS} === 'busy'")
+    explorer.get("heads").click()
+    waits = explorer.get("readout").filter(has_text="Waiting for the kernel (busy?)")
+    expect(explorer.get("matrix").or_(waits).first).to_be_visible()
+    assert counted.page.evaluate(KERNEL_STATUS) == "busy", "the cell ended too early to prove anything"
+    counted.interrupt()
+    expect(explorer.get("matrix")).to_be_visible()
+    expect(explorer.get("prompt")).to_be_enabled()
 
 
 def test_a_page_of_another_version_says_what_to_do_and_shows_the_map(counted: Notebook) -> None:

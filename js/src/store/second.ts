@@ -72,6 +72,8 @@ export function bring(
   life: AbortSignal,
 ): Second {
   const make = signal<MakeLive | null>(null);
+  /** Why the kernel did not hand it over, when last asked; why it does not run. */
+  const refusal = signal("");
   const fault = signal("");
   const wanted = signal(false);
   const late = signal(false);
@@ -92,7 +94,7 @@ export function bring(
     // A greeting was answered: there is a kernel, and keys that need the file will not have to wait for it.
     if (kind === "alive" && Date.now() - delivery.asked > PATIENCE_MS) ask();
     if (kind !== "live") return;
-    fault.value = message;
+    refusal.value = message;
     if (hash === HASH && buffers[0]) delivery.arrive(decodeBytes(buffers[0], "the tools"));
   });
 
@@ -106,11 +108,12 @@ export function bring(
     make,
     wait: computed(() => {
       if (make.value || !wanted.value) return "";
-      if (fault.value) return fault.value;
+      if (fault.value || refusal.value) return fault.value || refusal.value;
       return lacks.value || (late.value ? "Waiting for the kernel (busy?) …" : "Fetching …");
     }),
     want() {
       wanted.value = true;
+      refusal.value = "";
       ask();
       clearTimeout(timer);
       timer = setTimeout(() => {
