@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.e2e.explorer import ANSWER_MS, Explorer
 from tests.e2e.notebook import Notebook
-from tests.e2e.test_appearance import AXE
+from tests.e2e.test_appearance import AXE, PICTURES
 
 SETUP = """
 import numpy as np
@@ -167,6 +168,12 @@ def test_appearance(inspector: Inspector, notebook: Notebook, artifacts: Path, t
         inspector.page.wait_for_timeout(600)
         name = f"inspect-{theme.lower()}{'-narrow' if width < 700 else ''}"
         inspector.output.screenshot(path=artifacts / f"{name}.png")
+        if name == "inspect-light" and os.environ.get("UPDATE_PICTURES") == "1":
+            above, sample = inspector.output.bounding_box(), inspector.get("sample").bounding_box()
+            clip = above | {"height": sample["y"] + sample["height"] - above["y"]}
+            inspector.page.screenshot(
+                path=PICTURES / "inspect.png", clip=clip
+            )  # the explorer has its own
         inspector.page.add_script_tag(path=AXE)
         found = inspector.root.evaluate("async root => (await axe.run(root)).violations")
         assert not [f"{rule['id']}: {[node['html'][:160] for node in rule['nodes']]}" for rule in found]
@@ -232,6 +239,7 @@ def test_a_saved_inspection_keeps_its_appearance_without_the_model(
     notebook.page.set_viewport_size({"width": 1280, "height": 1600})
     notebook.execute(SETUP)
     notebook.execute(f"""
+import os
 from pathlib import Path
 from PIL import Image
 files = []
