@@ -171,9 +171,7 @@ def test_appearance(inspector: Inspector, notebook: Notebook, artifacts: Path, t
         if name == "inspect-light" and os.environ.get("UPDATE_PICTURES") == "1":
             above, sample = inspector.output.bounding_box(), inspector.get("sample").bounding_box()
             clip = above | {"height": sample["y"] + sample["height"] - above["y"]}
-            inspector.page.screenshot(
-                path=PICTURES / "inspect.png", clip=clip
-            )  # the explorer has its own
+            inspector.page.screenshot(path=PICTURES / "inspect.png", clip=clip)  # the explorer has its own
         inspector.page.add_script_tag(path=AXE)
         found = inspector.root.evaluate("async root => (await axe.run(root)).violations")
         assert not [f"{rule['id']}: {[node['html'][:160] for node in rule['nodes']]}" for rule in found]
