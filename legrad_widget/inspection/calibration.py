@@ -109,7 +109,8 @@ def calibrate(
         by: which column ranks them. seed: of the draw. show: write the table to the screen.
         flips: whether flip sizes are measured, about 25 forwards per candidate. coarse: an approximation of ablation,
             windows of this side first (see ``tam``): a third of the forwards for 2 on a large grid.
-        progress: called with (sample, samples) between samples; raises to cancel, and the overlay stays as it was.
+        progress: called with (sample, samples) between samples, and between the maps of one; raises to cancel, and the
+            overlay stays as it was.
 
     Cost: per sample a forward per patch, with ``flips`` about 25 more per candidate, and the maps.
 
@@ -129,7 +130,8 @@ def calibrate(
         if progress is not None:
             progress(step, len(drawn))
         try:
-            for label, one in _of_sample(inspection, at, candidates, flips, coarse):
+            found = _of_sample(inspection, at, candidates, flips, coarse)
+            for label, one in list(_between(found, progress, step, len(drawn))):
                 judged[label].append(one)
             asked.append(at)
         except (TargetError, PictureGone) as error:  # two classes that are the same to the model have no contrast
@@ -144,6 +146,16 @@ def calibrate(
 
 
 _EXACT = "(exact ablation)"
+
+
+def _between(
+    found: Iterable[tuple[str, _Judged]], progress: Progress | None, step: int, total: int
+) -> Iterable[tuple[str, _Judged]]:
+    """Each of them, and after it a word of how far the whole is: whoever listens may wait there, or cancel."""
+    for one in found:
+        yield one
+        if progress is not None:
+            progress(step, total)
 
 
 def _candidates(inspection: Inspection, overlays: Iterable[str | Overlay] | None) -> list[Overlay]:

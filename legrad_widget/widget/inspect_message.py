@@ -13,12 +13,14 @@ from typing import Any, Literal
 import numpy as np
 
 from . import rules
+from .inspect_studies import STUDIES
 from .message import VERSION
 from .rules import Refused, shown
 
 MAX_VISIBLE = 512
 MAX_TAG = 64
 MAX_NOTE = 2_000
+MAX_SAMPLES = 512
 _BIGGEST = 2**53 - 1
 
 Rows = tuple[int, ...]
@@ -100,7 +102,38 @@ class Flip:
     row: int
 
 
-Wish = Table | Visible | Open | Select | Tag | Note | Steer | Flip
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Compute something about all errors, or stop that; see ``inspect_studies``."""
+
+    client: str
+    n: int
+    what: str
+    on: bool
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Another map over the small pictures."""
+
+    client: str
+    n: int
+    overlay: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From where on a number counts as high: IoU, saliency coverage, ground truth coverage."""
+
+    client: str
+    n: int
+    iou: float
+    saliency: float
+    ground: float
+
+
+Wish = Table | Visible | Open | Select | Tag | Note | Steer | Flip | Study | Draw | Limits
 
 
 def is_wish(content: Any) -> bool:
@@ -175,6 +208,17 @@ def _steer(content: Mapping[str, Any], client: str, n: int, _total: int) -> Stee
     raise Refused(f"a run is told to 'pause' or to 'run'; arrived: {shown(to)}")
 
 
+def _study(content: Mapping[str, Any], client: str, n: int, _total: int) -> Study:
+    what = rules.choice("what", content.get("what"), tuple(STUDIES))
+    samples = rules.whole("samples", content.get("samples"), 1, MAX_SAMPLES)
+    return Study(client, n, what, rules.flag("on", content.get("on")), samples)
+
+
+def _limits(content: Mapping[str, Any], client: str, n: int, _total: int) -> Limits:
+    iou, saliency, ground = (rules.fraction(name, content.get(name)) for name in ("iou", "saliency", "ground"))
+    return Limits(client, n, iou, saliency, ground)
+
+
 _READERS: dict[str, Callable[..., Wish]] = {
     "table": lambda content, client, n, total: Table(client, n),
     "visible": _visible,
@@ -184,5 +228,8 @@ _READERS: dict[str, Callable[..., Wish]] = {
     "note": _note,
     "steer": _steer,
     "flip": lambda content, client, n, total: Flip(client, n, _row(content, total)),
+    "study": _study,
+    "draw": lambda content, client, n, total: Draw(client, n, rules.words("overlay", content.get("overlay"), 64)),
+    "thresholds": _limits,
 }
 _WITH_ROWS = frozenset({"visible", "select", "tag"})

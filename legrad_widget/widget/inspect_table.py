@@ -146,6 +146,7 @@ SORTS: Mapping[str, str] = {
 FILTERS: Mapping[str, str] = {
     "flip_kind": "How it was lost",
     "case_predicted": "Case",
+    "case_true": "Case of the true class",
     "tags": "Tag",
     "cluster": "Cluster",
     "status": "Status",

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from ..inspection import Inspection
     from ..inspection.evidence import Overlay
+    from ..inspection.overlap import Thresholds
 
 _DELEGATED = frozenset(
     {
         *("frame", "errors", "problems", "total", "done", "complete", "pending", "scored", "wrong", "class_names"),
-        *("confusion", "confusion_matrix", "cell", "sorted", "query", "rows", "reliability", "thresholds", "cases"),
+        *("confusion", "confusion_matrix", "cell", "sorted", "query", "rows", "reliability", "cases"),
         *("curve", "neighbours", "picture", "source", "target", "thumbnail", "encoding", "mask_share"),
         *("contrast", "contrasts", "calibrate", "without", "flip_set", "alignment", "draw_mask", "clusters"),
         *("tag", "untag", "note", "tagged", "save"),
@@ -80,6 +81,16 @@ class Inspecting(Gallery):
     @overlay.setter
     def overlay(self, value: Overlay) -> None:
         self.inspection.overlay = value
+        self.refresh()
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """From where on a number counts as high: what decides which case a sample with a mask is."""
+        return self.inspection.thresholds
+
+    @thresholds.setter
+    def thresholds(self, value: Thresholds) -> None:
+        self.inspection.thresholds = value
         self.refresh()
 
     def _counts(self) -> str:

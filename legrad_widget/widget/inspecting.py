@@ -25,8 +25,24 @@ from numpy.typing import NDArray
 
 from . import rules
 from .inspect_detail import Detail, detail_of, measured_cases
-from .inspect_message import Flip, Note, Open, Select, Steer, Table, Tag, Visible, Wish, is_wish, read_wish
+from .inspect_message import (
+    Draw,
+    Flip,
+    Limits,
+    Note,
+    Open,
+    Select,
+    Steer,
+    Study,
+    Table,
+    Tag,
+    Visible,
+    Wish,
+    is_wish,
+    read_wish,
+)
 from .inspect_pictures import Thumbnails, difference, maps, pictures
+from .inspect_studies import Studies, name_of, overlay_named, studies_of
 from .inspect_table import FILTERS, Message, sorts
 from .inspect_table import Table as Told
 from .listening import Newest
@@ -55,6 +71,8 @@ class Gallery(anywidget.AnyWidget):
     _scoring = traitlets.Dict().tag(sync=True)
     _sample = traitlets.Dict().tag(sync=True)
     _selected: Any = traitlets.List().tag(sync=True)
+    _study = traitlets.Dict().tag(sync=True)
+    _studies = traitlets.Dict().tag(sync=True)
     opened = traitlets.Int(None, allow_none=True, read_only=True, help="The sample that is shown; None: none").tag(
         sync=True
     )
@@ -77,17 +95,25 @@ class Gallery(anywidget.AnyWidget):
         self._detail: Detail | None = None
         self._reading = False  # whether something about the open sample is still to come
         shelf = Worker(worker._start if worker is not None else None)
-        self._shelf, self._desk = shelf.seat(), shelf.seat()
+        self._shelf, self._desk, self._counter = shelf.seat(), shelf.seat(), shelf.seat()
         self._live = worker is not None
         bench = worker or shelf  # maps that were saved are there without a model
-        self._benches = tuple(bench.seat() for _ in range(4))
-        self._run_seat, self._map_seat, self._sample_seat, self._flip_seat = self._benches
+        self._benches = tuple(bench.seat() for _ in range(5))
+        self._run_seat, self._map_seat, self._sample_seat, self._flip_seat, self._study_seat = self._benches
+        self._all = Studies(
+            inspection,
+            partial(self._submit_to, self._study_seat),
+            partial(self.set_trait, "_study"),
+            self.refresh,
+            lambda: self._settled,
+        )
         self._gallery = self._described()
         self._scoring = {"state": "idle", "step": inspection.done, "total": inspection.total, "message": ""}
 
     def _close_gallery(self) -> None:
         """Stop everything."""
-        for seat in (*self._benches, self._shelf, self._desk):
+        self._all.stop()
+        for seat in (*self._benches, self._shelf, self._desk, self._counter):
             seat.close()
         self._stream, self._reading = None, False
         self._wanted_maps.clear()
@@ -156,9 +182,12 @@ class Gallery(anywidget.AnyWidget):
             self._tell_table()
             self._tell_progress(self._scoring["state"], self._scoring["message"])
             self._selected = [int(row) for row in self.inspection.selected.index]
+            self._studies = studies_of(self.inspection)
             if self._gallery.get("drawn") != (drawn := _titled(self.inspection.overlay)):
                 self._gallery = {**self._gallery, "drawn": drawn}
                 self.send({"kind": "stale", "what": "maps"})
+                if self.opened is not None:
+                    self._submit_to(self._sample_seat, partial(self._add_map, self.opened))
 
     # ---------------------------------------------------------------- what the page asks
 
@@ -206,6 +235,8 @@ class Gallery(anywidget.AnyWidget):
             (self.run if wish.to == "run" else self.pause)()
         elif isinstance(wish, Flip):
             self._find_flip_set(wish.row)
+        else:
+            self._grant_about_all(wish)
 
     # ---------------------------------------------------------------- scoring
 
@@ -377,6 +408,34 @@ class Gallery(anywidget.AnyWidget):
             if self._detail is not None and self._detail.row == row:
                 self._tell_detail(self._detail.flipping(state, words, patches))
 
+    # ---------------------------------------------------------------- all errors
+
+    def _grant_about_all(self, wish: Study | Draw | Limits) -> None:
+        if isinstance(wish, Draw):
+            self.inspection.overlay = overlay_named(self.inspection, wish.overlay)
+            self.refresh()
+        elif isinstance(wish, Limits):
+            self._limit(wish)
+        else:
+            self._study_all(wish)
+
+    def _study_all(self, wish: Study) -> None:
+        if not wish.on:
+            self._all.stop()
+        elif not self._live:
+            raise rules.Refused("this needs the model: open_inspection(folder, model=model)")
+        elif self._stream is not None:
+            raise rules.Refused("samples are still being scored; wait for it, or pause it first")
+        else:
+            self._all.begin(wish.what, wish.samples)
+
+    def _limit(self, wish: Limits) -> None:
+        """Other thresholds of the cases: what follows from them is told on the shelf's thread, the newest alone."""
+        from ..inspection import Thresholds
+
+        self.inspection.thresholds = Thresholds(wish.iou, wish.saliency, wish.ground)
+        self._submit_to(self._counter, lambda _ticket: self.refresh())
+
     # ---------------------------------------------------------------- telling
 
     def _submit_to(self, seat: Seat, job: Job) -> None:
@@ -398,7 +457,7 @@ def _titled(overlay: Overlay) -> dict[str, str]:
     """An overlay as the browser knows it."""
     words = {"paper": "", "equal": ", layers counted equally", "floor": ", floor removed"}
     title = overlay.method.replace("_", " ") + words.get(overlay.weights, f", {overlay.weights}")
-    return {"name": f"{overlay.method}/{overlay.weights}", "title": title[:1].upper() + title[1:]}
+    return {"name": name_of(overlay), "title": title[:1].upper() + title[1:]}
 
 
 def _flip_words(found: FlipSet, names: Sequence[str]) -> str:

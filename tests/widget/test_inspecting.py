@@ -253,6 +253,16 @@ def test_selection_tags_and_notes_reach_the_table(widget: InspectWidget, page: R
         ("note", (), {"row": 0, "text": "x" * 2001}, "2000"),
         ("steer", (), {"to": "delete"}, "'pause' or to 'run'"),
         ("flip", (), {"row": 0}, "not open"),
+        ("study", (), {"what": "delete", "on": True, "samples": 3}, "what is one of"),
+        ("study", (), {"what": ["clusters"], "on": True, "samples": 3}, "what is one of"),
+        ("study", (), {"what": "clusters", "on": 1, "samples": 3}, "True or False"),
+        ("study", (), {"what": "calibrate", "on": True, "samples": 10**9}, "from 1 to 512"),
+        ("draw", (), {"overlay": "../etc/passwd"}, "weights is one of"),
+        ("draw", (), {"overlay": "nothing/paper"}, "nothing"),
+        ("draw", (), {"overlay": {}}, "overlay is a string"),
+        ("thresholds", (), {"iou": float("nan"), "saliency": 0.5, "ground": 0.5}, "iou is a number from 0 to 1"),
+        ("thresholds", (), {"iou": 0.5, "saliency": "0.5", "ground": 0.5}, "saliency is a number"),
+        ("thresholds", (), {"iou": 0.5, "saliency": 0.5}, "ground is a number"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_a_sentence(
@@ -560,3 +570,183 @@ def test_clusters_from_python_become_a_filter_and_an_order(
     members = {row for row, number in page.table["cluster"].items() if number == 1}
     assert members == set(cards[0].members)
     assert {row for row, value in page.table["by_cluster"].items() if value > 0} == set(audit.errors.index)
+
+
+def finished(widget: InspectWidget, what: str) -> dict[str, Any]:
+    """What is said at the end of a computation over all errors."""
+    eventually(lambda: (said := widget.comm.state["_study"])["what"] == what and said["state"] != "running", 120)
+    return widget.comm.state["_study"]
+
+
+def test_the_page_measures_which_map_to_trust(widget: InspectWidget, page: Reader) -> None:
+    from legrad_widget.inspection import Overlay
+
+    page.say("study", what="calibrate", on=True, samples=3)
+    assert finished(widget, "calibrate")["state"] == "done"
+    told = widget.comm.state["_studies"]
+    expected = widget.inspection.calibrate(3, show=False)
+    found = told["calibration"]
+    assert (found["samples"], found["by"]) == (3, "rank_correlation")
+    assert [one["label"] for one in found["maps"]] == list(expected.frame.index)
+    column = found["columns"].index("rank_correlation")
+    sent = [one["values"][column] for one in found["maps"]]
+    np.testing.assert_allclose(sent, expected.frame["rank_correlation"], rtol=1e-6)
+    assert all(one["values"][found["columns"].index("mask_precision")] is None for one in found["maps"])  # no masks
+    best = found["maps"][0]["name"]
+    assert told["overlay"] == best == widget.comm.state["_gallery"]["drawn"]["name"]
+    assert found["maps"][-1]["name"] == ""  # ablation is no overlay
+
+    page.say("draw", overlay=found["maps"][1]["name"])
+    assert widget.overlay == expected.overlays[1] != expected.best
+    assert isinstance(widget.overlay, Overlay)
+    assert widget.comm.state["_studies"]["overlay"] == found["maps"][1]["name"]
+
+
+def test_another_overlay_redraws_the_open_sample(widget: InspectWidget, page: Reader) -> None:
+    row = int(widget.errors.index[0])
+    widget.show(row)
+    widget.wait(60)
+    page.say("draw", overlay="cdam/equal")
+    expected = widget.contrast(row).difference()
+    eventually(lambda: np.allclose(np.frombuffer(widget.comm.state["_sample"]["map"]["data"], "<f4"), expected.ravel()))
+
+
+def test_the_page_groups_the_errors(widget: InspectWidget, page: Reader) -> None:
+    page.say("study", what="clusters", on=True, samples=1)
+    assert finished(widget, "clusters")["state"] == "done"
+    told = widget.comm.state["_studies"]["clusters"]
+    expected = widget.inspection.clustered
+    assert expected is not None
+    assert [card["size"] for card in told["cards"]] == [len(card) for card in expected]
+    for card, one in zip(told["cards"], expected, strict=True):
+        members = {row for row, number in page.table["cluster"].items() if number == card["number"]}
+        assert members == set(one.members)
+        assert card["medoid"] in members
+        np.testing.assert_array_equal(np.frombuffer(card["map"]["data"], "<f4"), one.mean_map.ravel())
+        assert (card["flips"], card["random"]) == (one.flips, one.random_flips)
+        assert sum(pair["count"] for pair in card["pairs"]) <= card["size"]
+
+
+@pytest.fixture
+def masked(classifier: Model, monkeypatch: pytest.MonkeyPatch) -> tuple[InspectWidget, Reader]:
+    """A widget with masks, everything scored, and its page."""
+    rng = np.random.default_rng(3)
+    pictures = [rng.integers(0, 255, (40, 40, 3), dtype=np.uint8) for _ in range(12)]
+    mask = np.zeros((40, 40), bool)
+    mask[:28, :28] = True
+    widget = InspectWidget(Inspection(classifier, pictures, [6] * 12, masks=[mask] * 11 + [None], cache=False))
+    widget.wait(60)
+    page = Reader(widget.comm, monkeypatch)
+    page.say("table")
+    return widget, page
+
+
+def test_maps_are_compared_with_masks_and_thresholds_move_the_counts(masked: tuple[InspectWidget, Reader]) -> None:
+    widget, page = masked
+    assert widget.comm.state["_studies"]["masks"] is True
+    page.say("study", what="alignment", on=True, samples=1)
+    assert finished(widget, "alignment")["state"] == "done"
+
+    def counted() -> dict[str, int]:
+        return {one["name"]: one["predicted"] for one in widget.comm.state["_studies"]["cases"]["cases"]}
+
+    before, errors = counted(), widget.errors
+    assert len(before) == 8
+    assert (
+        sum(before.values()) == widget.comm.state["_studies"]["cases"]["measured"] == len(errors) - (11 in errors.index)
+    )
+    assert {name: many for name, many in before.items() if many} == errors.query("case_predicted != ''")[
+        "case_predicted"
+    ].value_counts().to_dict()
+    measured = dict(widget.inspection.measured)
+
+    page.say("thresholds", iou=0.0, saliency=0.5, ground=0.5)
+    eventually(lambda: counted()["confuser"] == sum(before.values()))
+    assert widget.comm.state["_studies"]["cases"]["thresholds"] == {"iou": 0.0, "saliency": 0.5, "ground": 0.5}
+    eventually(lambda: all(page.table["case_predicted"][row] == "confuser" for row in measured))
+    assert widget.inspection.measured == measured  # nothing was computed again
+
+    page.say("thresholds", iou=1.0, saliency=1.0, ground=1.0)
+    eventually(lambda: counted()["confuser"] == 0)
+    assert widget.thresholds.iou == 1.0
+
+
+def test_a_computation_over_all_errors_lets_a_sample_be_opened(
+    widget: InspectWidget, page: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two samples of it: the opened one has its map before it is through."""
+    begun, opened, order = threading.Event(), threading.Event(), list[str]()
+    plain = widget.inspection.encoding
+
+    def held(row: int) -> Any:
+        if not begun.is_set():
+            begun.set()
+            assert opened.wait(60)
+        return plain(row)
+
+    monkeypatch.setattr(widget.inspection, "encoding", held)
+    page.say("study", what="clusters", on=True, samples=1)
+    assert begun.wait(60)
+    widget.observe(lambda change: order.append("map" if change["new"].get("map") else "no map"), "_sample")
+    widget.observe(lambda change: order.append(change["new"]["state"]), "_study")
+    page.say("open", row=int(widget.errors.index[-1]))
+    opened.set()
+    assert finished(widget, "clusters")["state"] == "done"
+    assert order.index("map") < order.index("done")
+
+
+def test_a_computation_over_all_errors_can_be_stopped(widget: InspectWidget, page: Reader) -> None:
+    overlay = widget.overlay
+    page.say("study", what="calibrate", on=True, samples=20)
+    page.say("study", what="clusters", on=True, samples=1)
+    assert "runs already" in page.denied[0]
+    eventually(lambda: widget.comm.state["_study"]["step"] >= 1, 60)
+    page.say("study", what="calibrate", on=False, samples=20)
+    assert finished(widget, "calibrate")["state"] == "stopped"
+    assert widget.comm.state["_studies"]["calibration"] is None
+    assert widget.overlay == overlay
+    page.say("study", what="clusters", on=True, samples=1)
+    assert finished(widget, "clusters")["state"] == "done"
+
+
+def test_closing_ends_a_computation_over_all_errors(widget: InspectWidget, page: Reader) -> None:
+    page.say("study", what="calibrate", on=True, samples=20)
+    eventually(lambda: widget.comm.state["_study"]["step"] >= 1, 60)
+    widget.close()
+    eventually(lambda: not any(thread.name == "legrad-widget" for thread in threading.enumerate()))
+
+
+def test_a_computation_that_fails_says_why(widget: InspectWidget, page: Reader) -> None:
+    page.say("study", what="alignment", on=True, samples=1)
+    said = finished(widget, "alignment")
+    assert said["state"] == "failed"
+    assert "there are no masks" in said["message"]
+    assert widget.comm.state["_studies"]["masks"] is False
+    assert widget.comm.state["_studies"]["cases"] is None
+
+
+def test_nothing_about_all_errors_begins_while_samples_are_scored(
+    inspection: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = InspectWidget(inspection, start=False)
+    page = Reader(widget.comm, monkeypatch)
+    with widget._settled:  # the run cannot end while this is held
+        widget.run()
+        page.say("study", what="clusters", on=True, samples=1)
+    assert "still being scored" in page.denied[0]
+
+
+def test_a_saved_inspection_refuses_what_needs_the_model_and_shows_what_was_found(
+    audit: InspectWidget, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import legrad_widget as lw
+
+    audit.clusters(k=2)
+    audit.save(tmp_path / "audit")
+    opened = lw.open_inspection(tmp_path / "audit")
+    page = Reader(opened.comm, monkeypatch)
+    page.say("study", what="calibrate", on=True, samples=3)
+    page.say("draw", overlay="legrad/paper")
+    assert len(page.denied) == 2
+    assert all("model" in sentence for sentence in page.denied)
+    assert len(opened.comm.state["_studies"]["clusters"]["cards"]) == 2
