@@ -3,10 +3,12 @@
 // A part is a factory in ui/ that takes the `LiveStore`; it is put into a slot of the page (ui/slots.ts) here.
 // What these parts import of the first file is not packed a second time (build.mjs).
 
+import { studies } from "./inspection/studies";
 import css from "./live.css";
+import type { Store } from "./store";
 import { contesting } from "./store/contest";
 import { type Live, overlayOf, withTools } from "./store/live";
-import type { MakeLive } from "./store/second";
+import type { MakeLive, Page } from "./store/second";
 import { holdAgainst } from "./store/specificity";
 import { testing } from "./store/trust";
 import { asking } from "./ui/asking";
@@ -30,7 +32,7 @@ import { fillTrust } from "./ui/trust";
 import { takeActs, undo } from "./ui/undo";
 import { takePictures } from "./ui/upload";
 
-export const live: MakeLive = (view, { root, bitmap }, life): Live => {
+const explorer = (view: Store, { root, bitmap }: Page, life: AbortSignal): Live => {
   const store = withTools(view, life);
   const { patch } = store;
   const tests = testing(store, life);
@@ -94,3 +96,5 @@ export const live: MakeLive = (view, { root, bitmap }, life): Live => {
     },
   };
 };
+
+export const live: MakeLive = Object.assign(explorer, { studies });

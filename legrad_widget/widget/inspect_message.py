@@ -119,7 +119,7 @@ class Draw:
 
     client: str
     n: int
-    overlay: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ _READERS: dict[str, Callable[..., Wish]] = {
     "steer": _steer,
     "flip": lambda content, client, n, total: Flip(client, n, _row(content, total)),
     "study": _study,
-    "draw": lambda content, client, n, total: Draw(client, n, rules.words("overlay", content.get("overlay"), 64)),
+    "draw": lambda content, client, n, total: Draw(client, n, rules.words("name", content.get("name"), 64)),
     "thresholds": _limits,
 }
 _WITH_ROWS = frozenset({"visible", "select", "tag"})

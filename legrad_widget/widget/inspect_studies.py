@@ -127,16 +127,24 @@ def studies_of(inspection: Inspection) -> dict[str, Any]:
     """``_studies``: whether there are masks, and what was found so far, by the page or from Python."""
     return {
         "masks": bool(inspection.masks.any or inspection.covers),
-        "overlay": name_of(inspection.overlay),
+        "drawn": described(inspection.overlay)["name"],
         "calibration": _calibration(inspection),
         "clusters": _clusters(inspection),
         "cases": _cases(inspection),
     }
 
 
-def name_of(overlay: Overlay) -> str:
-    """An overlay's name on the wire."""
-    return f"{overlay.method}/{overlay.weights}"
+def described(overlay: Overlay) -> dict[str, str]:
+    """An overlay as the browser knows it: ``name`` on the wire, and ``title`` for people."""
+    from ..inspection.evidence import ATTENTION_GRADIENT
+    from ..method import find
+
+    title = "Attention gradient" if overlay.method == ATTENTION_GRADIENT else find(overlay.method).title
+    return {"name": f"{overlay.method}/{overlay.weights}", "title": title + _WEIGHED[overlay.weights]}
+
+
+_WEIGHED = {"paper": "", "equal": ", layers counted equally", "floor": ", floor removed"}
+_EXACT = {"name": "", "title": "Exact removal"}
 
 
 def overlay_named(inspection: Inspection, name: str) -> Overlay:
@@ -160,14 +168,14 @@ def _calibration(inspection: Inspection) -> dict[str, Any] | None:
     found = inspection.calibrated
     if found is None:
         return None
-    names = [*(name_of(overlay) for overlay in found.overlays), ""]
+    maps = [*map(described, found.overlays), _EXACT]
     return {
         "by": found.by,
         "samples": len(found.samples),
         "columns": list(found.frame.columns),
         "maps": [
-            {"name": name, "label": str(label), "values": wire.numbers(values)}
-            for name, (label, values) in zip(names, found.frame.iterrows(), strict=True)
+            {**one, "values": wire.numbers(values)}
+            for one, (_, values) in zip(maps, found.frame.iterrows(), strict=True)
         ],
     }
 
@@ -194,12 +202,12 @@ def _clusters(inspection: Inspection) -> dict[str, Any] | None:
 
 
 def _cases(inspection: Inspection) -> dict[str, Any] | None:
-    """How many errors are of which case, by the thresholds of now."""
+    """How many samples that were compared are of which case, by the thresholds of now."""
     from ..inspection.overlap import CASES, MEANINGS
 
     if not inspection.measured:
         return None
-    frame, limits = inspection.errors, inspection.thresholds
+    frame, limits = inspection.frame, inspection.thresholds
     counts = {side: frame[f"case_{side}"].value_counts() for side in ("predicted", "true")}
     return {
         "thresholds": {"iou": limits.iou, "saliency": limits.saliency, "ground": limits.ground},

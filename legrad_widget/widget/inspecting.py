@@ -42,7 +42,7 @@ from .inspect_message import (
     read_wish,
 )
 from .inspect_pictures import Thumbnails, difference, maps, pictures
-from .inspect_studies import Studies, name_of, overlay_named, studies_of
+from .inspect_studies import Studies, described, overlay_named, studies_of
 from .inspect_table import FILTERS, Message, sorts
 from .inspect_table import Table as Told
 from .listening import Newest
@@ -50,7 +50,6 @@ from .worker import Cancelled, Job, Seat, Ticket, Worker
 
 if TYPE_CHECKING:
     from ..inspection import Inspection
-    from ..inspection.evidence import Overlay
     from ..inspection.flip_set import FlipSet
 
 log = logging.getLogger(__name__)
@@ -128,7 +127,7 @@ class Gallery(anywidget.AnyWidget):
             "classes": list(inspection.class_names),
             "sorts": sorts(_sort_keys()),
             "filters": [{"column": column, "title": title} for column, title in FILTERS.items()],
-            "drawn": _titled(inspection.overlay),
+            "drawn": described(inspection.overlay),
         }
 
     # ---------------------------------------------------------------- what Python asks
@@ -183,7 +182,7 @@ class Gallery(anywidget.AnyWidget):
             self._tell_progress(self._scoring["state"], self._scoring["message"])
             self._selected = [int(row) for row in self.inspection.selected.index]
             self._studies = studies_of(self.inspection)
-            if self._gallery.get("drawn") != (drawn := _titled(self.inspection.overlay)):
+            if self._gallery.get("drawn") != (drawn := described(self.inspection.overlay)):
                 self._gallery = {**self._gallery, "drawn": drawn}
                 self.send({"kind": "stale", "what": "maps"})
                 if self.opened is not None:
@@ -412,7 +411,7 @@ class Gallery(anywidget.AnyWidget):
 
     def _grant_about_all(self, wish: Study | Draw | Limits) -> None:
         if isinstance(wish, Draw):
-            self.inspection.overlay = overlay_named(self.inspection, wish.overlay)
+            self.inspection.overlay = overlay_named(self.inspection, wish.name)
             self.refresh()
         elif isinstance(wish, Limits):
             self._limit(wish)
@@ -451,13 +450,6 @@ def _sort_keys() -> Mapping[str, Any]:
     from ..inspection import SORT_KEYS
 
     return SORT_KEYS
-
-
-def _titled(overlay: Overlay) -> dict[str, str]:
-    """An overlay as the browser knows it."""
-    words = {"paper": "", "equal": ", layers counted equally", "floor": ", floor removed"}
-    title = overlay.method.replace("_", " ") + words.get(overlay.weights, f", {overlay.weights}")
-    return {"name": name_of(overlay), "title": title[:1].upper() + title[1:]}
 
 
 def _flip_words(found: FlipSet, names: Sequence[str]) -> str:

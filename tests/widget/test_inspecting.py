@@ -257,9 +257,9 @@ def test_selection_tags_and_notes_reach_the_table(widget: InspectWidget, page: R
         ("study", (), {"what": ["clusters"], "on": True, "samples": 3}, "what is one of"),
         ("study", (), {"what": "clusters", "on": 1, "samples": 3}, "True or False"),
         ("study", (), {"what": "calibrate", "on": True, "samples": 10**9}, "from 1 to 512"),
-        ("draw", (), {"overlay": "../etc/passwd"}, "weights is one of"),
-        ("draw", (), {"overlay": "nothing/paper"}, "nothing"),
-        ("draw", (), {"overlay": {}}, "overlay is a string"),
+        ("draw", (), {"name": "../etc/passwd"}, "weights is one of"),
+        ("draw", (), {"name": "nothing/paper"}, "nothing"),
+        ("draw", (), {"name": {}}, "name is a string"),
         ("thresholds", (), {"iou": float("nan"), "saliency": 0.5, "ground": 0.5}, "iou is a number from 0 to 1"),
         ("thresholds", (), {"iou": 0.5, "saliency": "0.5", "ground": 0.5}, "saliency is a number"),
         ("thresholds", (), {"iou": 0.5, "saliency": 0.5}, "ground is a number"),
@@ -373,7 +373,7 @@ def test_another_overlay_makes_the_pages_maps_stale(widget: InspectWidget, page:
 
     widget.overlay = Overlay("cdam", "equal")
     assert {"kind": "stale", "what": "maps"} in widget.comm.messages
-    assert widget.comm.state["_gallery"]["drawn"]["title"] == "Cdam, layers counted equally"
+    assert widget.comm.state["_gallery"]["drawn"]["title"] == "CDAM, layers counted equally"
     widget.show(int(widget.errors.index[0]))
     widget.wait(60)
     assert (widget.method, widget.weights) == ("cdam", "equal")  # the explorer goes along
@@ -587,26 +587,27 @@ def test_the_page_measures_which_map_to_trust(widget: InspectWidget, page: Reade
     expected = widget.inspection.calibrate(3, show=False)
     found = told["calibration"]
     assert (found["samples"], found["by"]) == (3, "rank_correlation")
-    assert [one["label"] for one in found["maps"]] == list(expected.frame.index)
+    assert [one["name"] for one in found["maps"]] == [*(f"{o.method}/{o.weights}" for o in expected.overlays), ""]
+    assert {"LeGrad", "LeGrad, floor removed", "Exact removal"} < {one["title"] for one in found["maps"]}
     column = found["columns"].index("rank_correlation")
     sent = [one["values"][column] for one in found["maps"]]
     np.testing.assert_allclose(sent, expected.frame["rank_correlation"], rtol=1e-6)
     assert all(one["values"][found["columns"].index("mask_precision")] is None for one in found["maps"])  # no masks
     best = found["maps"][0]["name"]
-    assert told["overlay"] == best == widget.comm.state["_gallery"]["drawn"]["name"]
+    assert told["drawn"] == best == widget.comm.state["_gallery"]["drawn"]["name"]
     assert found["maps"][-1]["name"] == ""  # ablation is no overlay
 
-    page.say("draw", overlay=found["maps"][1]["name"])
+    page.say("draw", name=found["maps"][1]["name"])
     assert widget.overlay == expected.overlays[1] != expected.best
     assert isinstance(widget.overlay, Overlay)
-    assert widget.comm.state["_studies"]["overlay"] == found["maps"][1]["name"]
+    assert widget.comm.state["_studies"]["drawn"] == found["maps"][1]["name"]
 
 
 def test_another_overlay_redraws_the_open_sample(widget: InspectWidget, page: Reader) -> None:
     row = int(widget.errors.index[0])
     widget.show(row)
     widget.wait(60)
-    page.say("draw", overlay="cdam/equal")
+    page.say("draw", name="cdam/equal")
     expected = widget.contrast(row).difference()
     eventually(lambda: np.allclose(np.frombuffer(widget.comm.state["_sample"]["map"]["data"], "<f4"), expected.ravel()))
 
@@ -746,7 +747,7 @@ def test_a_saved_inspection_refuses_what_needs_the_model_and_shows_what_was_foun
     opened = lw.open_inspection(tmp_path / "audit")
     page = Reader(opened.comm, monkeypatch)
     page.say("study", what="calibrate", on=True, samples=3)
-    page.say("draw", overlay="legrad/paper")
+    page.say("draw", name="legrad/paper")
     assert len(page.denied) == 2
     assert all("model" in sentence for sentence in page.denied)
     assert len(opened.comm.state["_studies"]["clusters"]["cards"]) == 2

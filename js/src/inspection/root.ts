@@ -1,7 +1,9 @@
 // The page of the inspector: mistakes and gallery, the open sample, and beneath it the explorer itself.
 
+import { untracked } from "../signals";
 import { button, el, focusedIn, listen, onEnd, set, watch } from "../ui/element";
 import { NO_SHORTCUTS } from "../ui/keys";
+import { slot } from "../ui/slots";
 import { progressLine, sieveBar, tagBar } from "./bar";
 import { confusion } from "./confusion";
 import { grid } from "./grid";
@@ -58,10 +60,12 @@ export function mountGallery(
         { label: "Gallery" },
         sieveBar(store, life),
         gallery,
-        el("div.lg-row.lg-pair", {}, legend(), drawn),
+        el("div.lg-row.lg-pair", {}, legend(), el("div.lg-row", {}, drawn, slot("map", "height:28px"))),
         tags.element,
+        slot("errors", "height:28px"),
       ),
     ),
+    slot("studies"),
     complaint,
     view,
   );
@@ -71,8 +75,14 @@ export function mountGallery(
     root.remove();
     box.remove();
   });
-  let mounted = false;
+  let [mounted, studied] = [false, false];
 
+  watch(life, () => {
+    const make = store.second.make.value;
+    if (!make || studied || !store.card.peek().live) return;
+    studied = true;
+    untracked(() => make.studies(store, root, life));
+  });
   watch(life, () => {
     complaint.textContent = store.complaint.value;
     complaint.hidden = !store.complaint.value;

@@ -3,6 +3,7 @@
 
 import { clamp } from "../heat/frame";
 import { batch, computed, type ReadonlySignal, signal } from "../signals";
+import { bring, type Second } from "../store/second";
 import type { Host } from "../store/traits";
 import { onEnd } from "../store/watch";
 import { attempt, freshName, VERSION } from "../wire";
@@ -26,6 +27,7 @@ import {
 export const SETTLE_MS = 1000;
 
 export interface GalleryStore {
+  readonly host: Host;
   readonly card: ReadonlySignal<GalleryCard>;
   readonly progress: ReadonlySignal<Progress>;
   readonly table: Table;
@@ -47,6 +49,8 @@ export interface GalleryStore {
   readonly sample: ReadonlySignal<Sample | null>;
   /** Why something cannot be done or read, in a sentence; "". */
   readonly complaint: ReadonlySignal<string>;
+  /** The second file, which adds what is computed about all errors. */
+  readonly second: Second;
 
   className(kind: number): string;
   narrow(change: Partial<Sieve>): void;
@@ -65,6 +69,8 @@ export interface GalleryStore {
   note(row: number, words: string): void;
   steer(to: "pause" | "run"): void;
   findFlipSet(row: number): void;
+  /** Send a message; false where there is no kernel. */
+  send(kind: string, content: object): boolean;
 }
 
 export function createGallery(host: Host, life: AbortSignal): GalleryStore {
@@ -113,6 +119,7 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     }
   }
 
+  const second = bring(host, { send: (content) => send("live", content) }, signal(""), life);
   const shelf = createShelf(
     (pictures, maps) => send("visible", { pictures: pictures.length }, [...pictures, ...maps]),
     life,
@@ -188,6 +195,7 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
   }
 
   const store: GalleryStore = {
+    host,
     card,
     progress,
     table,
@@ -203,6 +211,7 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     opened,
     sample: computed(() => (sample.value?.row === opened.value ? sample.value : null)),
     complaint,
+    second,
 
     className: (kind) => (kind < 0 ? "–" : (card.peek().classes[kind] ?? `class ${kind}`)),
     narrow(change) {
@@ -259,7 +268,9 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     note: (row, words) => void send("note", { row, text: words }),
     steer: (to) => void send("steer", { to }),
     findFlipSet: (row) => void send("flip", { row }),
+    send,
   };
   send("table", {});
+  if (card.peek().live) second.want();
   return store;
 }

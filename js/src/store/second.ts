@@ -2,6 +2,7 @@
 // and the page runs it once for all widgets. What is in it is `../live.ts`; what it adds to a view is `Live`.
 
 import { core } from "../core";
+import type { MakeStudies } from "../inspection/studies";
 import { computed, type ReadonlySignal, signal } from "../signals";
 import { decodeBytes, decodeMessage } from "../wire";
 import type { Store } from ".";
@@ -20,7 +21,11 @@ export interface Page {
   readonly root: HTMLElement;
   readonly bitmap: ReadonlySignal<ImageBitmap | null>;
 }
-export type MakeLive = (store: Store, page: Page, life: AbortSignal) => Live;
+export interface MakeLive {
+  (store: Store, page: Page, life: AbortSignal): Live;
+  /** What it adds to the inspector's gallery. */
+  readonly studies: MakeStudies;
+}
 
 export interface Second {
   /** The second file, run; null until it is here. */
@@ -66,7 +71,7 @@ async function run(code: BlobPart) {
 
 export function bring(
   host: Host,
-  { send }: Conversation,
+  { send }: Pick<Conversation, "send">,
   /** Why there is no kernel to ask. */
   lacks: ReadonlySignal<string>,
   life: AbortSignal,

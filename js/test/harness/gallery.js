@@ -128,6 +128,14 @@ const state = {
   _scoring: {},
   _sample: {},
   _selected: [],
+  _study: {},
+  _studies: {
+    masks: true,
+    drawn: "attention_gradient/paper",
+    calibration: null,
+    clusters: null,
+    cases: null,
+  },
   opened: null,
   targets: [],
   active: 0,
@@ -191,8 +199,81 @@ const scoring = (more) =>
   });
 scoring({});
 
+const MAPS = ["legrad, equal", "attention_gradient", "legrad, floor", "cdam", "gradcam", "legrad", "rollout"];
+const CASES = [
+  ["human-aligned", "right, by the object itself"],
+  ["sufficient subset", "right, by a part of the object"],
+  ["sufficient context", "right, by the object and what is around it"],
+  ["context-dependent", "right, by something beside the object"],
+  ["confuser", "wrong: it looks at the object and calls it something else"],
+  ["insufficient subset", "wrong: it looks at too little of the object"],
+  ["distractor", "wrong: the object, and something beside it that wins"],
+  ["context confusion", "wrong: decided by something beside the object"],
+];
+const find = (more) => setLocal("_studies", { ...state._studies, ...more });
+const errors = () => column((i) => i).filter((i) => wrong[i]);
+function study(what) {
+  const packed = (row) => ({
+    dtype: "float32",
+    shape: [GRID, GRID],
+    data: new DataView(Float32Array.from(map(row), (value) => Math.max(0, value)).buffer),
+  });
+  if (what === "calibrate") {
+    const maps = MAPS.map((label, i) => {
+      const [method, weights] = label.split(", ");
+      const values = [0.812 - 0.09 * i, 0.72 - 0.08 * i, 1 + i, 0.61 - 0.05 * i];
+      return { name: `${method}/${weights ?? "paper"}`, title: label, values };
+    });
+    maps.push({ name: "", title: "Exact removal", values: [1, 1, 1, 0.7] });
+    const columns = ["rank_correlation", "top_patch", "flip_size", "mask_precision"];
+    find({ drawn: maps[0].name, calibration: { by: columns[0], samples: 32, columns, maps } });
+  } else if (what === "clusters") {
+    const rows = errors();
+    const of = (number) => rows.filter((_, i) => i % 4 === number - 1 || (number === 1 && i % 4 === 3));
+    const cards = [1, 2, 3].map((number) => ({
+      number,
+      size: of(number).length,
+      medoid: of(number)[0],
+      map: packed(of(number)[0]),
+      pairs: of(number)
+        .slice(0, 3)
+        .map((row, i) => ({ true: CLASSES[truth[row]], predicted: CLASSES[taken[row]], count: 5 - i })),
+      flips: 0.9 / number,
+      random: 0.04,
+    }));
+    for (const { number } of cards) cells(of(number), { cluster: ints(of(number).map(() => number)) }, {});
+    find({ clusters: { cards } });
+  } else limit({ iou: 0.5, saliency: 0.5, ground: 0.5 });
+}
+function limit(thresholds) {
+  const rows = errors();
+  const at = (row) => 4 + ((row + Math.round(10 * (thresholds.iou + thresholds.ground))) % 4);
+  const named = rows.map((row) => CASES[at(row)][0]);
+  cells(rows, {}, { case_predicted: named, case_true: named });
+  const count = (name) => named.filter((one) => one === name).length;
+  const cases = CASES.map(([name, says]) => ({ name, says, predicted: count(name), true: count(name) }));
+  find({ cases: { thresholds, measured: rows.length, cases } });
+}
+
 async function kernel(content, buffers) {
   const rows = buffers[0] ? [...new Int32Array(buffers[0])] : [];
+  if (content.kind === "live") {
+    const file = await (await fetch("../../../legrad_widget/static/live.js")).arrayBuffer();
+    tell({ kind: "live", hash: content.hash, message: "" }, [new DataView(file)]);
+  } else if (content.kind === "study") {
+    const run = (state, step) =>
+      setLocal("_study", { what: content.what, state, step, total: 32, message: "" });
+    if (!content.on) return run("stopped", 0);
+    run("running", 11);
+    if (params.get("study") !== "running") {
+      study(content.what);
+      run("done", 32);
+    }
+  } else if (content.kind === "draw") find({ drawn: content.name });
+  else if (content.kind === "thresholds") {
+    const { iou, saliency, ground } = content;
+    limit({ iou, saliency, ground });
+  }
   if (content.kind === "table") {
     for (let from = 0; from < scored; from += 2000) table(from, Math.min(from + 2000, scored));
   } else if (content.kind === "visible") {

@@ -22,6 +22,14 @@ VIEWS = {
     "none": ("errors=0", 1000, ""),
     "stored": ("live=0", 1000, "open"),
     "help": ("", 1000, "help"),
+    "maps": ("", 1000, "calibrate"),
+    "maps-running": ("theme=dark&study=running", 390, "calibrate"),
+    "groups": ("", 1000, "clusters"),
+    "groups-dark": ("theme=dark", 1000, "clusters"),
+    "groups-narrow": ("", 390, "clusters"),
+    "cases": ("", 1000, "alignment"),
+    "cases-dark": ("theme=dark", 1000, "alignment"),
+    "cases-narrow": ("", 390, "alignment"),
 }
 SCROLL = """async (down) => {
   const box = document.querySelector("[data-testid=gallery]");
@@ -64,6 +72,14 @@ def act(page: Page, what: str) -> None:
         page.locator("[data-testid=confusion] td button").first.click()
     elif what == "all":
         find("errors-only").uncheck()
+    elif what in ("calibrate", "clusters", "alignment"):
+        find(f"open-{what}").click()
+        find(f"start-{what}").click()
+        page.wait_for_timeout(300)
+        if what == "clusters":
+            find("groups").locator("button").nth(1).click()
+        elif what == "alignment":
+            find("case-counts").locator("button").nth(2).click()
     elif what == "help":
         page.get_by_role("button", name="Keys").first.click()
 
