@@ -46,6 +46,8 @@ export function mountGallery(
   const complaint = el("p.lg-bad", { role: "alert", testid: "complaint" });
   const drawn = el("span.lg-small");
   const view = sampleView(store, close, life);
+  /** Held free for what a model makes possible. */
+  const room = store.card.peek().live && "height:28px";
   const root = el(
     "div.legrad.lg-inspector",
     { testid: "inspector", [NO_SHORTCUTS]: "true", tabindex: -1, role: "group", label: "LeGrad inspector" },
@@ -60,9 +62,9 @@ export function mountGallery(
         { label: "Gallery" },
         sieveBar(store, life),
         gallery,
-        el("div.lg-row.lg-pair", {}, legend(), el("div.lg-row", {}, drawn, slot("map", "height:28px"))),
+        el("div.lg-row.lg-pair", {}, legend(), el("div.lg-row", {}, drawn, room && slot("map", room))),
         tags.element,
-        slot("errors", "height:28px"),
+        room && slot("errors", room),
       ),
     ),
     slot("studies"),
