@@ -154,6 +154,77 @@ def test_it_works_while_a_cell_runs_and_after_a_reload(inspector: Inspector, not
     expect(again.root.locator("[data-testid=card]:visible").first).to_be_visible()
 
 
+def test_the_page_finds_which_map_to_trust_and_draws_another(
+    inspector: Inspector, notebook: Notebook, artifacts: Path
+) -> None:
+    inspector.get("open-calibrate").click()
+    inspector.get("start-calibrate").click()
+    expect(inspector.get("stop-calibrate")).to_be_visible()
+    cards = inspector.root.locator("[data-testid=card]:visible")
+    cards.nth(2).click()  # it waits for a sample of the measurement at most
+    expect(inspector.get("curve")).to_be_visible(timeout=ANSWER_MS)
+    inspector.page.keyboard.press("Escape")
+    expect(inspector.get("chosen")).to_contain_text("is drawn", timeout=3 * ANSWER_MS)
+    rows = inspector.get("calibrate").locator("tbody tr")
+    maps = notebook.value("[f'{o.method}/{o.weights}' for o in r.inspection.calibrated.overlays]")
+    assert [rows.nth(at).get_attribute("data-map") for at in range(rows.count())] == [*maps, ""]
+    expect(rows.nth(0)).to_have_attribute("aria-current", "true")
+    inspector.output.screenshot(path=artifacts / "inspect-calibrate.png")
+
+    rows.nth(1).get_by_role("button").click()
+    expect(rows.nth(1)).to_have_attribute("aria-current", "true")
+    notebook.expect_value("f'{r.overlay.method}/{r.overlay.weights}'", maps[1])
+
+    inspector.get("start-calibrate").click()
+    inspector.get("stop-calibrate").click()
+    expect(inspector.get("words-calibrate")).to_have_text("Stopped.", timeout=ANSWER_MS)
+    notebook.expect_value("f'{r.overlay.method}/{r.overlay.weights}'", maps[1])
+
+
+def test_the_page_groups_the_errors_and_narrows_to_a_group(
+    inspector: Inspector, notebook: Notebook, artifacts: Path
+) -> None:
+    inspector.get("open-clusters").click()
+    inspector.get("start-clusters").click()
+    groups = inspector.get("groups").locator("button")
+    expect(groups.first).to_contain_text("changed without its region", timeout=3 * ANSWER_MS)
+    sizes = notebook.value("[len(card) for card in r.inspection.clustered]")
+    expect(groups).to_have_count(len(sizes))
+    groups.nth(1).click()
+    expect(groups.nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(inspector.get("shown")).to_have_text(f"{sizes[1]} shown")
+    inspector.page.wait_for_timeout(600)
+    inspector.output.screenshot(path=artifacts / "inspect-groups.png")
+    groups.nth(1).click()
+    expect(inspector.get("shown")).to_have_text(f"{sum(sizes)} shown")
+
+
+def test_the_page_compares_all_with_masks_and_sliders_move_the_counts(
+    inspector: Inspector, notebook: Notebook, artifacts: Path
+) -> None:
+    inspector.get("open-alignment").click()
+    inspector.get("start-alignment").click()
+    counts = inspector.get("case-counts")
+    expect(counts.locator("tbody tr").first).to_be_visible(timeout=3 * ANSWER_MS)
+    confuser = counts.locator("[data-case='predicted confuser']")
+    count = "int((r.errors['case_predicted'] == 'confuser').sum())"
+    before = notebook.value(count)
+    expect(confuser).to_have_text(str(before))
+    inspector.get("limit-iou").focus()
+    for _ in range(30):
+        inspector.page.keyboard.press("ArrowLeft")
+    notebook.expect_value("round(r.thresholds.iou, 2)", 0.2)
+    after = notebook.value(count)
+    assert after > before
+    expect(confuser).to_have_text(str(after))
+    confuser.click()
+    expect(inspector.get("shown")).to_have_text(f"{after} shown")
+    inspector.output.screenshot(path=artifacts / "inspect-cases.png")
+    inspector.page.add_script_tag(path=AXE)
+    found = inspector.root.evaluate("async root => (await axe.run(root)).violations")
+    assert not [f"{rule['id']}: {[node['html'][:160] for node in rule['nodes']]}" for rule in found]
+
+
 @pytest.mark.parametrize(("theme", "width"), [("Light", 1280), ("Dark", 1280), ("Light", 620)])
 def test_appearance(inspector: Inspector, notebook: Notebook, artifacts: Path, theme: str, width: int) -> None:
     notebook.execute(TAGGED_ERROR)
