@@ -236,6 +236,16 @@ describe("store", () => {
     host.set("_selected", [2]); // Python's selection
     expect([...store.selected.value]).toEqual([2]);
   });
+  it("does not fall back to an earlier selection whose echo comes late", () => {
+    const { host, store } = gallery();
+    store.toggle(0);
+    store.toggle(1);
+    host.set("_selected", [3]); // the first one's echo
+    expect([...store.selected.value]).toEqual([3, 1]);
+    host.set("_selected", [3, 1]);
+    host.set("_selected", [3]); // now it is Python's
+    expect([...store.selected.value]).toEqual([3]);
+  });
   it("tags the selection, or what is open, or what is under the keys", () => {
     const { host, store } = gallery();
     store.tag(" shortcut ", true);

@@ -151,7 +151,7 @@ describe("which map to trust", () => {
       "Attention gradient",
       "Exact removal",
     ]);
-    expect(words(table, "tbody tr:first-child td")).toEqual(["0.81", "0.5", "drawn"]);
+    expect(words(table, "tbody tr:first-child td")).toEqual(["0.81", "0.50", "drawn"]);
     expect(get("chosen").textContent).toBe(
       "LeGrad, layers counted equally agrees best on 32 samples, and is drawn.",
     );

@@ -148,12 +148,13 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     else if (news) shelf.take(news);
   });
 
-  /** The kernel's selection, unless it is what was sent last. */
-  let sentSelection = "";
+  /** The kernel's selection, unless it echoes one of ours: a later one of ours may stand here by now. */
+  let sentSelections: string[] = [];
   const adopt = () => {
     const rows = theirs.peek();
-    if (`${rows}` !== sentSelection) selected.value = new Set(rows);
-    sentSelection = "\0";
+    const at = sentSelections.indexOf(`${rows}`);
+    sentSelections = at < 0 ? [] : sentSelections.slice(at + 1);
+    if (at < 0) selected.value = new Set(rows);
   };
   host.onChange("_selected", adopt);
   adopt();
@@ -182,7 +183,7 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
   function choose(rows: Iterable<number>) {
     const chosen = [...new Set(rows)];
     selected.value = new Set(chosen);
-    sentSelection = `${chosen}`;
+    sentSelections.push(`${chosen}`);
     send("select", {}, chosen);
   }
 

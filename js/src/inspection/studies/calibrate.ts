@@ -1,6 +1,5 @@
 // Which map to trust: every cheap map against exact removal, as a ranked table to choose from.
 
-import { readable } from "../../heat/describe";
 import { button, el, watch } from "../../ui/element";
 import { panel } from "./panel";
 import { SAMPLES, type Studies } from "./store";
@@ -28,9 +27,11 @@ export function calibrate(studies: Studies, life: AbortSignal) {
     const { calibration: found, drawn } = studies.found.value;
     table.hidden = chosen.hidden = !found;
     if (!found) return;
-    const shown = COLUMNS.map((column) => ({ column, at: found.columns.indexOf(column[0]) })).filter(
-      ({ at }) => at >= 0 && found.maps.some(({ values }) => values[at] !== null),
-    );
+    const shown = COLUMNS.map((column) => ({
+      column,
+      at: found.columns.indexOf(column[0]),
+      share: column[0] !== "flip_size",
+    })).filter(({ at }) => at >= 0 && found.maps.some(({ values }) => values[at] !== null));
     const at = found.maps.findIndex(({ name }) => name && name === drawn);
     const best = found.maps[0]?.title;
     chosen.textContent =
@@ -58,9 +59,9 @@ export function calibrate(studies: Studies, life: AbortSignal) {
             "tr",
             { "aria-current": !!name && name === drawn, "data-map": name },
             el("th", { scope: "row" }, title),
-            ...shown.map(({ at }) => {
+            ...shown.map(({ at, share }) => {
               const value = values[at] ?? null;
-              return el("td", {}, value === null ? "–" : readable(value, 2));
+              return el("td", {}, value === null ? "–" : share ? value.toFixed(2) : String(value));
             }),
             el(
               "td",
