@@ -22,7 +22,7 @@ const INTERNAL = `
   compareMethods comparedMethods comparison complain describedBy doubt drafts heard highlighted
   chooseHeads floors kernelless knobFault layerHeats layersWanted lookOf moveSpot naming onChange
   onMessage opaque outdated painted peek peeking phase pictureFault playing pointAt previewHead
-  readers resetKnobs scaled seen setKnob setMethod shares stepHead stepLayer tellView toggleHead
+  readers resetKnobs scaled seen setKnob setMethod shares stepHead stepLayer toggleHead
   toggleMatrix togglePlay trait entry heat look matrix preview spot stack
   cancel description element offer progress attending estimates heatOf lack lacks latest
   lensing overlay

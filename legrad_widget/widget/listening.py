@@ -170,10 +170,12 @@ class Listening(Running):
         self._browser = contextvars.copy_context()
         state = {name: value for name, value in sync_data.items() if name not in PLUMBING}
         request = sync_data.get("_request")
+        edits = {}
+        if request or "_look" in sync_data:
+            edits = {name: state.pop(name) for name in PUBLIC if name in state}
         try:
             with self._settled:
                 if request:
-                    state = {name: value for name, value in state.items() if name not in PUBLIC}
                     ask = read_request(request, self._scope)
                     super().set_state({"_request": request})
                     if self._newest.take(ask):
@@ -181,8 +183,7 @@ class Listening(Running):
                 elif "_look" in sync_data:
                     look = read_look(sync_data["_look"])
                     if self._newest.take(look):
-                        self._take_look(look, {name: state.pop(name) for name in PUBLIC if name in state})
-                    state = {name: value for name, value in state.items() if name not in PUBLIC}
+                        self._take_look(look, edits)
                 super().set_state(state)
         except _MISFITS as error:
             self._refuse(error, request.get("rid") if isinstance(request, Mapping) else None)

@@ -46,6 +46,33 @@ def picture(explorer: Explorer, artifacts: Path, name: str) -> None:
         explorer.root.screenshot(path=PICTURES / f"{shown}.png")
 
 
+def seen_by_everyone(
+    explorer: Explorer, notebook: Notebook, artifacts: Path, name: str, *parts: str, narrow: int = 300
+) -> None:
+    """Look at what is open, dressed as the end of ``name`` says (-dark, -narrow, -forced): axe finds nothing, and no
+    part is wider than the widget."""
+    dress = name.rpartition("-")[2]
+    if dress == "narrow":
+        explorer.root.evaluate("(root, width) => { root.parentElement.style.width = `${width}px`; }", narrow)
+    if dress == "forced":
+        explorer.page.emulate_media(forced_colors="active")
+    if dress == "dark":
+        notebook.theme("Dark")
+    try:
+        explorer.page.wait_for_timeout(300)
+        picture(explorer, artifacts, name)
+        assert not audit(explorer)
+        for part in parts:
+            too_wide = explorer.get(part).evaluate(
+                "box => box.getBoundingClientRect().right - box.closest('.legrad').getBoundingClientRect().right"
+            )
+            assert too_wide <= 0
+    finally:
+        explorer.page.emulate_media(forced_colors="none")
+        if dress == "dark":
+            notebook.theme("Light")
+
+
 def test_light(explorer: Explorer, artifacts: Path) -> None:
     picture(explorer, artifacts, "light")
     assert not audit(explorer)

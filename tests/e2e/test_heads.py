@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.e2e.explorer import Explorer
 from tests.e2e.notebook import Notebook
-from tests.e2e.test_appearance import audit, picture
+from tests.e2e.test_appearance import seen_by_everyone
 from tests.e2e.test_busy_kernel import BUSY, KERNEL_STATUS
 
 
@@ -179,21 +179,4 @@ def test_it_is_seen_by_everyone(matrix: Explorer, artifacts: Path, name: str, no
     cell(matrix, 6, 2).click(modifiers=["Shift"])
     if name == "heads-signed":
         matrix.expect_answered(lambda: matrix.choose_method("textspan"))
-    if name == "heads-narrow":
-        matrix.root.evaluate("root => { root.parentElement.style.width = '300px'; }")
-    if name == "heads-forced":
-        matrix.page.emulate_media(forced_colors="active")
-    if name == "heads-dark":
-        notebook.theme("Dark")
-    try:
-        matrix.page.wait_for_timeout(300)
-        picture(matrix, artifacts, name)
-        assert not audit(matrix)
-        too_wide = matrix.get("matrix").evaluate(
-            "box => box.getBoundingClientRect().right - box.closest('.legrad').getBoundingClientRect().right"
-        )
-        assert too_wide <= 0
-    finally:
-        matrix.page.emulate_media(forced_colors="none")
-        if name == "heads-dark":
-            notebook.theme("Light")
+    seen_by_everyone(matrix, notebook, artifacts, name, "matrix")

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.explorer import ANSWER_MS, Explorer
 from tests.e2e.notebook import Notebook
-from tests.e2e.test_appearance import audit, picture
+from tests.e2e.test_appearance import seen_by_everyone
 
 SUM = "float(sum(p.abs().sum() for p in w.model.vit.module.parameters()))"
 
@@ -142,24 +142,7 @@ def test_it_is_seen_by_everyone(trust: Explorer, artifacts: Path, name: str, not
     if name == "trust-erased":
         trust.get("brush-clear").click()
         trust.get("erase").fill("0.4")
-    if name == "trust-narrow":
-        trust.root.evaluate("root => { root.parentElement.style.width = '300px'; }")
-    if name == "trust-forced":
-        trust.page.emulate_media(forced_colors="active")
-    if name == "trust-dark":
-        notebook.theme("Dark")
-    try:
-        trust.page.wait_for_timeout(300)
-        picture(trust, artifacts, name)
-        assert not audit(trust)
-        too_wide = trust.get("trust").evaluate(
-            "box => box.getBoundingClientRect().right - box.closest('.legrad').getBoundingClientRect().right"
-        )
-        assert too_wide <= 0
-    finally:
-        trust.page.emulate_media(forced_colors="none")
-        if name == "trust-dark":
-            notebook.theme("Light")
+    seen_by_everyone(trust, notebook, artifacts, name, "trust")
 
 
 # ---------------------------------------------------------------- several methods, and the method's card
@@ -262,26 +245,8 @@ def test_the_curves_of_all_are_seen_by_everyone(
 ) -> None:
     notebook.execute("w.compared = []; w.wait()")
     rivals.expect_compared()
-    if name == "contest-narrow":
-        rivals.root.evaluate("root => { root.parentElement.style.width = '320px'; }")
-    if name == "contest-dark":
-        notebook.theme("Dark")
     rivals.get("run-faithfulness").click()
     expect(rivals.get("stop-faithfulness")).to_be_hidden(timeout=ANSWER_MS)
     rivals.get("card").locator("summary").click()
     expect(rivals.get("cost")).to_contain_text("forwards of this model", timeout=ANSWER_MS)
-    if name == "contest-forced":
-        rivals.page.emulate_media(forced_colors="active")
-    try:
-        rivals.page.wait_for_timeout(300)
-        picture(rivals, artifacts, name)
-        assert not audit(rivals)
-        for part in ("contest", "card"):
-            too_wide = rivals.get(part).evaluate(
-                "box => box.getBoundingClientRect().right - box.closest('.legrad').getBoundingClientRect().right"
-            )
-            assert too_wide <= 0
-    finally:
-        rivals.page.emulate_media(forced_colors="none")
-        if name == "contest-dark":
-            notebook.theme("Light")
+    seen_by_everyone(rivals, notebook, artifacts, name, "contest", "card", narrow=320)
