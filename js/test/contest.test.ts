@@ -1,25 +1,17 @@
 // @vitest-environment happy-dom
 // Curves of several methods: whose they are, what the table and the chart show of them, and the method's card.
 
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { digestOf } from "../src/store/contest";
 import { type Point, placeNames } from "../src/ui/chart";
 import { verdict } from "../src/ui/contest";
 import { mount } from "../src/ui/root";
 import { FakeHost } from "./fake-host";
+import { pageLife } from "./page-life";
 import { answered, comparison, packed, text } from "./samples";
 import { createLiveStore } from "./with-live";
 
-let end: AbortController;
-beforeEach(() => {
-  vi.useFakeTimers();
-  end = new AbortController();
-});
-afterEach(() => {
-  end.abort();
-  document.body.replaceChildren();
-  vi.useRealTimers();
-});
+const end = pageLife();
 
 const CATALOGUE = ["legrad", "cdam", "tam"].map((name) => ({
   name,

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 // Layers and heads: merging any set of them, the state that says which, and the matrix that they are chosen in.
 
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { nameCells } from "../src/heat/describe";
 import { type Cell, floorOf, headStack, layerShares, mergeLayers, sortCells } from "../src/heat/merge";
 import { createStore } from "../src/store";
@@ -9,6 +9,7 @@ import { COMMIT_MS } from "../src/store/traits";
 import { mount } from "../src/ui/root";
 import { decodeAnswer, decodeCells } from "../src/wire";
 import { FakeHost } from "./fake-host";
+import { pageLife } from "./page-life";
 import { answered, GRID, IMAGE, LAYERS, packed, result, text } from "./samples";
 
 const HEADS = 2;
@@ -28,16 +29,7 @@ function withHeads(changes: Record<string, unknown> = {}) {
   return { ...answer, targets };
 }
 
-let end: AbortController;
-beforeEach(() => {
-  vi.useFakeTimers();
-  end = new AbortController();
-});
-afterEach(() => {
-  end.abort();
-  document.body.replaceChildren();
-  vi.useRealTimers();
-});
+const end = pageLife();
 
 function open(changes: Record<string, unknown> = {}) {
   const host = new FakeHost({ ...answered(), _result: withHeads(), ...changes });

@@ -1,25 +1,17 @@
 // @vitest-environment happy-dom
 // Ranks in the strip, effects and ablations in the matrix, and what the kernel knows of a patch.
 
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { createStore } from "../src/store";
 import { REST_MS } from "../src/store/patch";
 import { standing } from "../src/ui/colorbar";
 import { mount } from "../src/ui/root";
 import { ordinal } from "../src/ui/thumbnails";
 import { FakeHost } from "./fake-host";
+import { pageLife } from "./page-life";
 import { answered, GRID, packed, result, text } from "./samples";
 
-let end: AbortController;
-beforeEach(() => {
-  vi.useFakeTimers();
-  end = new AbortController();
-});
-afterEach(() => {
-  end.abort();
-  document.body.replaceChildren();
-  vi.useRealTimers();
-});
+const end = pageLife();
 
 const targets = [text("cat"), text("dog")];
 

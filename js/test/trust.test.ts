@@ -1,24 +1,16 @@
 // @vitest-environment happy-dom
 // Tests of the map: the brush and its undo, one request at a time, the picture that a share erases, and the curves.
 
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { CONTROLS, LOST_MS, strongest, testing, UNDO_STEPS } from "../src/store/trust";
 import { verdict } from "../src/ui/curves";
 import { mount } from "../src/ui/root";
 import { FakeHost } from "./fake-host";
+import { pageLife } from "./page-life";
 import { answered } from "./samples";
 import { createLiveStore } from "./with-live";
 
-let end: AbortController;
-beforeEach(() => {
-  vi.useFakeTimers();
-  end = new AbortController();
-});
-afterEach(() => {
-  end.abort();
-  document.body.replaceChildren();
-  vi.useRealTimers();
-});
+const end = pageLife();
 
 interface Asked {
   readonly tool: string;
