@@ -10,9 +10,9 @@ import numpy as np
 
 from .contrasting import overlay_of, usable_contrast
 from .evidence import Overlay
-from .masking import usable_share
 from .overlap import CASES, Alignment, Binarise, alignment, cases
 from .problem import InspectionError
+from .sample_mask import usable_share
 
 if TYPE_CHECKING:
     import pandas as pd

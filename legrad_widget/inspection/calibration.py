@@ -16,10 +16,10 @@ from ..target import Class, Contrast, TargetError
 from .contrasting import contrast
 from .evidence import ATTENTION_GRADIENT, Overlay
 from .flip_set import lead_of, smallest_prefix
-from .masking import usable_share
 from .overlap import alignment
 from .problem import InspectionError, PictureGone
 from .removal import Removal
+from .sample_mask import usable_share
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,8 +22,8 @@ def inspect(
             what there is; ``run()`` goes on from there.
         **options: ``class_names`` (of a CLIP its prompts; of a classifier None for those that it knows);
             ``templates`` (sentences with one {} for the name, averaged); ``masks``, ``boxes`` (of the objects, see
-            :func:`~legrad_widget.inspection.masks.masks_of`); ``logits`` [N, C] and ``embeddings`` [N, E] that are
-            there already (nothing is run then, and there are no curves over layers); ``fit``, ``size`` (how the model
+            :func:`.mask_sources.masks_of`); ``logits`` [N, C] and ``embeddings`` [N, E] that are there
+            already (nothing is run then, and there are no curves over layers); ``fit``, ``size`` (how the model
             sees a picture, as in ``encode``); ``batch`` (pictures in one forward); ``cache`` (True: results are kept
             in the user's cache folder, so that nothing is computed twice; a folder; or False).
 

@@ -25,8 +25,8 @@ from . import (
     counterfactual,
     curves,
     marking,
-    masking,
-    near,
+    sample_mask,
+    sample_neighbours,
     storage,
     streaming,
     table,
@@ -36,7 +36,7 @@ from .classes import ClassScores, chooser
 from .evidence import Overlay
 from .flip_set import FlipSet
 from .labels import Labels, of_folders
-from .masks import Masks, masks_of
+from .mask_sources import Masks, masks_of
 from .overlap import Thresholds
 from .problem import InspectionError, Problem
 from .reading import thumbnail
@@ -105,7 +105,7 @@ class Inspection:
         if answered:
             for one in streaming.precomputed(self, logits, embeddings):
                 self.keep(one)
-            near.know_disagreement(self)
+            sample_neighbours.know_disagreement(self)
         self._note_duplicates()
 
     def _begin(
@@ -256,13 +256,13 @@ class Inspection:
 
     curve = curves.curve
     reliability = property(curves.reliability_of)
-    neighbours = near.neighbours
+    neighbours = sample_neighbours.neighbours
     contrast = contrasting.contrast
     contrasts = contrasting.contrasts
     without = counterfactual.without
     flip_set = counterfactual.flip_set
-    mask_share = masking.mask_share
-    draw_mask = masking.draw_mask
+    mask_share = sample_mask.mask_share
+    draw_mask = sample_mask.draw_mask
 
     def picture(self, index: int) -> Image.Image:
         """The upright RGB picture.

@@ -14,9 +14,9 @@ from ..models.capture import fingerprint
 from ..models.forward import batch_size
 from ..models.view import ViT
 from .cache import digest, digest_of_model
-from .near import know_disagreement
 from .problem import InspectionError, Problem
 from .reading import UNREADABLE, Read, _says, read, thumbnail, view
+from .sample_neighbours import know_disagreement
 from .scoring import record_type, score_images
 
 if TYPE_CHECKING:

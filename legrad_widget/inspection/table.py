@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .curves import flips_of
-from .near import disagreement_of
 from .problem import InspectionError
+from .sample_neighbours import disagreement_of
 
 if TYPE_CHECKING:
     import pandas as pd

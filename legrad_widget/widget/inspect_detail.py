@@ -101,8 +101,8 @@ def _neighbours(inspection: Inspection, row: int) -> tuple[tuple[str, tuple[int,
 def measured_cases(inspection: Inspection, row: int) -> tuple[tuple[str, str, str], ...]:
     """Which of the eight cases a sample is, by its mask: about whose evidence, the case, and what it means; () without
     a mask."""
-    from ..inspection.masking import usable_share
     from ..inspection.overlap import MEANINGS
+    from ..inspection.sample_mask import usable_share
 
     if usable_share(inspection, row) is None:
         return ()

@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from legrad_widget.inspection import Inspection
-from legrad_widget.inspection.masks import as_mask, of_boxes, patch_shares
+from legrad_widget.inspection.mask_sources import as_mask, of_boxes, patch_shares
 from legrad_widget.inspection.overlap import CASES, MEANINGS, Thresholds, alignment, cases
 from legrad_widget.inspection.problem import InspectionError
 from tests.inspection import world

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from legrad_widget.inspection import SORT_KEYS, InspectionError
-from legrad_widget.inspection.neighbours import disagreement, nearest
+from legrad_widget.inspection.embedding_neighbours import disagreement, nearest
 from tests.inspection import world
 
 

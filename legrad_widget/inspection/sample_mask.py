@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .masks import as_mask, of_boxes, patch_shares
+from .mask_sources import as_mask, of_boxes, patch_shares
 from .problem import InspectionError, Problem
 
 if TYPE_CHECKING:

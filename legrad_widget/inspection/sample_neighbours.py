@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .neighbours import Neighbours, disagreement, nearest
+from .embedding_neighbours import Neighbours, disagreement, nearest
 from .problem import InspectionError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def neighbours(inspection: Inspection, index: int, k: int = 4) -> Neighbours:
 
 
 def disagreement_of(inspection: Inspection) -> NDArray[np.float64]:
-    """[N] see :func:`~legrad_widget.inspection.neighbours.disagreement`; nan until :func:`know_disagreement`."""
+    """[N] see :func:`.embedding_neighbours.disagreement`; nan until :func:`know_disagreement`."""
     found = inspection.disagreement
     return np.full(inspection.total, np.nan) if found is None else found
 
