@@ -20,7 +20,7 @@ from ..target import Class
 from . import (
     aligning,
     calibration,
-    clustering,
+    cluster_cards,
     contrasting,
     counterfactual,
     curves,
@@ -128,7 +128,7 @@ class Inspection:
         self.covers: dict[int, NDArray[np.float64]] = {}
         self.measured: dict[int, aligning.Measured] = {}
         self.flip_sets: dict[int, FlipSet] = {}
-        self.clustered: clustering.Clusters | None = None
+        self.clustered: cluster_cards.Clusters | None = None
         self.calibrated: calibration.Calibration | None = None
         self.disagreement: NDArray[np.float64] | None = None
         self.asked: tuple[Any, bytes] | None = None
@@ -191,7 +191,7 @@ class Inspection:
             sizes = {at: found.size for at, found in self.flip_sets.items()}
             columns["flip_size"] = table.whole_column(sizes, self.total)
         if self.clustered is not None:
-            columns["cluster"] = clustering.cluster_column(self, self.clustered.cards)
+            columns["cluster"] = cluster_cards.cluster_column(self, self.clustered.cards)
         return columns
 
     @property
@@ -308,7 +308,7 @@ class Inspection:
     calibrate = calibration.calibrate
     alignment = aligning.align
     cases = aligning.count_cases
-    clusters = clustering.clusters
+    clusters = cluster_cards.clusters
 
     # ------------------------------------------------------------ marks, and out
 

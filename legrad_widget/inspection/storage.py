@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from .. import atomic_file
 from .aligning import Measured
 from .calibration import Calibration
-from .clustering import Card, Clusters
+from .cluster_cards import Card, Clusters
 from .contrasting import on_disk
 from .evidence import Overlay
 from .flip_set import FlipSet

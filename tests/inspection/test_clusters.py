@@ -9,8 +9,9 @@ import pytest
 from sklearn.metrics import silhouette_score
 
 import legrad_widget as lw
-from legrad_widget.inspection.clustering import smallest_region
-from legrad_widget.inspection.clusters import features, grouped, pooled
+from legrad_widget.inspection.cluster_cards import smallest_region
+from legrad_widget.inspection.evidence_features import features, pooled
+from legrad_widget.inspection.kmeans import grouped
 from legrad_widget.inspection.problem import InspectionError
 from tests import specimens
 from tests.inspection import world

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .clusters import features, grouped
 from .contrasting import overlay_of, usable_contrast
 from .counterfactual import random_sets
 from .evidence import Evidence, Overlay
+from .evidence_features import features
 from .flip_set import lead_of
+from .kmeans import grouped
 from .problem import InspectionError
 from .removal import Removal
 

@@ -1,24 +1,20 @@
-"""Groups of errors by what their evidence looks like: features, k-means with k by silhouette (scikit-learn).
+"""What an error's evidence looks like, as numbers: map, layers and embedding in one row, each with its weight.
 
 After SpRAy (Lapuschkin et al., Nature Communications 2019, arXiv:1902.10178), which clusters relevance maps of one
-class by spectral clustering. Differs: contrast maps of errors, the share of each layer and the embedding beside them,
-k-means.
+class. Differs: contrast maps of errors, and beside them the share of each layer and the embedding.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans  # type: ignore[import-untyped]
 from sklearn.decomposition import PCA  # type: ignore[import-untyped]
-from sklearn.metrics import silhouette_score  # type: ignore[import-untyped]
 
 from .problem import InspectionError
 
 Numbers = NDArray[np.float64]
 SIDE = 7  # rows and columns that a map is pooled to
 COMPONENTS = 16
-MOST = 12  # clusters
 
 
 def features(
@@ -54,29 +50,6 @@ def _parts(size: int, count: int) -> Numbers:
     cells = np.arange(size)
     shared = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
     return np.clip(shared, 0, None) / (size / count)
-
-
-def grouped(points: Numbers, k: int | None = None, *, seed: int = 0) -> tuple[NDArray[np.int64], float]:
-    """Cluster numbers [n] from 0, the largest cluster first, and the mean silhouette (nan for one cluster).
-
-    Args:
-        points: [n, F]. k: how many clusters; None: that of 2 ... min(12, n - 1) with the largest mean silhouette
-            (Rousseeuw 1987). seed: of k-means.
-
-    Raises:
-        InspectionError: more clusters than distinct points, or fewer than one.
-    """
-    distinct = len(np.unique(points.round(9), axis=0))
-    if k is not None and (isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= distinct):
-        raise InspectionError(f"k is a whole number from 1 to {distinct}, the errors that differ; arrived: {k!r}")
-    if k == 1 or distinct < 3:
-        return np.zeros(len(points), np.int64), float("nan")
-    tried = range(2, min(MOST, distinct - 1) + 1) if k is None else [int(k)]
-    found = [KMeans(count, n_init=10, random_state=seed).fit_predict(points) for count in tried]
-    scores = [silhouette_score(points, one) if len(set(one)) < len(points) else float("nan") for one in found]
-    best = int(np.argmax(np.nan_to_num(scores, nan=-1)))
-    order = np.argsort(-np.bincount(found[best]), kind="stable")
-    return np.argsort(order)[found[best]].astype(np.int64), float(scores[best])
 
 
 def _units(rows: Numbers) -> Numbers:
