@@ -5,6 +5,7 @@
 //   inspect.js, .css       src/inspect.ts: the inspector, with the widget in it for the sample that is open
 //   live.js                src/live.ts, with its rules in it: needs a kernel, which hands it over (store/second.ts)
 //   page.js                src/page.ts: the script that runs the widget in a saved page
+//   inspect-page.js        src/inspect-page.ts: the same for the inspector's gallery
 //
 // The sources of live.js simply import those of widget.js. Here these imports become numbers: widget.js keeps a list
 // of what is asked of it (src/core.ts), so that no module runs twice, and one signal is the same in both.
@@ -14,7 +15,12 @@ import { basename, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
-const BUDGETS = { "widget.js + widget.css": 60_000, "inspect.* beyond widget.*": 32_000, "live.js": 88_000 };
+const BUDGETS = {
+  "widget.js + widget.css": 60_000,
+  "inspect.* beyond widget.*": 32_000,
+  "live.js": 88_000,
+  "page.js + inspect-page.js": 6_000,
+};
 const LOCAL_NAME = /\blg-[a-z]+(-[a-z]+)*\b/g;
 /** Our own long property names, which neither the kernel, the host, the DOM nor `Object.keys` ever sees. */
 const INTERNAL = `
@@ -49,8 +55,13 @@ const common = {
 };
 const widget = { ...common, entryPoints: { widget: "src/index.ts" } };
 const both = { ...common, entryPoints: { widget: "src/index.ts", inspect: "src/inspect.ts" } };
-/** It stands in a page that is ASCII, and speaks to the widget through an anywidget model: no name is shared. */
-const page = { ...common, entryPoints: { page: "src/page.ts" }, charset: "ascii", mangleProps: undefined };
+/** They stand in pages that are ASCII, and speak to the widget through an anywidget model: no name is shared. */
+const pages = {
+  ...common,
+  entryPoints: { page: "src/page.ts", "inspect-page": "src/inspect-page.ts" },
+  charset: "ascii",
+  mangleProps: undefined,
+};
 /** A function of the widget's list that gives what src/live.ts exports. */
 const live = {
   ...common,
@@ -148,7 +159,7 @@ async function build() {
   const built = await Promise.all([
     // Written in this order: whoever sees a new first file finds the second one that it names.
     esbuild.build({ ...live, mangleCache, plugins: [numbered] }),
-    esbuild.build(page),
+    esbuild.build(pages),
     esbuild.build({ ...both, mangleCache, plugins: [listing(asked)] }),
   ]);
   const made = built.flatMap(({ outputFiles }) => outputFiles);
@@ -183,6 +194,7 @@ async function write() {
     "widget.js + widget.css": widget,
     "inspect.* beyond widget.*": size("inspect.js", "inspect.css") - widget,
     "live.js": size("live.js"),
+    "page.js + inspect-page.js": size("page.js", "inspect-page.js"),
   };
 }
 

@@ -4,6 +4,7 @@
 // is not there stays unanswered, and the controls that would ask for it are disabled.
 
 import type { AnyModel } from "@anywidget/types";
+import { pageModel, type State } from "./page-model";
 
 interface Stored {
   readonly method: string;
@@ -15,25 +16,14 @@ interface Stored {
 
 interface Asked {
   readonly kind: string;
-  readonly hash: string;
   readonly rid: string;
   readonly active: number;
   readonly method: string;
   readonly compare: readonly string[];
 }
 
-type State = Record<string, unknown>;
-
-/** Bytes travel in JSON as base64: `{"$bytes": "..."}`. */
-export const reviveBytes = (_: string, value: unknown): unknown => {
-  const packed = (value as { $bytes?: unknown } | null)?.$bytes;
-  if (typeof packed !== "string") return value;
-  return Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-};
-
 /** `live`: the second file, where the page holds it. */
 export function savedModel(state: State, live = ""): AnyModel {
-  const listeners = new Map<string, Set<(content?: unknown, buffers?: Uint8Array[]) => void>>();
   const saved = (state._saved ?? []) as readonly Stored[];
   const answerBy = (method: string) => saved.find((answer) => answer.method === method);
 
@@ -41,11 +31,9 @@ export function savedModel(state: State, live = ""): AnyModel {
   state._comparison =
     state.compare === "methods" ? compareSaved("", state.active as number, state.compared as string[]) : {};
 
-  function set(name: string, value: unknown) {
-    if (Object.is(state[name], value)) return;
-    state[name] = value;
-    for (const changed of [...(listeners.get(`change:${name}`) ?? [])]) changed();
-  }
+  const { model, set } = pageModel(state, live, (content: Asked) => {
+    if (content.kind === "ask") answer(content);
+  });
 
   function answer({ rid, active, method, compare }: Asked) {
     const found = answerBy(method);
@@ -69,22 +57,7 @@ export function savedModel(state: State, live = ""): AnyModel {
     return { rid, image_rev, grid, target: about.target, label: about.label, panes, pending: [] };
   }
 
-  return {
-    get: (name: string) => state[name],
-    set,
-    save_changes() {},
-    send(content: Asked) {
-      if (content.kind === "ask") answer(content);
-      if (content.kind !== "live" || !live) return;
-      const { kind, hash } = content;
-      for (const arrived of listeners.get("msg:custom") ?? [])
-        arrived({ kind, hash }, [new TextEncoder().encode(live)]);
-    },
-    on(event: string, changed: () => void) {
-      listeners.set(event, (listeners.get(event) ?? new Set()).add(changed));
-    },
-    off: (event: string, changed: () => void) => listeners.get(event)?.delete(changed),
-  } as unknown as AnyModel;
+  return model;
 }
 
 /** One target's maps of an answer, as a pane of the comparison. */

@@ -3,7 +3,8 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import widget from "../src/index";
-import { reviveBytes, savedModel } from "../src/saved";
+import { reviveBytes } from "../src/page-model";
+import { savedModel } from "../src/saved";
 import { answered, result, text } from "./samples";
 
 const TARGETS = [text("cat"), text("dog")];

@@ -2,7 +2,7 @@
 
 The page holds the built front end, the traits, the picture and every answer that is to be had without computing:
 the one on the screen, and for its targets what the widget remembers of other methods. ``js/src/saved.ts`` is its
-kernel.
+kernel. :func:`assemble` makes the inspector's page too: see ``inspect_page``.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ main, footer, noscript { display: block; max-width: 1080px; margin: 0 auto; }
 footer { padding-top: 10px; color: light-dark(#5d6670, #9ba4ad); font-size: 12px; overflow-wrap: anywhere; }
 #root [data-testid="chip"] > button:last-child { padding-inline-end: 11px; }
 noscript img { display: block; max-width: 100%; height: auto; margin-top: 10px; }
+noscript table { border-collapse: collapse; margin-top: 10px; }
+noscript :is(th, td) { padding: 2px 14px 2px 0; text-align: start; overflow-wrap: anywhere; }
 """
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -59,11 +61,10 @@ _PAGE = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
-<h1>Heat maps of a vision transformer</h1>
+<h1>{heading}</h1>
 <h2>{title}</h2>
 <main id="root"></main>
-<noscript><p>{title}. This page is interactive where scripts may run; without them it is this picture.</p>
-<img alt="{alt}" src="{picture}"></noscript>
+<noscript>{instead}</noscript>
 <footer>{footer}</footer>
 <script type="application/json" id="state">{state}</script>
 <script type="application/json" id="widget">{widget}</script>
@@ -86,7 +87,7 @@ class StaticPage:
         style = f"width: 100%; height: {self.height}px; border: 0; resize: vertical"
         # Only scripts are let in: the frame has an origin of its own, and reaches nothing of the notebook.
         return (
-            f'<iframe title="{_text(self.title)}" sandbox="allow-scripts" loading="lazy" style="{style}" '
+            f'<iframe title="{text(self.title)}" sandbox="allow-scripts" loading="lazy" style="{style}" '
             f'srcdoc="{html.escape(self.html)}"></iframe>'
         )
 
@@ -108,27 +109,71 @@ def to_html(widget: LeGradWidget, *, history: bool = False) -> str:
         seen = widget.explanation
     picture = seen.overlay(**merging(widget, seen), **drawing(widget)) if seen is not None else photo.picture
     assert picture is not None  # it is shown
-    return _PAGE.format(
-        policy=html.escape(POLICY, quote=False),
-        generator=f"{GENERATOR} {_version()}",
-        title=_text(title(widget)),
-        style=_STYLE + _css(_front_end("widget.css")),
-        alt=_text(f"The picture with the heat map of {title(widget)}"),
-        picture=_data_url(picture),
-        footer=_text(f"Saved from legrad_widget {_version()} without a kernel. Model: {widget.model.name}."),
-        state=_json(state),
-        widget=_json(_front_end("widget.js")),
-        live=_json(_front_end("live.js")),
-        script=_front_end("page.js"),
+    name = title(widget)
+    about = f"{name}. This page is interactive where scripts may run; without them it is this picture."
+    alt = text(f"The picture with the heat map of {name}")
+    return assemble(
+        heading="Heat maps of a vision transformer",
+        title=name,
+        instead=f'<p>{text(about)}</p>\n<img alt="{alt}" src="{_data_url(picture)}">',
+        footer=f"Model: {widget.model.name}.",
+        state=state,
     )
 
 
 def save_html(widget: LeGradWidget, path: str | os.PathLike[str], *, history: bool, overwrite: bool) -> Path:
     """Write the page; see :meth:`LeGradWidget.save_html`."""
+    file = free_to_write(path, overwrite=overwrite)
+    return atomic_file.write(file, to_html(widget, history=history).encode("ascii"))
+
+
+def assemble(
+    *,
+    heading: str,
+    title: str,
+    instead: str,
+    footer: str,
+    state: dict[str, Any],
+    front_end: str = "widget",
+    script: str = "page",
+) -> str:
+    """A page, in ASCII. All words are plain text but ``instead``.
+
+    Args:
+        heading, title: of what kind it is, and what it is about.
+        instead: HTML in ASCII, for browsers that may run no script.
+        footer: what is said below, after the version.
+        state: the traits, and whatever the page's kernel reads; JSON with bytes in it.
+        front_end: which anywidget module and style. script: the script that runs it.
+
+    Raises:
+        FileNotFoundError: the front end is not built.
+    """
+    return _PAGE.format(
+        policy=html.escape(POLICY, quote=False),
+        generator=f"{GENERATOR} {_version()}",
+        heading=text(heading),
+        title=text(title),
+        style=_STYLE + _css(_front_end(f"{front_end}.css")),
+        instead=instead,
+        footer=text(f"Saved from legrad_widget {_version()} without a kernel. {footer}"),
+        state=_json(state),
+        widget=_json(_front_end(f"{front_end}.js")),
+        live=_json(_front_end("live.js")),
+        script=_front_end(f"{script}.js"),
+    )
+
+
+def free_to_write(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """The file, unless it is somebody else's.
+
+    Raises:
+        FileExistsError: it is there, and no page of ours.
+    """
     file = Path(path).expanduser()
     if file.is_file() and not overwrite and not _is_page(file):
         raise FileExistsError(f"{file} is there and is no page of legrad_widget; overwrite=True replaces it")
-    return atomic_file.write(file, to_html(widget, history=history).encode("ascii"))
+    return file
 
 
 def title(widget: LeGradWidget) -> str:
@@ -228,7 +273,7 @@ def _css(rules: str) -> str:
     return re.sub(r"[^\x00-\x7f]", lambda letter: f"\\{ord(letter[0]):x} ", rules).replace("</", "<\\/")
 
 
-def _text(words: str) -> str:
+def text(words: str) -> str:
     """Words as HTML in ASCII; half of a character that is written as two becomes the replacement character."""
     return html.escape(words).encode("ascii", "xmlcharrefreplace").decode("ascii")
 

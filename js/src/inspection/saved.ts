@@ -1,0 +1,117 @@
+// The model of a saved gallery: the table, pictures and details that were saved, and instead of a kernel what finds
+// them. Tags and notes change here, for as long as the page is open.
+
+import type { AnyModel } from "@anywidget/types";
+import { type Buffers, pageModel, type State } from "../page-model";
+
+/** A message of the kernel's, as it was sent. */
+type Message = readonly [content: { readonly words?: Readonly<Record<string, string[]>> }, buffers: Buffers];
+
+/** What is in the page beside the traits. */
+interface Saved {
+  /** All that the table has, and small pictures. */
+  readonly _table: readonly Message[];
+  readonly _pictures: Message;
+  /** By their rows, what is known of samples beside the table; what is the same for all of them stands once. */
+  readonly _details: Readonly<Record<number, State>>;
+  readonly _same: State;
+  /** What is said of any other sample. */
+  readonly _absent: string;
+  /** What is said where a kernel would be needed. */
+  readonly _needs: string;
+}
+
+interface Wish {
+  readonly kind: string;
+  readonly row: number | null;
+  readonly pictures: number;
+  readonly tag: string;
+  readonly on: boolean;
+  readonly text: string;
+}
+
+interface Map32 {
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+/** Rows as they travel. */
+function rowsOf(buffer: Buffers[number] = new ArrayBuffer()): number[] {
+  return [...new Int32Array(new Uint8Array(buffer).buffer)];
+}
+const packed = (rows: readonly number[]) => Int32Array.from(rows).buffer;
+
+/** `live`: the second file, where the page holds it. */
+export function savedGallery(state: State, live = ""): AnyModel {
+  const { _table, _pictures, _details, _same, _absent, _needs } = state as unknown as Saved;
+  const [rows, ...files] = _pictures[1];
+  const fileOf = new Map(rowsOf(rows).map((row, i) => [row, files[i]!]));
+
+  /** A column of words, by rows. */
+  function wordsOf(column: string): Map<number, string> {
+    const found = new Map<number, string>();
+    for (const [{ words }, buffers] of _table) {
+      const said = words?.[column];
+      if (said) for (const [i, row] of rowsOf(buffers[0]).entries()) found.set(row, said[i]!);
+    }
+    return found;
+  }
+  const [tags, notes] = [wordsOf("tags"), wordsOf("note")];
+
+  const detailOf = (row: number): State =>
+    _details[row] ? { ..._same, ..._details[row], row } : { row, needs: _absent };
+
+  function sendPictures(wanted: readonly number[]) {
+    const found = wanted.map((row) => fileOf.get(row) ?? new Uint8Array());
+    if (wanted.length) tell({ kind: "pictures" }, [packed(wanted), ...found]);
+  }
+
+  function sendMaps(wanted: readonly number[]) {
+    for (const row of wanted) {
+      const map = detailOf(row).map as Map32 | null | undefined;
+      if (map) tell({ kind: "maps", grid: map.shape }, [packed([row]), map.data]);
+    }
+  }
+
+  /** Write a column of words of some samples, and tell of it. */
+  function write(column: string, known: Map<number, string>, wanted: readonly number[], said: string[]) {
+    for (const [i, row] of wanted.entries()) known.set(row, said[i]!);
+    tell({ kind: "cells", columns: [], words: { [column]: said } }, [packed(wanted)]);
+  }
+
+  function tagged(row: number, tag: string, on: boolean): string {
+    const others = (tags.get(row) ?? "").split(", ").filter((one) => one && one !== tag);
+    return [...others, ...(on ? [tag] : [])].join(", ");
+  }
+
+  const grants: Readonly<Record<string, (wish: Wish, rows: readonly number[]) => void>> = {
+    table() {
+      for (const [content, buffers] of _table) tell(content, buffers);
+      write("tags", tags, [...tags.keys()], [...tags.values()]);
+      write("note", notes, [...notes.keys()], [...notes.values()]);
+    },
+    visible({ pictures }, wanted) {
+      sendPictures(wanted.slice(0, pictures));
+      sendMaps(wanted.slice(pictures));
+    },
+    open({ row }) {
+      set("opened", row);
+      set("_sample", row === null ? {} : detailOf(row));
+    },
+    select: (_, wanted) => set("_selected", wanted),
+    tag: ({ tag, on }, wanted) =>
+      write(
+        "tags",
+        tags,
+        wanted,
+        wanted.map((row) => tagged(row, tag, on)),
+      ),
+    note: ({ row, text }) => row !== null && write("note", notes, [row], [text]),
+  };
+  const { model, set, tell } = pageModel(state, live, (wish: Wish, buffers) => {
+    const grant = grants[wish.kind];
+    if (grant) grant(wish, rowsOf(buffers[0]));
+    else tell({ kind: "denied", message: _needs });
+  });
+  return model;
+}
