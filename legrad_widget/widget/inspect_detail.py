@@ -15,6 +15,7 @@ from .inspect_pictures import encoded
 if TYPE_CHECKING:
     from ..inspection import Inspection
     from ..inspection.curves import Curve
+    from ..inspection.flip_set import FlipSet
 
 NEIGHBOURS = (
     ("correct_true", "Nearest that are right, of the true class"),
@@ -67,8 +68,9 @@ class Detail:
         return replace(self, flip_set={"state": state, "words": words, "patches": found})
 
 
-def detail_of(inspection: Inspection, row: int) -> Detail:
-    """What is known about a sample without asking the model; what a model would add is named where there is none."""
+def detail_of(inspection: Inspection, row: int, lacking: str | None = None) -> Detail:
+    """What is known about a sample without asking the model; ``lacking`` says what is not there: None: what a model
+    would add, where there is none."""
     detail = Detail(row)
     if inspection.status(row) == "scored":
         detail = replace(detail, neighbours=_neighbours(inspection, row))
@@ -84,9 +86,9 @@ def detail_of(inspection: Inspection, row: int) -> Detail:
             flip=_flip_words(curve, len(inspection.layers)),
         )
     picture, needs = _picture(inspection, row)
-    if inspection.model is None:
-        needs = f"{needs} {NEEDS}".strip()
-    return replace(detail, picture=picture, needs=needs)
+    if lacking is None:
+        lacking = NEEDS if inspection.model is None else ""
+    return replace(detail, picture=picture, needs=f"{needs} {lacking}".strip())
 
 
 def _neighbours(inspection: Inspection, row: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -125,6 +127,19 @@ def _flip_words(curve: Curve, depth: int) -> str:
     if says and curve.at_most:
         says += f" Before layer {curve.flip_layer} the lens is hardly better than chance: that part is a guess."
     return says
+
+
+def flip_set_words(found: FlipSet, names: Sequence[str]) -> str:
+    """What a flip set says, in a sentence."""
+    if not found.found:
+        return f"No set of patches was found that changes {names[found.before]}."
+    many = f"{found.size} patch{'es' if found.size != 1 else ''}"
+    if found.random_flips != found.random_flips:
+        random = ""
+    else:
+        random = f"; as many random ones do that in {100 * found.random_flips:.0f} %"
+    lead = f"Without {many} ({100 * found.share:.0f} % of the picture) it says {names[found.after]}"
+    return f"{lead} instead of {names[found.before]}{random}."
 
 
 def _picture(inspection: Inspection, row: int) -> tuple[dict[str, Any] | None, str]:

@@ -24,7 +24,7 @@ import traitlets
 from numpy.typing import NDArray
 
 from . import rules
-from .inspect_detail import Detail, detail_of, measured_cases
+from .inspect_detail import Detail, detail_of, flip_set_words, measured_cases
 from .inspect_message import (
     Draw,
     Flip,
@@ -50,7 +50,6 @@ from .worker import Cancelled, Job, Seat, Ticket, Worker
 
 if TYPE_CHECKING:
     from ..inspection import Inspection
-    from ..inspection.flip_set import FlipSet
 
 log = logging.getLogger(__name__)
 
@@ -396,7 +395,7 @@ class Gallery(anywidget.AnyWidget):
         patches: Sequence[tuple[int, int]] = ()
         try:
             found = self.inspection.flip_set(row, progress=progress)
-            state, words, patches = "done", _flip_words(found, self.inspection.class_names), found.patches
+            state, words, patches = "done", flip_set_words(found, self.inspection.class_names), found.patches
         except Cancelled:
             raise
         except Exception as error:
@@ -450,16 +449,3 @@ def _sort_keys() -> Mapping[str, Any]:
     from ..inspection import SORT_KEYS
 
     return SORT_KEYS
-
-
-def _flip_words(found: FlipSet, names: Sequence[str]) -> str:
-    """What a flip set says, in a sentence."""
-    if not found.found:
-        return f"No set of patches was found that changes {names[found.before]}."
-    many = f"{found.size} patch{'es' if found.size != 1 else ''}"
-    if found.random_flips != found.random_flips:
-        random = ""
-    else:
-        random = f"; as many random ones do that in {100 * found.random_flips:.0f} %"
-    lead = f"Without {many} ({100 * found.share:.0f} % of the picture) it says {names[found.after]}"
-    return f"{lead} instead of {names[found.before]}{random}."
