@@ -1,9 +1,10 @@
-"""Masks and boxes of objects: where each sample's comes from, and how much of every patch it covers."""
+"""Masks, boxes and drawn shapes: where each sample's comes from, as pixels, and how much of every patch it covers."""
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,21 +24,29 @@ Window = tuple[float, float, float, float]
 class Masks:
     """Masks by sample: drawn ones first, then the given ones.
 
-    ``coarse``: whether a sample's mask is made of boxes.
+    Attributes:
+        given, boxes: by a sample's number what was passed for it; None where nothing was.
+        drawn: what took their place.
+        kept: of a saved inspection the given masks, and those that boxes made: a PNG, and whether it is of boxes.
     """
 
     given: Callable[[int], Any] | None = None
     boxes: Callable[[int], Any] | None = None
     drawn: dict[int, Mask] = field(default_factory=dict)
+    kept: dict[int, tuple[bytes, bool]] = field(default_factory=dict)
 
     @property
     def any(self) -> bool:
         """Whether there may be masks at all."""
-        return self.given is not None or self.boxes is not None or bool(self.drawn)
+        return self.given is not None or self.boxes is not None or bool(self.drawn or self.kept)
 
     def coarse(self, index: int) -> bool:
         """Whether the sample has boxes only."""
-        return index not in self.drawn and (self.given is None or self.given(index) is None)
+        if index in self.drawn:
+            return False
+        if index in self.kept:
+            return self.kept[index][1]
+        return self.boxes is not None and (self.given is None or self.given(index) is None)
 
     def of(self, index: int, size: tuple[int, int]) -> Mask | None:
         """[H, W] bool of a picture of ``size`` (width, height); None where there is none.
@@ -47,6 +56,8 @@ class Masks:
         """
         if index in self.drawn:
             return self.drawn[index]
+        if index in self.kept:
+            return of_png(self.kept[index][0])
         value = None if self.given is None else self.given(index)
         if value is not None:
             return as_mask(value, size)
@@ -137,6 +148,58 @@ def of_boxes(value: Any, size: tuple[int, int]) -> Mask:
     if not mask.any():
         raise InspectionError(f"its box {value!r:.80} holds no pixel of the picture of {size[0]} x {size[1]}")
     return mask
+
+
+def of_polygons(polygons: Iterable[Any], size: tuple[int, int]) -> Mask:
+    """Polygons as bool [H, W]: a pixel counts if its centre lies in one of them.
+
+    Inside is where a polygon winds around a point, however often: a lasso may cross itself. Exact, where Pillow rounds
+    the corners to whole pixels and counts the outline too.
+
+    Args:
+        polygons: [n, 2] each, at least three corners (x, y) in pixels of the picture. size: its width and height.
+
+    Raises:
+        InspectionError: no such corners, or no pixel of the picture in them.
+    """
+    mask = np.zeros((size[1], size[0]), np.bool_)
+    for polygon in polygons:
+        try:
+            corners = np.asarray(polygon, np.float64)
+        except (TypeError, ValueError):
+            corners = np.empty(0)
+        if corners.ndim != 2 or corners.shape[1:] != (2,) or len(corners) < 3 or not np.isfinite(corners).all():
+            raise InspectionError(f"a polygon is three or more corners (x, y) in pixels; arrived: {polygon!r:.80}")
+        mask |= _wound(corners, size)
+    if not mask.any():
+        raise InspectionError(f"what was drawn holds no pixel of the picture of {size[0]} x {size[1]}; draw it larger")
+    return mask
+
+
+def _wound(corners: NDArray[np.float64], size: tuple[int, int]) -> Mask:
+    """[H, W] the pixels around whose centre a polygon winds: every edge counts, with its direction, right of it."""
+    width, height = size
+    turns = np.zeros((height, width + 1), np.int16)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, 0), strict=True):
+        (top, bottom), turn = ((y0, y1), 1) if y0 < y1 else ((y1, y0), -1)
+        rows = np.arange(*np.clip(np.ceil([top - 0.5, bottom - 0.5]), 0, height).astype(int))
+        if len(rows):  # centres at the top count, those at the bottom belong to the next edge
+            x = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+            turns[rows, np.clip(np.ceil(x - 0.5), 0, width).astype(int)] += turn
+    return np.asarray(np.cumsum(turns[:, :-1], 1) != 0)
+
+
+def to_png(mask: Mask) -> bytes:
+    """A mask as a PNG of one bit per pixel; :func:`of_png` reads it."""
+    written = io.BytesIO()
+    Image.fromarray(mask).save(written, "PNG")
+    return written.getvalue()
+
+
+def of_png(written: bytes) -> Mask:
+    """[H, W] the mask that :func:`to_png` wrote."""
+    with Image.open(io.BytesIO(written)) as opened:
+        return np.array(opened, np.bool_)
 
 
 def patch_shares(mask: Mask, window: Window, grid: tuple[int, int]) -> NDArray[np.float64]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .mask_sources import as_mask, of_boxes, patch_shares
+from ..models.preprocess import Preprocess
+from .cache import digest
+from .contrasting import contrast
+from .mask_sources import Mask, as_mask, of_boxes, patch_shares
 from .problem import InspectionError, Problem
 
 if TYPE_CHECKING:
     from .inspection import Inspection
+
+How = Literal["replace", "add", "remove"]
 
 
 def mask_share(inspection: Inspection, index: int) -> NDArray[np.float64] | None:
@@ -25,15 +31,17 @@ def mask_share(inspection: Inspection, index: int) -> NDArray[np.float64] | None
         return inspection.covers[at]
     if not inspection.masks.any:
         return None
+    drawn = inspection.masks.drawn.get(at)
     size = picture_size(inspection, at)
     mask = inspection.masks.of(at, size)
     if mask is None:
         return None
-    preprocess = inspection.needs_model("lay a mask on patches").preprocess
-    cover = patch_shares(mask, preprocess.window(*size, inspection.size, inspection.fit), inspection.grid)
+    cover = patch_shares(mask, Preprocess.window(*size, inspection.size, inspection.fit), _grid(inspection, at))
     if not cover.any():
         raise InspectionError("its mask lies outside of what the model saw (fit='crop'); nothing of it is left")
-    inspection.covers[at] = cover
+    with inspection.lock:
+        if inspection.masks.drawn.get(at) is drawn:  # it may have been drawn anew meanwhile
+            inspection.covers[at] = cover
     return cover
 
 
@@ -48,26 +56,56 @@ def usable_share(inspection: Inspection, index: int) -> NDArray[np.float64] | No
         return None
 
 
-def draw_mask(inspection: Inspection, index: int, mask: Any) -> None:
-    """Lay a mask on one sample in the place of the one that is there; None removes a drawn one.
+def mask_digest(inspection: Inspection, rows: Iterable[int]) -> str:
+    """What tells the masks of these samples, as far as they were laid on patches, from others; "" for none at all."""
+    covers = [inspection.covers.get(at) for at in rows]
+    return digest(*covers).hex() if any(cover is not None for cover in covers) else ""
+
+
+def draw_mask(inspection: Inspection, index: int, mask: Any, how: How = "replace") -> None:
+    """Lay a mask on one sample in the place of the one that is there; None goes back to the given one, or to none.
 
     Args:
         mask: bool [H, W] of the picture's size, or a box (left, top, right, bottom) in its pixels, or several.
+        how: "replace"; "add": it counts beside what is there; "remove": it is taken away from what is there.
 
     Raises:
-        InspectionError: it is neither, or empty.
+        InspectionError: it is neither, or nothing is left.
     """
+    if how not in get_args(How):
+        raise InspectionError(f"a mask is drawn to 'replace', 'add' or 'remove'; arrived: {how!r}")
     at = inspection.answered(index)
-    if mask is None:
-        inspection.masks.drawn.pop(at, None)
-    else:
-        size, array = picture_size(inspection, at), np.asarray(mask)
-        boxes = array.dtype != np.bool_ and array.shape[-1:] == (4,)
-        inspection.masks.drawn[at] = of_boxes(mask, size) if boxes else as_mask(mask, size)
+    drawn = None if mask is None else _amended(inspection, at, mask, how)
     with inspection.lock:
+        if drawn is None:
+            inspection.masks.drawn.pop(at, None)
+        else:
+            inspection.masks.drawn[at] = drawn
         inspection.covers.pop(at, None)
         inspection.measured.pop(at, None)
+        inspection.found[:] = [one for one in inspection.found if (one.index, one.kind) != (at, "mask")]
         inspection.changed()
+
+
+def _amended(inspection: Inspection, at: int, mask: Any, how: How) -> Mask:
+    size, array = picture_size(inspection, at), np.asarray(mask)
+    boxes = array.dtype != np.bool_ and array.shape[-1:] == (4,)
+    new = of_boxes(mask, size) if boxes else as_mask(mask, size)
+    before = None if how == "replace" else inspection.masks.of(at, size)
+    if how == "remove":
+        left = np.zeros_like(new) if before is None else before & ~new
+        if not left.any():
+            raise InspectionError("nothing is left of the mask without that; clear it, or draw another")
+        return left
+    return new if before is None else before | new
+
+
+def _grid(inspection: Inspection, at: int) -> tuple[int, int]:
+    """Patch rows and columns; without a model those of the map that was kept."""
+    if inspection.model is not None:
+        return inspection.grid
+    rows, columns = contrast(inspection, at).difference().shape
+    return rows, columns
 
 
 def picture_size(inspection: Inspection, at: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import secrets
 import zipfile
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, astuple, fields
+from dataclasses import asdict, astuple, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,8 +28,10 @@ from .cluster_cards import Card, Clusters
 from .contrasting import on_disk
 from .evidence import Overlay
 from .flip_set import FlipSet
+from .mask_sources import Masks, of_png, to_png
 from .overlap import Alignment, Thresholds
 from .problem import InspectionError, Problem
+from .sample_mask import picture_size
 
 if TYPE_CHECKING:
     from .inspection import Inspection
@@ -61,8 +63,9 @@ def save(inspection: Inspection, folder: str | os.PathLike[str], *, table: Table
             inspection.thumbnail(at)
     mark = secrets.token_hex(4)
     maps = on_disk(inspection, inspection.overlay) | inspection.maps.everything()
+    masks = _masks(inspection)
     with inspection.lock:
-        shown, arrays, said = inspection.frame, _arrays(inspection, maps), _manifest(inspection, maps)
+        shown, arrays, said = inspection.frame, _arrays(inspection, maps) | masks, _manifest(inspection, maps)
     names = {"table": f"samples.{kind}", "arrays": f"arrays-{mark}.npz"}
     atomic_file.write(place / names["table"], _written(shown, kind))
     atomic_file.write(place / names["arrays"], _npz(arrays))
@@ -131,6 +134,39 @@ def _arrays(inspection: Inspection, maps: dict[tuple[int, str], bytes]) -> dict[
     if inspection.disagreement is not None:
         arrays["disagreement"] = inspection.disagreement
     return arrays
+
+
+def _masks(inspection: Inspection) -> dict[str, NDArray[Any]]:
+    """The masks that were drawn, and those that were looked at, as PNG; what each is: see ``_MASKS``."""
+    masks = inspection.masks
+    kept = [(at, "drawn", to_png(mask)) for at, mask in masks.drawn.items()]
+    given = replace(masks, drawn={})
+    for at in {**inspection.covers, **masks.drawn}:
+        with suppress(InspectionError):  # a mask whose file is gone has none
+            mask = given.of(at, picture_size(inspection, at))
+            if mask is not None:
+                kept.append((at, "boxes" if given.coarse(at) else "given", to_png(mask)))
+    return _packed("masks", (written for _, _, written in kept)) | {
+        "masks.sample": np.array([at for at, _, _ in kept], np.int64),
+        "masks.kind": np.array([_MASKS.index(kind) for _, kind, _ in kept], np.uint8),
+    }
+
+
+_MASKS = ("given", "boxes", "drawn")
+
+
+def _restored_masks(arrays: dict[str, NDArray[Any]]) -> Masks:
+    """What :func:`_masks` kept; none of a folder that was saved before there was that."""
+    masks = Masks()
+    if "masks" not in arrays:
+        return masks
+    rows, kinds = arrays["masks.sample"].tolist(), arrays["masks.kind"].tolist()
+    for at, kind, written in zip(rows, kinds, unpacked(arrays, "masks"), strict=True):
+        if _MASKS[kind] == "drawn":
+            masks.drawn[at] = of_png(written)
+        else:
+            masks.kept[at] = written, _MASKS[kind] == "boxes"
+    return masks
 
 
 def _stacked(values: Iterable[NDArray[Any]]) -> NDArray[Any]:
@@ -277,6 +313,7 @@ def restore(inspection: Inspection, said: dict[str, Any], arrays: dict[str, NDAr
     places = zip(arrays["maps.sample"].tolist(), said["map_methods"], strict=True)
     inspection.maps.saved = dict(zip(places, unpacked(arrays, "maps"), strict=True))
     inspection.covers = dict(zip(arrays["covers.sample"].tolist(), arrays["covers"], strict=True))
+    inspection.masks = _restored_masks(arrays)
     width = len(fields(Alignment))
     inspection.measured = {
         at: Measured(Alignment(*pair[0]), Alignment(*pair[1]))

@@ -200,7 +200,8 @@ class Preprocess:
         mean, std = (torch.tensor(v, dtype=torch.float32, device="cpu") for v in (self.mean, self.std))
         return mean, std
 
-    def window(self, width: int, height: int, size: tuple[int, int], fit: Fit) -> Window:
+    @staticmethod
+    def window(width: int, height: int, size: tuple[int, int], fit: Fit) -> Window:
         """(left, top, right, bottom) of what the model sees, in pixels of a ``width`` x ``height`` picture."""
         if fit == "squash":
             return (0.0, 0.0, float(width), float(height))

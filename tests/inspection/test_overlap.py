@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from legrad_widget.inspection import Inspection
-from legrad_widget.inspection.mask_sources import as_mask, of_boxes, patch_shares
+from legrad_widget.inspection.mask_sources import as_mask, of_boxes, of_png, of_polygons, patch_shares, to_png
 from legrad_widget.inspection.overlap import CASES, MEANINGS, Thresholds, alignment, cases
 from legrad_widget.inspection.problem import InspectionError
 from tests.inspection import world
@@ -46,6 +46,61 @@ def test_a_window_takes_what_the_model_saw():
     assert np.allclose(patch_shares(mask, (5, 0, 15, 10), (3, 3)), cropped, atol=1e-12)
     padded = np.pad(fine, ((60, 60), (0, 0))).reshape(3, 80, 3, 80).mean((1, 3))
     assert np.allclose(patch_shares(mask, (0, -5, 20, 15), (3, 3)), padded, atol=1e-12)
+
+
+def winding(corners, x, y):
+    """How often the corners go around (x, y), by adding up the angles: slow and literal."""
+    around = 0.0
+    for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
+        turned = math.atan2(y1 - y, x1 - x) - math.atan2(y0 - y, x0 - x)
+        around += (turned + math.pi) % (2 * math.pi) - math.pi
+    return round(around / (2 * math.pi))
+
+
+STAR = [(20 + 13 * math.cos(4 * math.pi * k / 5), 14 + 11.5 * math.sin(4 * math.pi * k / 5)) for k in range(5)]
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [(2.3, 1.1), (30.7, 4.2), (12.9, 25.6)],
+        [(30.7, 4.2), (2.3, 1.1), (12.9, 25.6)],  # the other way round
+        STAR,  # crosses itself: its middle is inside
+        [(5.25, 3.25), (19.75, 3.25), (19.75, 17.75), (5.25, 17.75)],
+        [(-9.3, -4.1), (50.2, 10.3), (21.7, 40.9)],  # beyond the picture
+    ],
+)
+def test_a_polygon_holds_the_pixels_whose_centres_it_goes_around(corners):
+    literal = [[winding(corners, x + 0.5, y + 0.5) != 0 for x in range(40)] for y in range(28)]
+    found = of_polygons([corners], (40, 28))
+    assert found.tolist() == literal
+    assert 50 < found.sum() < found.size
+
+
+def test_polygons_count_together_and_a_rectangle_is_a_box():
+    one, two = [(2, 3), (9, 3), (9, 8), (2, 8)], [(20.2, 1), (33.8, 1), (33.8, 26), (20.2, 26)]
+    assert np.array_equal(of_polygons([one], (40, 28)), of_boxes((2, 3, 9, 8), (40, 28)))
+    assert np.array_equal(of_polygons([one, two], (40, 28)), of_boxes([(2, 3, 9, 8), (20.2, 1, 33.8, 26)], (40, 28)))
+
+
+@pytest.mark.parametrize(
+    ("polygon", "says"),
+    [
+        ([(0, 0), (9, 9)], "three or more corners"),
+        ([(0, 0), (9, float("nan")), (3, 9)], "three or more corners"),
+        ("lasso", "three or more corners"),
+        ([(1.1, 1.1), (1.2, 1.1), (1.2, 1.2)], "holds no pixel of the picture of 40 x 28"),
+    ],
+)
+def test_what_is_no_polygon_says_so(polygon, says):
+    with pytest.raises(InspectionError, match=says):
+        of_polygons([polygon], (40, 28))
+
+
+def test_a_mask_is_the_same_after_it_was_written(scene):
+    _, mask, _ = scene
+    assert np.array_equal(of_png(to_png(mask)), mask)
+    assert len(to_png(mask)) < 200
 
 
 def literal_set(values, rule):
@@ -197,6 +252,34 @@ def test_a_drawn_mask_takes_the_place_of_the_given_one():
     assert "iou" not in r.frame  # measured anew when it is asked
     r.draw_mask(at, None)
     assert r.mask_share(at) is None
+
+
+def test_drawn_shapes_are_added_and_taken_away():
+    given = np.zeros((60, 60), bool)
+    given[:20] = True
+    r = world.inspected(masks=[given] * 12)
+    at = int(r.wrong[0])
+    r.draw_mask(at, (0, 20, 60, 40), "add")
+    assert np.allclose(r.mask_share(at), [[1] * 3, [1] * 3, [0] * 3])
+    r.draw_mask(at, (0, 0, 20, 60), how="remove")
+    assert np.allclose(r.mask_share(at), [[0, 1, 1], [0, 1, 1], [0] * 3])
+    with pytest.raises(InspectionError, match="nothing is left"):
+        r.draw_mask(at, (0, 0, 60, 60), how="remove")
+    assert np.allclose(r.mask_share(at), [[0, 1, 1], [0, 1, 1], [0] * 3])  # as it was
+    r.draw_mask(at, None)
+    assert np.allclose(r.mask_share(at), [[1] * 3, [0] * 3, [0] * 3])  # the given one again
+    with pytest.raises(InspectionError, match="'replace', 'add' or 'remove'"):
+        r.draw_mask(at, None, "paint")
+
+
+def test_a_mask_that_is_drawn_anew_is_no_problem_any_more():
+    r = world.inspected(masks=["nowhere.png"] * 12)
+    at = int(r.wrong[0])
+    assert r.alignment([at]).empty
+    assert r.problems["kind"].tolist() == ["mask"]
+    r.draw_mask(at, (0, 0, 30, 60))
+    assert r.problems.empty
+    assert r.alignment([at]).index.tolist() == [at]
 
 
 def test_a_crop_cuts_the_mask_too():

@@ -237,3 +237,32 @@ def test_no_folder_at_all(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InspectionError, match="is a file"):
         world.inspected(2).save(tmp_path / "file")
+
+
+def test_masks_come_back_drawn_and_given_and_are_drawn_without_the_model(model, tmp_path):
+    """Where a map was kept, a mask that is drawn is compared with it; elsewhere what is missing is said."""
+    given = np.zeros((60, 80), bool)
+    given[10:40, 20:60] = True
+    data = world.folder(tmp_path / "data")
+    r = Inspection(model, data, masks=dict.fromkeys(range(12), given), boxes={12: (4, 4, 30, 30)}, cache=False)
+    r.run(False)
+    first, second, third = r.wrong[:3].tolist()
+    r.draw_mask(first, (0, 0, 40, 60))
+    r.alignment([first, second])
+    r.mask_share(12)
+    r.save(tmp_path / "saved")
+    again = open_inspection(tmp_path / "saved")
+    size = (80, 60)
+    for at in (first, second, 12):
+        assert np.array_equal(again.masks.of(at, size), r.masks.of(at, size))
+        assert again.masks.coarse(at) == r.masks.coarse(at) == (at == 12)
+    assert list(again.masks.drawn) == [first]
+    again.draw_mask(first, None)
+    assert np.array_equal(again.masks.of(first, size), given)
+
+    for one in (r, again):
+        one.draw_mask(second, (20, 0, 80, 60))
+    pd.testing.assert_frame_equal(again.alignment([second]), r.alignment([second]))
+    again.draw_mask(third, (20, 0, 80, 60))
+    with pytest.raises(InspectionError, match="was not saved, and there is no model"):
+        again.mask_share(third)
