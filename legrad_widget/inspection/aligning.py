@@ -10,6 +10,7 @@ import numpy as np
 
 from .contrasting import overlay_of, usable_contrast
 from .evidence import Overlay
+from .outdated import warn_if_outdated
 from .overlap import CASES, Alignment, Binarise, alignment, cases
 from .problem import InspectionError
 from .sample_mask import usable_share
@@ -24,10 +25,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One sample's evidence against its mask: for the predicted class, and for the true one."""
+    """One sample's evidence against its mask: for the predicted class, and for the true one.
+
+    ``overlay``: whose evidence; None: not known (saved by an earlier version). ``binarise``: by which rule.
+    """
 
     predicted: Alignment
     true: Alignment
+    overlay: Overlay | None = None
+    binarise: Binarise = "half"
 
 
 def align(
@@ -39,11 +45,19 @@ def align(
 ) -> pd.DataFrame:
     """Compare the evidence of samples with their masks; the table's columns and the eight cases are filled from it.
 
+    Four of the eight cases are about right answers: ``alignment(rows=r.scored)`` compares these too. Of a right answer
+    "the true class" is the runner-up: what spoke for the answer over it, and the reverse.
+
+    A sample keeps the numbers of the map that it was compared with when the overlay changes; ``r.outdated`` says of how
+    many that is another map than the one that is drawn.
+
     Args:
         rows: as :meth:`Inspection.rows` takes them; None: all errors. Samples without a mask are left out.
         overlay: whose evidence; None: the inspection's own.
         binarise: see :func:`legrad_widget.inspection.overlap.alignment`.
         progress: called with (step, total) before each; raises to cancel, and what was measured is kept.
+
+    Cost: the map of each sample, where it is not there yet: one forward and the method's own.
 
     Returns:
         One row per sample: the numbers of :class:`~legrad_widget.inspection.overlap.Alignment` for the predicted class,
@@ -69,7 +83,7 @@ def align(
         if cover is None or evidence is None:
             continue
         predicted, true = evidence.merged()
-        found[at] = Measured(alignment(predicted, cover, binarise), alignment(true, cover, binarise))
+        found[at] = Measured(alignment(predicted, cover, binarise), alignment(true, cover, binarise), chosen, binarise)
         with inspection.lock:
             inspection.measured[at] = found[at]
             inspection.changed()
@@ -85,9 +99,13 @@ def align(
 
 def count_cases(inspection: Inspection) -> pd.DataFrame:
     """How many of the measured samples are of which case: a row per case of the predicted class's evidence, a column
-    per case of the true class's. Follows ``thresholds`` at once."""
+    per case of the true class's. Follows ``thresholds`` at once.
+
+    Warns (InspectionWarning) where samples were compared by another map than the overlay of now; see ``outdated``.
+    """
     import pandas as pd
 
+    warn_if_outdated(inspection, "cases")
     columns = case_columns(inspection)
     pairs = pd.crosstab(pd.Series(columns["case_predicted"]), pd.Series(columns["case_true"]))
     rows, across = ([case for case in CASES if case in index] for index in (pairs.index, pairs.columns))

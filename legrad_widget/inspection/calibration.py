@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..target import Class, Contrast, TargetError
 from .contrasting import contrast
 from .evidence import ATTENTION_GRADIENT, Overlay
 from .flip_set import lead_of, smallest_prefix
+from .outdated import mask_digest
 from .overlap import alignment
 from .problem import InspectionError, PictureGone
 from .removal import Removal
@@ -55,12 +56,19 @@ class Calibration:
 
             The last row is ablation itself: what a map could reach.
         overlays: the maps, best first. ``by``: which column ranks them. ``samples``: which samples were asked.
+        coarse: None: every patch was taken away alone. A number: windows of this side first, and patches alone in
+            the strongest quarter of them (see ``tam``): "exact ablation" is then an approximation of itself.
+        errors: how many errors there were to draw from. ``masks``: the digest of the masks of the samples; both tell
+            :func:`~legrad_widget.inspection.outdated.outdated` whether it still stands; 0 and "": not known.
     """
 
     frame: pd.DataFrame = field(repr=False)
     overlays: tuple[Overlay, ...]
     by: str
     samples: tuple[int, ...]
+    coarse: int | None = None
+    errors: int = 0
+    masks: str = ""
 
     @property
     def best(self) -> Overlay:
@@ -69,7 +77,10 @@ class Calibration:
 
     def __str__(self) -> str:
         shown = self.frame.to_string(float_format=lambda value: f"{value:.3f}")
-        return f"{len(self.samples)} samples against exact token ablation; ranked by {self.by}\n{shown}"
+        against = "exact token ablation"
+        if self.coarse is not None:
+            against = f"token ablation (approximated: {self.coarse} x {self.coarse} patches at a time first)"
+        return f"{len(self.samples)} samples against {against}; ranked by {self.by}\n{shown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,7 @@ def calibrate(
             in three ways. Those that are not defined for this model are left out.
         by: which column ranks them. seed: of the draw. show: write the table to the screen.
         flips: whether flip sizes are measured, about 25 forwards per candidate. coarse: an approximation of ablation,
-            windows of this side first (see ``tam``): a third of the forwards for 2 on a large grid.
+            windows of this side first (see ``tam``): half of the forwards for 2.
         progress: called with (sample, samples) between samples, and between the maps of one; raises to cancel, and the
             overlay stays as it was.
 
@@ -138,7 +149,10 @@ def calibrate(
             why = str(error)
     if not asked:
         raise InspectionError(f"not one of {len(drawn)} samples could be measured on {model.name}: {why}")
-    made = _ranked(judged, candidates, by, tuple(asked))
+    made = replace(
+        _ranked(judged, candidates, by, tuple(asked)),
+        coarse=coarse, errors=len(inspection.wrong), masks=mask_digest(inspection, asked),
+    )  # fmt: skip
     inspection.calibrated, inspection.overlay = made, made.best
     if show:
         sys.stdout.write(f"{made}\n")

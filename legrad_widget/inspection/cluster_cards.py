@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from .contrasting import overlay_of, usable_contrast
 from .counterfactual import random_sets
 from .evidence import Evidence, Overlay
-from .evidence_features import features
+from .evidence_features import features, plane
 from .flip_set import lead_of
 from .kmeans import grouped
-from .problem import InspectionError
+from .problem import InspectionError, PictureGone
 from .removal import Removal
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Card:
         region: [h, w] bool, the fewest patches that hold half of ``mean_map``.
         pairs: (true, predicted, count), most frequent first.
         margins: [L] mean over the members of (s_predicted - s_true) over its layer's spread; () without layers.
-        flips: share of the members whose answer changes when ``region`` is taken out of them; nan without a model.
+        flips: share of the members whose answer changes when ``region`` is taken out of them; nan where that was not
+            tested.
         random_flips: the same for a random region of equal size.
     """
 
@@ -60,12 +61,34 @@ class Card:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clusters:
-    """Cards, the largest first; how they were made; ``silhouette``: mean, from -1 to 1, nan for one cluster."""
+    """Cards, the largest first, and how they were made. ``str()`` is a table of them.
+
+    They are of the map and of the errors that they were made with, and stay so when the overlay changes or more samples
+    are scored; :func:`~legrad_widget.inspection.outdated.outdated` says when that is no longer what is drawn.
+
+    Attributes:
+        overlay: whose evidence. ``weights``: of map, layers and embedding. ``k``: as it was asked; None: by silhouette.
+        silhouette: mean, from -1 to 1, nan for one cluster.
+        rows: the errors, as numbers of samples. ``points``: [n, 2] float32, each of them in a plane; see
+            :func:`~legrad_widget.inspection.evidence_features.plane`. ``shown``: the share of all differences that each
+            of its two axes shows.
+        errors: how many errors there were, those without a map among them; 0: not known.
+    """
 
     cards: tuple[Card, ...]
     overlay: Overlay
     weights: tuple[float, float, float]
     silhouette: float
+    k: int | None = None
+    rows: tuple[int, ...] = ()
+    points: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2), np.float32), repr=False)
+    shown: tuple[float, float] = (0.0, 0.0)
+    errors: int = 0
+
+    @property
+    def tested(self) -> bool:
+        """Whether the cards' regions were tested on the model."""
+        return not any(np.isnan(card.flips) for card in self.cards)
 
     def __len__(self) -> int:
         return len(self.cards)
@@ -75,6 +98,17 @@ class Clusters:
 
     def __getitem__(self, index: int) -> Card:
         return self.cards[index]
+
+    def __str__(self) -> str:
+        count = sum(len(card) for card in self.cards)
+        lines = [f"{len(self)} clusters of {count} errors by the map {self.overlay.label}, weights {self.weights}"]
+        for card in self.cards:
+            is_, taken, many = card.pairs[0]
+            line = f"{card.number:>3}: {len(card)} errors, most {is_} -> {taken} ({many})"
+            if not np.isnan(card.flips):
+                line += f"; changed without its region {card.flips:.0%}, a random one {card.random_flips:.0%}"
+            lines.append(line)
+        return "\n".join(lines)
 
 
 def clusters(
@@ -89,11 +123,14 @@ def clusters(
 ) -> Clusters:
     """Group the errors by evidence map, layer profile and embedding; each group is then tested on the model.
 
+    Maps are made once and kept: to group again with other weights or another ``k`` asks the model nothing, unless the
+    groups are tested.
+
     Args:
         k: how many; None: as many as have the largest silhouette, up to 12.
         weights: of evidence map, layers and embedding. overlay: whose evidence; None: the inspection's own.
         seed: of k-means, and of the random regions.
-        test: take each cluster's region out of all its members and ask again (two forwards per error).
+        test: take each cluster's region out of all its members and ask again: see :func:`check_regions`.
         progress: called with (step, total) between errors; raises to cancel.
 
     Raises:
@@ -107,24 +144,57 @@ def clusters(
     for at in wrong.tolist():
         told.next()
         found.append(usable_contrast(inspection, at, chosen))
-    wrong, shown = wrong[[one is not None for one in found]], [one for one in found if one is not None]
-    if len(wrong) < 2:
+    rows, shown = wrong[[one is not None for one in found]], [one for one in found if one is not None]
+    if len(rows) < 2:
         raise InspectionError("clusters need at least two errors whose pictures can be read; see problems")
     maps = np.stack([_of_mass_one(one.merged()[0]) for one in shown])
     layers = np.stack([_layer_shares(one) for one in shown])
-    points = features(maps, layers, inspection.records["embedding"][wrong].astype(np.float64), weights)
-    numbers, silhouette = grouped(points, k, seed=seed)
+    measured = features(maps, layers, inspection.records["embedding"][rows].astype(np.float64), weights)
+    numbers, silhouette = grouped(measured, k, seed=seed)
     cards = []
     for number in range(int(numbers.max()) + 1):
         inside = np.flatnonzero(numbers == number)
-        far = ((points[inside] - points[inside].mean(0)) ** 2).sum(1)
+        far = ((measured[inside] - measured[inside].mean(0)) ** 2).sum(1)
         inside = inside[np.argsort(far, kind="stable")]
-        cards.append(_card(inspection, number + 1, wrong[inside], maps[inside], seed, told if test else None))
-    made = Clusters(tuple(cards), chosen, weights, silhouette)
+        cards.append(_card(inspection, number + 1, rows[inside], maps[inside]))
+    points, axes = plane(measured)
+    made = Clusters(
+        tuple(cards), chosen, (float(weights[0]), float(weights[1]), float(weights[2])), silhouette, k,
+        tuple(rows.tolist()), points, axes, len(wrong),
+    )  # fmt: skip
+    if test and inspection.model is not None:
+        made = _tested(inspection, made, seed, told)
+    _keep(inspection, made)
+    return made
+
+
+def check_regions(inspection: Inspection, *, seed: int = 0, progress: Progress | None = None) -> Clusters:
+    """Test the clusters that were made last: is the region of each a cause of its errors?
+
+    Each cluster's region is taken out of all its members, and beside it a random region of its size; ``flips`` and
+    ``random_flips`` of the cards are the shares of the members whose answer changes.
+
+    Args:
+        seed: of the random regions. progress: called with (step, total) between errors; raises to cancel.
+
+    Cost: per error two forwards without its patches, and one where it has to be encoded again.
+
+    Raises:
+        InspectionError: there are no clusters yet, or there is no model.
+    """
+    inspection.needs_model("test the regions of clusters")
+    made = inspection.clustered
+    if made is None:
+        raise InspectionError("there are no clusters to test yet: clusters() makes them")
+    tested = _tested(inspection, made, seed, _Told(progress, sum(len(card) for card in made)))
+    _keep(inspection, tested)
+    return tested
+
+
+def _keep(inspection: Inspection, made: Clusters) -> None:
     with inspection.lock:
         inspection.clustered = made
         inspection.changed()
-    return made
 
 
 class _Told:
@@ -140,25 +210,14 @@ class _Told:
         self._step += 1
 
 
-def _card(
-    inspection: Inspection,
-    number: int,
-    members: NDArray[np.int64],
-    maps: NDArray[Any],
-    seed: int,
-    told: _Told | None,
-) -> Card:
+def _card(inspection: Inspection, number: int, members: NDArray[np.int64], maps: NDArray[Any]) -> Card:
     mean_map = maps.mean(0)
-    region = smallest_region(mean_map)
     names, records = inspection.class_names, inspection.records[members]
     pairs = Counter((names[record["label"]], names[record["predicted"]]) for record in records)
-    flips, random_flips = float("nan"), float("nan")
-    if told is not None and inspection.model is not None:
-        flips, random_flips = _tested(inspection, members, region, seed, told)
     return Card(
-        number, tuple(members.tolist()), mean_map.astype(np.float32), region,
+        number, tuple(members.tolist()), mean_map.astype(np.float32), smallest_region(mean_map),
         tuple((true, predicted, count) for (true, predicted), count in pairs.most_common()),
-        _margins(inspection, members), flips, random_flips,
+        _margins(inspection, members), float("nan"), float("nan"),
     )  # fmt: skip
 
 
@@ -172,19 +231,23 @@ def smallest_region(map_: NDArray[Any], share: float = REGION) -> NDArray[np.boo
     return region.reshape(map_.shape)
 
 
-def _tested(
-    inspection: Inspection, members: NDArray[np.int64], region: NDArray[np.bool_], seed: int, told: _Told
-) -> tuple[float, float]:
-    """Shares of the members whose answer changes without the region, and without a random one of its size."""
-    changed = []
-    for at in members.tolist():
-        told.next()
-        predicted, rival = inspection.pair(at)
-        masks = np.stack([region.ravel(), *random_sets(region.ravel(), 1, seed + at)])
-        logits = Removal(inspection.encoding(at), inspection.scores).logits(masks)
-        changed.append(lead_of(logits, predicted, rival, "other") > 0)
-    flips, random_flips = np.mean(changed, axis=0).tolist()
-    return flips, random_flips
+def _tested(inspection: Inspection, made: Clusters, seed: int, told: _Told) -> Clusters:
+    """The same, and of each card the shares of its members that change without its region, and without a random one."""
+    cards = []
+    for card in made:
+        changed = []
+        for at in card.members:
+            told.next()
+            predicted, rival = inspection.pair(at)
+            masks = np.stack([card.region.ravel(), *random_sets(card.region.ravel(), 1, seed + at)])
+            try:
+                logits = Removal(inspection.encoding(at), inspection.scores).logits(masks)
+            except PictureGone:  # its map was kept, its picture was not
+                continue
+            changed.append(lead_of(logits, predicted, rival, "other") > 0)
+        flips, random_flips = np.mean(changed, axis=0).tolist() if changed else (float("nan"), float("nan"))
+        cards.append(replace(card, flips=flips, random_flips=random_flips))
+    return replace(made, cards=tuple(cards))
 
 
 def _margins(inspection: Inspection, members: NDArray[np.int64]) -> tuple[float, ...]:

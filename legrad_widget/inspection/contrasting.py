@@ -105,7 +105,7 @@ def contrasts(
 
     A sample whose picture is gone, or whose two classes are the same to the model, is left out and listed.
     """
-    wanted = _surest_first(inspection) if rows is None else [inspection.answered(row) for row in rows]
+    wanted = surest_first(inspection) if rows is None else [inspection.answered(row) for row in rows]
     try:
         for step, at in enumerate(wanted):
             if progress is not None:
@@ -136,7 +136,7 @@ def on_disk(inspection: Inspection, overlay: Overlay) -> dict[tuple[int, str], b
     if inspection.model is None:
         return {}
     keys = {
-        _key(inspection, at, overlay): (at, overlay.method)
+        key_of(inspection, at, overlay): (at, overlay.method)
         for at in inspection.wrong.tolist()
         if inspection.digests[at].any()
     }
@@ -153,7 +153,8 @@ def overlay_of(inspection: Inspection, method: str | Overlay | None = None, weig
     return Overlay(method, weights or "paper")
 
 
-def _surest_first(inspection: Inspection) -> list[int]:
+def surest_first(inspection: Inspection) -> list[int]:
+    """The errors, the surest first."""
     wrong = inspection.wrong
     order = np.argsort(-inspection.records["p_pred"][wrong], kind="stable")
     return [int(at) for at in wrong[order]]
@@ -167,7 +168,7 @@ def _fetched(inspection: Inspection, at: int, overlay: Overlay, later: bool) -> 
             "lw.open_inspection(folder, model=model)"
         )
     predicted, rival = inspection.pair(at)
-    key = _key(inspection, at, overlay)
+    key = key_of(inspection, at, overlay)
     held = inspection.cache.get("map", [key]).get(key)
     if held is None:
         held = evidence(inspection.encoding(at), predicted, rival, overlay).to_bytes()
@@ -175,7 +176,8 @@ def _fetched(inspection: Inspection, at: int, overlay: Overlay, later: bool) -> 
     return held
 
 
-def _key(inspection: Inspection, at: int, overlay: Overlay) -> bytes:
+def key_of(inspection: Inspection, at: int, overlay: Overlay) -> bytes:
+    """What tells the map of a sample from all others; the weights of its layers are no part of it."""
     known = inspection.digests[at]
     picture = known.tobytes() if known.any() else _digest(inspection, at)
     return digest(specification(inspection), picture, overlay.method, *inspection.pair(at))

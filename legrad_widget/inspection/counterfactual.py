@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..intervention import Change, How
-from .contrasting import contrast
+from .contrasting import contrast, overlay_of
 from .evidence import Overlay
 from .flip_set import FlipSet, Goal, lead_of, pruned, smallest_prefix
 from .problem import InspectionError
@@ -64,7 +64,8 @@ def flip_set(
     if isinstance(control, bool) or not isinstance(control, int | np.integer) or control < 0:
         raise InspectionError(f"control is how many random sets are tried, from 0; arrived: {control!r}")
     predicted, rival = inspection.pair(at)
-    ranked = contrast(inspection, at, overlay).difference()
+    chosen = overlay_of(inspection, overlay)
+    ranked = contrast(inspection, at, chosen).difference()
     removal = Removal(inspection.encoding(at), inspection.scores, progress)
 
     def lead(removed: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -81,8 +82,9 @@ def flip_set(
         if control:
             random_flips = float((lead(random_sets(removed, int(control), seed)) > 0).mean())
     made = FlipSet(
-        removed.reshape(ranked.shape), predicted, after, goal, prefix, random_flips, int(control), removal.forwards
-    )
+        removed.reshape(ranked.shape), predicted, after, goal, prefix, random_flips, int(control), removal.forwards,
+        chosen,
+    )  # fmt: skip
     with inspection.lock:
         inspection.flip_sets[at] = made
         inspection.changed()

@@ -39,6 +39,20 @@ def features(
     return np.concatenate([weight * block for weight, block in zip(weights, blocks, strict=True) if weight], 1)
 
 
+def plane(rows: Numbers) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Rows of features [n, F] as points [n, 2], and the share of all differences that each of the two axes shows.
+
+    The first two principal components of the features as they are (their weights count), so that distances among the
+    points are at most those among the rows: what is apart here is apart, what is together here need not be.
+    """
+    count = min(2, rows.shape[1], len(rows) - 1)
+    points, shares = np.zeros((len(rows), 2), np.float32), np.zeros(2)
+    if count > 0 and np.ptp(rows, 0).any():
+        fitted = PCA(count, svd_solver="full").fit(rows)
+        points[:, :count], shares[:count] = fitted.transform(rows), fitted.explained_variance_ratio_
+    return points, (float(shares[0]), float(shares[1]))
+
+
 def pooled(maps: Numbers, side: int = SIDE) -> Numbers:
     """Maps [n, h, w] averaged by area over at most ``side`` x ``side`` equal parts."""
     rows, columns = (_parts(size, min(side, size)) for size in maps.shape[1:])

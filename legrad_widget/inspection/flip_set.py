@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .evidence import Overlay
 
 Goal = Literal["other", "true"]
 Lead = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
@@ -30,6 +33,7 @@ class FlipSet:
             the order changed the answer.
         random_flips: the share of ``control`` random sets of equal size that change the answer too; nan without any.
         forwards: how often the model was asked.
+        overlay: whose evidence ordered the patches; None: not known (saved by an earlier version).
     """
 
     removed: NDArray[np.bool_] = field(repr=False)
@@ -40,6 +44,7 @@ class FlipSet:
     random_flips: float
     control: int
     forwards: int
+    overlay: Overlay | None = None
 
     @property
     def found(self) -> bool:

@@ -24,7 +24,9 @@ from . import (
     contrasting,
     counterfactual,
     curves,
+    fragility,
     marking,
+    outdated,
     sample_mask,
     sample_neighbours,
     storage,
@@ -309,6 +311,9 @@ class Inspection:
     alignment = aligning.align
     cases = aligning.count_cases
     clusters = cluster_cards.clusters
+    check_regions = cluster_cards.check_regions
+    find_flip_sets = fragility.find_flip_sets
+    outdated = property(outdated.outdated)
 
     # ------------------------------------------------------------ marks, and out
 
@@ -401,6 +406,8 @@ class Inspection:
         parts = [f"{wrong} of {scored} samples wrong ({wrong / scored:.1%})" if scored else "nothing scored yet"]
         parts += [f"{skipped} skipped (see problems)"] * bool(skipped)
         parts += [f"{self.total - self.done} pending (run() goes on)"] * (not self.complete)
+        old = outdated.outdated(self)
+        parts += [f"of an earlier state: {', '.join(old)} (see outdated)"] * bool(old)
         return f"<Inspection of {model}, {len(self.class_names)} classes: {', '.join(parts)}>"
 
 

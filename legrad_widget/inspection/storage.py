@@ -130,6 +130,7 @@ def _arrays(inspection: Inspection, maps: dict[tuple[int, str], bytes]) -> dict[
         "flip_sets": _stacked(found.removed for found in inspection.flip_sets.values()),
         "cards": _stacked(card.mean_map for card in cards),
         "cards.region": _stacked(card.region for card in cards),
+        "clusters.points": inspection.clustered.points if inspection.clustered else np.zeros((0, 2), np.float32),
     }
     if inspection.disagreement is not None:
         arrays["disagreement"] = inspection.disagreement
@@ -209,6 +210,9 @@ def _manifest(inspection: Inspection, maps: Iterable[tuple[int, str]]) -> dict[s
         "tags": {str(at): list(tags) for at, tags in inspection.tags.items() if tags},
         "notes": {str(at): text for at, text in inspection.notes.items() if text},
         "flip_sets": {str(at): _of_flip_set(found) for at, found in inspection.flip_sets.items()},
+        "measured_by": [
+            [None if one.overlay is None else asdict(one.overlay), one.binarise] for one in inspection.measured.values()
+        ],
         "map_methods": [method for _, method in maps],
         "calibration": _of_calibration(inspection.calibrated),
         "clusters": _of_clusters(inspection.clustered),
@@ -240,12 +244,17 @@ def _of_calibration(found: Calibration | None) -> dict[str, Any] | None:
         "overlays": [asdict(overlay) for overlay in found.overlays],
         "by": found.by,
         "samples": list(found.samples),
+        "coarse": found.coarse,
+        "errors": found.errors,
+        "masks": found.masks,
     }
 
 
 def _of_flip_set(found: FlipSet) -> dict[str, Any]:
-    names = [field.name for field in fields(FlipSet) if field.name not in ("removed", "random_flips")]
-    return {name: getattr(found, name) for name in names} | {"random_flips": _number(found.random_flips)}
+    names = [field.name for field in fields(FlipSet) if field.name not in ("removed", "random_flips", "overlay")]
+    overlay = None if found.overlay is None else asdict(found.overlay)
+    said = {name: getattr(found, name) for name in names}
+    return said | {"random_flips": _number(found.random_flips), "overlay": overlay}
 
 
 def _of_clusters(found: Clusters | None) -> dict[str, Any] | None:
@@ -266,6 +275,10 @@ def _of_clusters(found: Clusters | None) -> dict[str, Any] | None:
         "overlay": asdict(found.overlay),
         "weights": list(found.weights),
         "silhouette": _number(found.silhouette),
+        "k": found.k,
+        "rows": list(found.rows),
+        "shown": list(found.shown),
+        "errors": found.errors,
     }
 
 
@@ -314,20 +327,14 @@ def restore(inspection: Inspection, said: dict[str, Any], arrays: dict[str, NDAr
     inspection.maps.saved = dict(zip(places, unpacked(arrays, "maps"), strict=True))
     inspection.covers = dict(zip(arrays["covers.sample"].tolist(), arrays["covers"], strict=True))
     inspection.masks = _restored_masks(arrays)
-    width = len(fields(Alignment))
-    inspection.measured = {
-        at: Measured(Alignment(*pair[0]), Alignment(*pair[1]))
-        for at, pair in zip(
-            arrays["measured.sample"].tolist(), arrays["measured"].reshape(-1, 2, width).tolist(), strict=True
-        )
-    }
+    inspection.measured = _measured(said, arrays)
     inspection.disagreement = arrays.get("disagreement")
     inspection.found = [Problem(**one) for one in said["problems"]]
     inspection.overlay, inspection.thresholds = Overlay(**said["overlay"]), Thresholds(**said["thresholds"])
     inspection.tags = {int(at): tuple(tags) for at, tags in said["tags"].items()}
     inspection.notes = {int(at): text for at, text in said["notes"].items()}
     inspection.flip_sets = {
-        int(at): FlipSet(removed, **{**one, "random_flips": _told(one["random_flips"])})
+        int(at): _flip_set(one, removed)
         for (at, one), removed in zip(said["flip_sets"].items(), arrays["flip_sets"], strict=True)
     }
     inspection.model_name = said["model"]
@@ -339,6 +346,26 @@ def _told(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
+def _overlay(said: dict[str, Any] | None) -> Overlay | None:
+    return None if said is None else Overlay(**said)
+
+
+def _measured(said: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[int, Measured]:
+    """By which map and rule is not in folders that an earlier version wrote."""
+    samples, width = arrays["measured.sample"].tolist(), len(fields(Alignment))
+    pairs = arrays["measured"].reshape(-1, 2, width).tolist()
+    by = said.get("measured_by") or [(None, "half")] * len(samples)
+    return {
+        at: Measured(Alignment(*pair[0]), Alignment(*pair[1]), _overlay(overlay), rule)
+        for at, pair, (overlay, rule) in zip(samples, pairs, by, strict=True)
+    }
+
+
+def _flip_set(said: dict[str, Any], removed: NDArray[Any]) -> FlipSet:
+    known = {"random_flips": _told(said["random_flips"]), "overlay": _overlay(said.get("overlay"))}
+    return FlipSet(removed, **{**said, **known})
+
+
 def _calibration(said: dict[str, Any] | None) -> Calibration | None:
     import pandas as pd
 
@@ -346,7 +373,10 @@ def _calibration(said: dict[str, Any] | None) -> Calibration | None:
         return None
     values = np.array([[_told(value) for value in row] for row in said["values"]])
     frame = pd.DataFrame(values, index=said["rows"], columns=said["columns"])
-    return Calibration(frame, tuple(Overlay(**one) for one in said["overlays"]), said["by"], tuple(said["samples"]))
+    return Calibration(
+        frame, tuple(Overlay(**one) for one in said["overlays"]), said["by"], tuple(said["samples"]),
+        said.get("coarse"), said.get("errors", 0), said.get("masks", ""),
+    )  # fmt: skip
 
 
 def _clusters(said: dict[str, Any] | None, arrays: dict[str, NDArray[Any]]) -> Clusters | None:
@@ -362,4 +392,9 @@ def _clusters(said: dict[str, Any] | None, arrays: dict[str, NDArray[Any]]) -> C
         )
     )  # fmt: skip
     a, b, c = said["weights"]
-    return Clusters(cards, Overlay(**said["overlay"]), (a, b, c), _told(said["silhouette"]))
+    points = arrays.get("clusters.points", np.zeros((0, 2), np.float32))
+    x, y = said.get("shown", (0.0, 0.0))
+    return Clusters(
+        cards, Overlay(**said["overlay"]), (a, b, c), _told(said["silhouette"]), said.get("k"),
+        tuple(said.get("rows", ())), points, (x, y), said.get("errors", 0),
+    )  # fmt: skip

@@ -11,9 +11,13 @@ Columns, in order (not applicable: empty, or NaN):
 - after ``alignment()``: ``case_predicted``, ``case_true`` and the numbers of
   :class:`~legrad_widget.inspection.overlap.Alignment` for the evidence for the predicted class, with
   ``outside_mask``, the share of its floor-removed mass that lies outside the mask
-- after ``flip_set(i)``: ``flip_size``, the patches of the smallest flip set that was found; 0: none
+- after ``flip_set(i)`` or ``find_flip_sets()``: ``flip_size``, the patches of the smallest flip set that was found; 0:
+  none
 - after ``clusters()``: ``cluster``, from 1
 - ``tags`` (", " between them), ``note``
+
+The columns after ``alignment()``, ``flip_set(i)`` and ``clusters()`` are of the map that was asked then; they do not
+change with the overlay, and ``r.outdated`` says in words where that is another one now.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .curves import flips_of
+from .outdated import warn_if_outdated
 from .problem import InspectionError
 from .sample_neighbours import disagreement_of
 
@@ -62,6 +67,11 @@ SORT_KEYS: dict[str, SortKey] = {
     "label_noise": SortKey("disagreement", False, "the label that its neighbours contradict"),
     "cluster": SortKey("cluster", True, "errors of one kind together", "cluster > 0"),
 }
+
+
+_SOURCES = {"flip_size": "find_flip_sets()", "cluster": "clusters()", "outside_mask": "alignment()"}
+_FILLED_BY = {"cluster": "clusters", "outside_mask": "cases"}
+"""What of ``outdated`` is about a column."""
 
 
 def frame(inspection: Inspection) -> pd.DataFrame:
@@ -185,6 +195,8 @@ def cell(inspection: Inspection, true: Any = None, predicted: Any = None) -> NDA
 def sorted_by(inspection: Inspection, key: str, *, errors_only: bool = False) -> pd.DataFrame:
     """The frame, sorted by one of :data:`SORT_KEYS`, with the rows that the key is about.
 
+    Warns (InspectionWarning) where what it sorts by is of another map than the overlay of now; see ``outdated``.
+
     Raises:
         InspectionError: there is no such key, or what it needs was not computed yet.
     """
@@ -192,8 +204,9 @@ def sorted_by(inspection: Inspection, key: str, *, errors_only: bool = False) ->
         raise InspectionError(f"samples are sorted by {', '.join(map(repr, SORT_KEYS))}; arrived: {key!r}")
     chosen, rows = SORT_KEYS[key], inspection.frame
     if chosen.column not in rows:
-        source = {"flip_size": "flip_set(i)", "cluster": "clusters()", "outside_mask": "alignment()"}[chosen.column]
-        raise InspectionError(f"{key!r} needs {source} first: it fills the column {chosen.column!r}")
+        raise InspectionError(f"{key!r} needs {_SOURCES[chosen.column]} first: it fills the column {chosen.column!r}")
+    if chosen.column in _FILLED_BY:
+        warn_if_outdated(inspection, _FILLED_BY[chosen.column])
     rows = rows[rows["status"] == "scored"]
     rows = rows.loc[inspection.wrong] if errors_only else rows
     rows = rows.query(chosen.where) if chosen.where else rows

@@ -10,7 +10,7 @@ from sklearn.metrics import silhouette_score
 
 import legrad_widget as lw
 from legrad_widget.inspection.cluster_cards import smallest_region
-from legrad_widget.inspection.evidence_features import features, pooled
+from legrad_widget.inspection.evidence_features import features, plane, pooled
 from legrad_widget.inspection.kmeans import grouped
 from legrad_widget.inspection.problem import InspectionError
 from tests import specimens
@@ -127,6 +127,60 @@ def test_a_cards_claim_is_tested_on_the_model(carded):
 def test_cards_without_a_test(carded):
     _, r, _ = carded
     assert all(np.isnan(card.flips) for card in r.clusters(2, test=False))
+
+
+def test_regions_are_tested_when_somebody_asks(carded):
+    """What grouping leaves out, asked later, is what it would have been at once; nothing else changes."""
+    _, r, found = carded
+    grouped_ = r.clusters(3, test=False)
+    assert not grouped_.tested
+    steps = []
+    tested = r.check_regions(progress=lambda step, total: steps.append((step, total)))
+    assert steps == [(step, len(r.wrong)) for step in range(len(r.wrong))]
+    assert tested.tested
+    assert r.clustered is tested
+    for ours, theirs in zip(tested, found, strict=True):
+        assert (ours.members, ours.flips, ours.random_flips) == (theirs.members, theirs.flips, theirs.random_flips)
+    assert f"changed without its region {found[0].flips:.0%}" in str(tested)
+    assert str(tested).startswith(f"3 clusters of {len(r.wrong)} errors by the map attention_gradient")
+
+
+def test_grouping_again_asks_the_model_nothing(carded, monkeypatch):
+    _, r, _ = carded
+    r.clusters(3, test=False)
+    monkeypatch.setattr(r, "encoding", lambda at: pytest.fail("the model was asked"))
+    again = r.clusters(2, (1.0, 0.0, 0.5), test=False)
+    assert (again.k, again.weights, len(again)) == (2, (1.0, 0.0, 0.5), 2)
+
+
+def test_the_plane_is_that_of_the_principal_components():
+    rows = np.random.default_rng(0).random((20, 5)) * [5, 3, 1, 0.1, 0.1]
+    points, shown = plane(rows)
+    centred = rows - rows.mean(0)
+    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
+    assert np.allclose(np.abs(points), np.abs(centred @ axes[:2].T), atol=1e-5)  # an axis has no sign
+    assert np.allclose(shown, (sizes**2 / (sizes**2).sum())[:2])
+    apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    assert (apart <= np.linalg.norm(rows[:, None] - rows[None], axis=-1) + 1e-5).all()
+
+
+def test_a_plane_of_what_does_not_differ_is_flat():
+    for rows in (np.ones((4, 3)), np.zeros((1, 3))):
+        points, shown = plane(rows)
+        assert points.shape == (len(rows), 2)
+        assert not points.any()
+        assert shown == (0, 0)
+    points, shown = plane(np.array([[0.0], [1.0], [5.0]]))  # one feature: a line
+    assert not points[:, 1].any()
+    assert shown == (pytest.approx(1), 0)
+
+
+def test_every_error_has_its_point(carded):
+    _, r, found = carded
+    assert found.rows == tuple(r.wrong.tolist())
+    assert found.points.shape == (len(found.rows), 2)
+    assert found.errors == len(r.wrong)
+    assert 0 < sum(found.shown) <= 1 + 1e-9
 
 
 def test_progress_counts_every_step_and_may_cancel():
