@@ -13,6 +13,8 @@ from . import wire
 from .inspect_pictures import encoded
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..inspection import Inspection
     from ..inspection.curves import Curve
     from ..inspection.flip_set import FlipSet
@@ -103,15 +105,20 @@ def _neighbours(inspection: Inspection, row: int) -> tuple[tuple[str, tuple[int,
 def measured_cases(inspection: Inspection, row: int) -> tuple[tuple[str, str, str], ...]:
     """Which of the eight cases a sample is, by its mask: about whose evidence, the case, and what it means; () without
     a mask."""
-    from ..inspection.overlap import MEANINGS
     from ..inspection.sample_mask import usable_share
 
     if usable_share(inspection, row) is None:
         return ()
     inspection.alignment([row])
-    frame = inspection.frame
+    return cases_in(inspection.frame, row)
+
+
+def cases_in(frame: pd.DataFrame, row: int) -> tuple[tuple[str, str, str], ...]:
+    """The same as the table has it: () where the sample was not compared with its mask."""
+    from ..inspection.overlap import MEANINGS
+
     sides = (("the class it took it for", "case_predicted"), ("the true class", "case_true"))
-    found = ((about, str(frame[column].iloc[row])) for about, column in sides)
+    found = ((about, str(frame[column].iloc[row])) for about, column in sides if column in frame)
     return tuple((about, name, MEANINGS[name]) for about, name in found if name)
 
 

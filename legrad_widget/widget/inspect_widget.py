@@ -6,20 +6,26 @@ import os
 import threading
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tqdm.auto import tqdm
 
 from ..explanation import WEIGHTS
 from ..method import catalogue
 from ..target import Contrast
+from . import inspect_page
 from .explorer import _NOT_BUILT, LeGradWidget, _asset
 from .inspect_pictures import Sample
 from .inspect_table import name_of
 from .inspecting import Gallery
+from .page import StaticPage
 from .rules import Refused, shown
 from .worker import Worker, worker_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from PIL import Image
 
     from ..inspection import Inspection
     from ..inspection.evidence import Overlay
@@ -93,12 +99,67 @@ class Inspecting(Gallery):
         self.inspection.thresholds = value
         self.refresh()
 
+    def save_html(self, path: str | os.PathLike[str], rows: Any = None, *, overwrite: bool = False) -> Path:
+        """Write the gallery as one HTML file: it opens from disk, without kernel, network or Jupyter.
+
+        In it are the table of all samples with their full paths, what was found about all errors, and of ``rows`` the
+        pictures, maps and everything that is known when they are opened. Filters, orders, search and the keyboard work;
+        tags and notes that are made there last until it is closed, and leave it with its table. What has to be computed
+        is off, and says so.
+
+        Maps that are not known yet are computed, where there is a model; Ctrl-C ends that, nothing is written, and what
+        was computed is kept. Of a picture that is gone there is the thumbnail.
+
+        Args:
+            path: of the file; it is there as a whole or not at all. An earlier page of ours is replaced.
+            rows: samples with pictures, maps and details: what :meth:`Inspection.rows` takes; None: all errors. At most
+                500. Each takes 50 to 70 kB where they are photographs, every other sample about 0.2 kB and
+                its path.
+            overwrite: replace a file that is no page of ours, too.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: too many samples, or none of these. FileExistsError: the file is not ours. OSError: it cannot be
+                written.
+        """
+        return inspect_page.save_html(path, lambda: self.to_html(rows), overwrite=overwrite)
+
+    def to_html(self, rows: Any = None) -> str:
+        """The gallery as one HTML page that needs no kernel and no network; see :meth:`save_html`."""
+        self._until_at_rest()
+        with tqdm(unit="sample", delay=1, desc="saving") as bar:
+
+            def progress(step: int, total: int) -> None:
+                bar.total = total
+                bar.update(step - bar.n)
+
+            made = inspect_page.to_html(self.inspection, self._page_traits(), rows, progress)
+        self.refresh()  # what was compared with masks for it
+        return made
+
+    def static(self, *, height: int = 1000, rows: Any = None) -> StaticPage:
+        """The page of :meth:`save_html` as an ordinary output of a cell: it stays interactive when the kernel is
+        gone, and in nbconvert. In a notebook from somebody else JupyterLab shows frames only once it is trusted.
+
+        Args:
+            height: of the frame in pixels; its lower edge can be dragged.
+            rows: as in :meth:`save_html`.
+        """
+        return StaticPage(self.to_html(rows), inspect_page.title(self.inspection), height)
+
+    def _page_traits(self) -> dict[str, Any]:
+        """The traits that a saved page begins with."""
+        with self._settled:
+            return {"_gallery": self._gallery, "_scoring": self._scoring, "_selected": self._selected}
+
     def _counts(self) -> str:
         known = self._scoring
         return f"{known['step']} of {known['total']} samples, {known.get('errors', 0)} wrong, {known['state']}"
 
 
-class InspectWidget(Inspecting, LeGradWidget):
+class InspectWidget(Inspecting, LeGradWidget):  # type: ignore[misc]  # what is saved is the gallery, of other samples
     """A gallery of a model's samples, wrong ones first, over the explorer. Usually made by :func:`inspect`.
 
     Everything of ``Inspection`` is here under the same name (``frame``, ``selected``, ``tag``, ``note``, ``contrast``,
@@ -134,6 +195,16 @@ class InspectWidget(Inspecting, LeGradWidget):
         self.wait_for_scores(timeout)
         super().wait(timeout)
         self._until_read(timeout)
+
+    def snapshot(self, *, width: int = 640) -> Image.Image:
+        """A picture of the open sample's map; see :meth:`LeGradWidget.snapshot`.
+
+        Raises:
+            ValueError: no sample is open, or another width.
+        """
+        if self.opened is None:
+            raise Refused("no sample is open to take a picture of: r.show(3) opens one; r.static() shows the gallery")
+        return super().snapshot(width=width)
 
     def _on_other_message(self, widget: Any, content: Any, buffers: Any) -> None:
         LeGradWidget._on_message(self, widget, content, buffers)

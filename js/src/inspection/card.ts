@@ -83,7 +83,8 @@ export function createCard(store: GalleryStore, id: string): CardView {
       const [is, taken] = [store.className(t), store.className(p)];
       const scored = table.scored(row);
       const state = drawSmall(canvas, store, row);
-      lack.textContent = state === "missing" ? "cannot be read" : state === "awaited" ? "…" : "";
+      const missing = store.card.peek().page ? "not in this page" : "cannot be read";
+      lack.textContent = state === "missing" ? missing : state === "awaited" ? "…" : "";
       pair.textContent = !scored ? is : t === p ? is : `${is} → ${taken}`;
       const [pTrue, pPred] = [table.number("p_true", row), table.number("p_pred", row)];
       sure.textContent = !scored

@@ -51,7 +51,7 @@ export function mountGallery(
   const root = el(
     "div.legrad.lg-inspector",
     { testid: "inspector", [NO_SHORTCUTS]: "true", tabindex: -1, role: "group", label: "LeGrad inspector" },
-    el("div.lg-row.lg-top", {}, progressLine(store, life), ask),
+    el("div.lg-row.lg-top", {}, progressLine(store, life), slot("top"), ask),
     help,
     el(
       "div.lg-gallery",

@@ -39,6 +39,8 @@ export interface Filter {
 export interface GalleryCard {
   /** Whether there is a model: without one what was saved is shown. */
   readonly live: boolean;
+  /** A saved page: there is nobody who could compute anything. */
+  readonly page: boolean;
   readonly total: number;
   readonly classes: readonly string[];
   readonly sorts: readonly Sort[];
@@ -49,6 +51,7 @@ export interface GalleryCard {
 
 export const decodeGallery = fields<GalleryCard>({
   live: yes,
+  page: yes,
   total: whole,
   classes: listOf(text),
   sorts: listOf(fields<Sort>({ key: text, title: text, says: text, column: text, ascending: yes })),

@@ -1,0 +1,224 @@
+"""One HTML file with the inspector's gallery and no kernel: under the same policy as the explorer's page.
+
+Every sample's row of the table is in it, as it travels to a browser. Of some samples, usually the errors, there are
+pictures, maps and what is known when they are opened too: that is nearly all of the file's size.
+``js/src/inspection/saved.ts`` is the page's kernel; ``page`` puts the file together.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import atomic_file
+from . import page
+from .inspect_detail import Detail, cases_in, detail_of, flip_set_words
+from .inspect_pictures import Thumbnails, difference, pictures
+from .inspect_studies import studies_of
+from .inspect_table import Table, name_of
+from .rules import Refused, sentence
+
+if TYPE_CHECKING:
+    from ..inspection import Inspection
+    from ..inspection.table import SortKey
+
+log = logging.getLogger(__name__)
+
+MOST = 500
+"""Samples with pictures and maps in one page: 25 to 35 MB where they are photographs."""
+MOST_IN_TABLE = 100_000
+"""Samples in the table of one page, about 40 MB."""
+WORST = 20
+"""Mistakes in the table that is there without scripts."""
+HEADING = "What a vision transformer gets wrong"
+KEPT = "saved page: tags and notes last until it is closed; Export takes them along in the table"
+NEEDS = "This is a saved page: whatever has to be computed needs Python and the model."
+
+Progress = Callable[[int, int], None]
+Rows = NDArray[np.int64]
+
+
+def to_html(inspection: Inspection, traits: dict[str, Any], rows: Any, progress: Progress) -> str:
+    """The page, in ASCII; see :meth:`~legrad_widget.widget.inspect_widget.Inspecting.save_html`.
+
+    Args:
+        inspection: what is shown.
+        traits: ``_gallery``, ``_scoring`` and ``_selected`` of its widget.
+        rows: as :meth:`Inspection.rows` takes them; None: the errors.
+        progress: called with (step, total) before each of these samples; raises to cancel.
+
+    Raises:
+        Refused: too many samples. FileNotFoundError: the front end is not built.
+    """
+    from ..inspection import SORT_KEYS
+
+    chosen = chosen_rows(inspection, rows)
+    details = _details(inspection, chosen, progress)
+    state = {
+        **traits,
+        "_gallery": {**traits["_gallery"], "live": False, "page": True},
+        "_scoring": {**traits["_scoring"], "state": "idle", "message": KEPT},
+        "opened": None,
+        "_sample": {},
+        "_study": {},
+        "_studies": studies_of(inspection),
+        **_saved(inspection, details, SORT_KEYS),
+    }
+    return page.assemble(
+        heading=HEADING,
+        title=title(inspection),
+        instead=_instead(inspection, details),
+        footer=f"Model: {inspection.model_name}. {_contents(inspection, details)}",
+        state=state,
+        front_end="inspect",
+        script="inspect-page",
+    )
+
+
+def save_html(path: str | os.PathLike[str], make: Callable[[], str], *, overwrite: bool) -> Path:
+    """Write the page that ``make`` gives; a file that may not be replaced is refused before anything is computed."""
+    file = page.free_to_write(path, overwrite=overwrite)
+    return atomic_file.write(file, make().encode("ascii"))
+
+
+def title(inspection: Inspection) -> str:
+    """What the page is about, in words."""
+    return f"{len(inspection.wrong)} of {len(inspection.scored)} samples wrong, by {inspection.model_name}"
+
+
+def chosen_rows(inspection: Inspection, rows: Any = None) -> Rows:
+    """The samples that pictures, maps and details are kept of.
+
+    Raises:
+        Refused: too many, or too many samples at all; the sentence says what to pass.
+    """
+    if inspection.total > MOST_IN_TABLE:
+        raise Refused(
+            f"one page has room for the table of {MOST_IN_TABLE} samples, and here are {inspection.total}: inspect a "
+            "part of them, or r.save(folder), which lw.open_inspection(folder) shows"
+        )
+    chosen = inspection.wrong if rows is None else inspection.rows(rows)
+    if len(chosen) > MOST:
+        raise Refused(
+            f"one page has room for the pictures and maps of {MOST} samples, and "
+            f"{f'there are {len(chosen)} errors' if rows is None else f'you passed {len(chosen)}'}. Say which: "
+            "r.save_html(path, rows=r.sorted('confident_errors', errors_only=True).index[:300]). "
+            "All samples are in its table anyway"
+        )
+    return chosen
+
+
+# -- what is known of single samples
+
+
+def _details(inspection: Inspection, rows: Rows, progress: Progress) -> dict[int, Detail]:
+    found = {}
+    try:
+        for step, row in enumerate(rows.tolist()):
+            progress(step, len(rows))
+            found[row] = _detail(inspection, row)
+    finally:
+        inspection.cache.flush()
+    return _with_cases(inspection, found)
+
+
+def _with_cases(inspection: Inspection, details: dict[int, Detail]) -> dict[int, Detail]:
+    """The same with the case of each that has a mask; what has a map and was not compared is compared now."""
+    lacking = [row for row, one in details.items() if one.map is not None and row not in inspection.measured]
+    if lacking and (inspection.masks.any or inspection.covers):
+        inspection.alignment(lacking)
+    frame = inspection.frame
+    return {row: replace(one, cases=cases_in(frame, row)) for row, one in details.items()}
+
+
+def _detail(inspection: Inspection, row: int) -> Detail:
+    """What the gallery would know of it once it was opened, and a sentence about what is not there."""
+    detail = detail_of(inspection, row, lacking="")
+    lacks = [detail.needs]
+    try:
+        detail = replace(detail, map=difference(inspection, row))
+    except (ValueError, TypeError, LookupError, OSError) as error:
+        log.debug("sample %d has no map in the page", row, exc_info=error)
+        if detail.map is None:
+            lacks.append(f"Its map is not in this page: {sentence(error)}")
+    flip = inspection.flip_sets.get(row)
+    if flip is not None and detail.flip_set is None:
+        detail = detail.flipping("done", flip_set_words(flip, inspection.class_names), flip.patches)
+    return replace(detail, needs=" ".join(filter(None, [*lacks, NEEDS])))
+
+
+# -- what the page's kernel reads
+
+
+def _saved(inspection: Inspection, details: dict[int, Detail], keys: Mapping[str, SortKey]) -> dict[str, Any]:
+    """The table, small pictures and details; see ``Saved`` in ``js/src/inspection/saved.ts``."""
+    table = Table(inspection.total).take(inspection.frame, keys)
+    wired = {row: detail.wire for row, detail in details.items()}
+    same = _same(list(wired.values()))
+    return {
+        "_table": table,
+        "_pictures": pictures(sorted(_seen(inspection, details)), Thumbnails(inspection)),
+        "_details": {
+            row: {name: value for name, value in one.items() if name not in same} for row, one in wired.items()
+        },
+        "_same": same,
+        "_absent": f"This saved page has pictures, maps and details of {counted(len(details))}; this is another one.",
+        "_needs": NEEDS,
+    }
+
+
+def _same(wired: list[dict[str, Any]]) -> dict[str, Any]:
+    """What all samples have in common."""
+    first, *others = wired or [{}]
+    return {name: value for name, value in first.items() if all(one[name] == value for one in others)}
+
+
+def _seen(inspection: Inspection, details: dict[int, Detail]) -> set[int]:
+    """The samples of which a small picture is shown: also neighbours, and what stands for a group of errors."""
+    near = {row for detail in details.values() for _, rows in detail.neighbours for row in rows}
+    middles = {card.medoid for card in inspection.clustered.cards} if inspection.clustered is not None else set()
+    return {*details} | near | middles
+
+
+# -- what is said without scripts
+
+
+def _instead(inspection: Inspection, details: dict[int, Detail]) -> str:
+    """The essentials as HTML in ASCII: how many, and the worst mistakes as a plain table."""
+    said = f"{title(inspection)}. This page is interactive where scripts may run; without them it is this table."
+    worst = inspection.sorted("confident_errors", errors_only=True).head(WORST)
+    heads = ("sample", "file", "is", "taken for", "sure of it", "tags")
+    lines = (
+        (row, name_of(one["path"], row), one["label"], one["predicted"], f"{100 * one['p_pred']:.0f} %", one["tags"])
+        for row, one in zip(worst.index.tolist(), worst.to_dict("records"), strict=True)
+    )
+    head = "".join(f"<th>{page.text(word)}</th>" for word in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{page.text(str(word))}</td>' for word in line)}</tr>\n" for line in lines)
+    return (
+        f"<p>{page.text(said)} {page.text(_contents(inspection, details))}</p>\n"
+        f"<table><caption>The surest mistakes</caption>\n<tr>{head}</tr>\n{body}</table>"
+    )
+
+
+def _contents(inspection: Inspection, details: dict[int, Detail]) -> str:
+    """What is in the page, and what is not."""
+    lacking = sum(detail.map is None for detail in details.values())
+    parts = [
+        f"In the table: {counted(inspection.total)}.",
+        f"With pictures, maps and details: {len(details)}.",
+        f"Without a map, as it could not be had: {lacking}." if lacking else "",
+        f"Not scored yet: {len(inspection.pending)}." if len(inspection.pending) else "",
+    ]
+    return " ".join(filter(None, parts))
+
+
+def counted(samples: int) -> str:
+    """ "1 sample", "40 samples"."""
+    return f"{samples} sample{'' if samples == 1 else 's'}"
