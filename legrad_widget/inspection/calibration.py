@@ -160,6 +160,7 @@ def calibrate(
 
 
 _EXACT = "(exact ablation)"
+_FLIP_FORWARDS = 25  # about, of one order
 
 
 def _between(
@@ -180,6 +181,13 @@ def _candidates(inspection: Inspection, overlays: Iterable[str | Overlay] | None
     if not possible:
         raise InspectionError(f"none of these overlays is defined for {vit.name}: {', '.join(o.label for o in given)}")
     return list(dict.fromkeys(possible))
+
+
+def forwards_each(inspection: Inspection, coarse: int | None = None) -> int:
+    """About how many forwards :func:`calibrate` takes for one sample, with flip sizes and the usual candidates."""
+    patches, maps = int(np.prod(inspection.grid)), len(_candidates(inspection, None))
+    ablation = patches if coarse is None else patches // coarse**2 + patches // 4
+    return ablation + _FLIP_FORWARDS * (maps + 1)
 
 
 def _drawn(inspection: Inspection, n: int, seed: int) -> list[int]:

@@ -13,14 +13,13 @@ from typing import Any, Literal
 import numpy as np
 
 from . import rules
-from .inspect_studies import STUDIES
+from .inspect_studies import STUDIES, Options, read_options
 from .message import VERSION
 from .rules import Refused, shown
 
 MAX_VISIBLE = 512
 MAX_TAG = 64
 MAX_NOTE = 2_000
-MAX_SAMPLES = 512
 _BIGGEST = 2**53 - 1
 
 Rows = tuple[int, ...]
@@ -110,7 +109,7 @@ class Study:
     n: int
     what: str
     on: bool
-    samples: int
+    options: Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +209,7 @@ def _steer(content: Mapping[str, Any], client: str, n: int, _total: int) -> Stee
 
 def _study(content: Mapping[str, Any], client: str, n: int, _total: int) -> Study:
     what = rules.choice("what", content.get("what"), tuple(STUDIES))
-    samples = rules.whole("samples", content.get("samples"), 1, MAX_SAMPLES)
-    return Study(client, n, what, rules.flag("on", content.get("on")), samples)
+    return Study(client, n, what, rules.flag("on", content.get("on")), read_options(content))
 
 
 def _limits(content: Mapping[str, Any], client: str, n: int, _total: int) -> Limits:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,63 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STUDIES = {"calibrate": "measuring the maps", "clusters": "grouping the errors", "alignment": "comparing with masks"}
+STUDIES = {
+    "calibrate": "measuring the maps",
+    "clusters": "grouping the errors",
+    "regions": "testing the groups' regions",
+    "alignment": "comparing with masks",
+    "flips": "finding flip sets",
+}
 """By their names on the wire, what is being done."""
 TELL_EVERY = 0.2
 """Seconds between two words about how far it is."""
 FEW_PATCHES = 100
 """On a larger grid ablation is approximated, windows of 2 x 2 first: see ``calibrate(coarse=2)``."""
 TOP_PAIRS = 3
+MAX_SAMPLES = 512
+FLIP_FORWARDS = 40
+"""About as many forwards as a flip set takes: two to four batches of 8, pruning, and as many random sets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What somebody chose in a panel; each study takes its own of these.
+
+    Attributes:
+        samples, by: of "calibrate": how many errors, and the column that ranks the maps.
+        k, weights: of "clusters": how many groups (None: by silhouette), and what map, layers and embedding count.
+        right: of "alignment": whether right answers are compared too.
+    """
+
+    samples: int = 32
+    by: str = "rank_correlation"
+    k: int | None = None
+    weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    right: bool = False
+
+
+def read_options(content: Mapping[str, Any]) -> Options:
+    """The options in a message of the page; what is not in it is as usual.
+
+    Raises:
+        Refused: one of them cannot be.
+    """
+    from ..inspection.calibration import MEASURES
+    from ..inspection.kmeans import MOST
+
+    usual = Options()
+    given = {field.name: content.get(field.name, getattr(usual, field.name)) for field in fields(Options)}
+    weights = given["weights"]
+    if not isinstance(weights, list | tuple) or len(weights) != 3:
+        raise rules.Refused(f"weights are three numbers: of map, layers, embedding; arrived: {rules.shown(weights)}")
+    of_map, of_layers, of_embedding = (rules.fraction("a weight", weight) for weight in weights)
+    return Options(
+        rules.whole("samples", given["samples"], 1, MAX_SAMPLES),
+        rules.choice("by", given["by"], tuple(MEASURES)),
+        None if given["k"] is None else rules.whole("k", given["k"], 2, MOST),
+        (of_map, of_layers, of_embedding),
+        rules.flag("right", given["right"]),
+    )
 
 
 class Studies:
@@ -55,8 +106,10 @@ class Studies:
         self._ended, self._lock = ended, lock
         self._slices: Slices | None = None
         self._told_at = 0.0
+        self._began_at = 0.0
+        self.paces: dict[str, float] = {}
 
-    def begin(self, what: str, samples: int) -> None:
+    def begin(self, what: str, options: Options) -> None:
         """Start one.
 
         Raises:
@@ -71,9 +124,10 @@ class Studies:
                 step[:] = done, total
                 wait()
 
-            _run(self._inspection, what, samples, progress)
+            _run(self._inspection, what, options, progress)
 
         self._slices = slices = Slices(computation)
+        self._began_at = time.monotonic()
         self._say(what, "running", step)
         self._submit(partial(self._next, slices, what, step))
 
@@ -100,6 +154,8 @@ class Studies:
                 self._submit(partial(self._next, slices, what, step))
                 return
             self._slices = None
+            if state == "done" and step[1]:
+                self.paces[what] = (time.monotonic() - self._began_at) / step[1]
         if state == "done":
             self._ended()  # the results first: whoever hears that it is done finds them
         with self._lock():
@@ -110,27 +166,68 @@ class Studies:
         self._tell({"what": what, "state": state, "step": step[0], "total": step[1], "message": says})
 
 
-def _run(inspection: Inspection, what: str, samples: int, progress: Callable[[int, int], None]) -> None:
+def _run(inspection: Inspection, what: str, options: Options, progress: Callable[[int, int], None]) -> None:
     if what == "calibrate":
-        coarse = 2 if int(np.prod(inspection.grid)) > FEW_PATCHES else None
-        inspection.calibrate(samples, coarse=coarse, show=False, progress=progress)
+        inspection.calibrate(options.samples, by=options.by, coarse=_coarse(inspection), show=False, progress=progress)
     elif what == "clusters":
-        inspection.clusters(progress=progress)
+        inspection.clusters(options.k, options.weights, test=False, progress=progress)
+    elif what == "regions":
+        inspection.check_regions(progress=progress)
+    elif what == "flips":
+        inspection.find_flip_sets(progress=progress)
     else:
-        inspection.alignment(progress=progress)
+        inspection.alignment(inspection.scored if options.right else None, progress=progress)
+
+
+def _coarse(inspection: Inspection) -> int | None:
+    return 2 if int(np.prod(inspection.grid)) > FEW_PATCHES else None
 
 
 # -- what was found, as the page knows it
 
 
-def studies_of(inspection: Inspection) -> dict[str, Any]:
-    """``_studies``: whether there are masks, and what was found so far, by the page or from Python."""
+def studies_of(inspection: Inspection, paces: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """``_studies``: whether there are masks, and what was found so far, by the page or from Python.
+
+    ``outdated`` of each is a sentence where it is of another map, of fewer errors or of other masks than those of now.
+    ``paces``: seconds per sample of the studies that ran, for an idea of what another run takes.
+    """
+    old = _outdated(inspection)
     return {
         "masks": bool(inspection.masks.any or inspection.covers),
         "drawn": described(inspection.overlay)["name"],
-        "calibration": _calibration(inspection),
-        "clusters": _clusters(inspection),
-        "cases": _cases(inspection),
+        "errors": len(inspection.wrong),
+        "right": len(inspection.scored) - len(inspection.wrong),
+        "costs": _costs(inspection, paces or {}),
+        "calibration": _aged(_calibration(inspection), old.get("calibration")),
+        "clusters": _aged(_clusters(inspection), old.get("clusters")),
+        "cases": _aged(_cases(inspection), old.get("cases")),
+        "flips": _aged(_flips(inspection), old.get("flip_sets")),
+    }
+
+
+def _outdated(inspection: Inspection) -> dict[str, str]:
+    from ..inspection.outdated import outdated
+
+    return outdated(inspection, lambda overlay: described(overlay)["title"])
+
+
+def _aged(found: dict[str, Any] | None, says: str | None) -> dict[str, Any] | None:
+    return None if found is None else {**found, "outdated": says or ""}
+
+
+def _costs(inspection: Inspection, paces: Mapping[str, float]) -> dict[str, Any] | None:
+    """Forwards per sample of what takes many, and seconds per sample where that was measured; None without a model."""
+    if inspection.model is None:
+        return None
+    from ..inspection.calibration import forwards_each
+
+    coarse = _coarse(inspection)
+    return {
+        "calibrate": forwards_each(inspection, coarse),
+        "flips": FLIP_FORWARDS,
+        "coarse": coarse is not None,
+        "paces": {what: float(seconds) for what, seconds in paces.items()},
     }
 
 
@@ -172,6 +269,7 @@ def _calibration(inspection: Inspection) -> dict[str, Any] | None:
     return {
         "by": found.by,
         "samples": len(found.samples),
+        "coarse": found.coarse is not None,
         "columns": list(found.frame.columns),
         "maps": [
             {**one, "values": wire.numbers(values)}
@@ -184,8 +282,17 @@ def _clusters(inspection: Inspection) -> dict[str, Any] | None:
     found = inspection.clustered
     if found is None:
         return None
+    numbers = {at: card.number for card in found for at in card.members}
     return {
         "silhouette": wire.number(found.silhouette),
+        "k": found.k,
+        "weights": list(found.weights),
+        "map": described(found.overlay)["title"],
+        "tested": found.tested,
+        "rows": list(found.rows),
+        "groups": [numbers[at] for at in found.rows],
+        "points": wire.pack(found.points),
+        "shown": list(found.shown),
         "cards": [
             {
                 "number": card.number,
@@ -195,23 +302,41 @@ def _clusters(inspection: Inspection) -> dict[str, Any] | None:
                 "pairs": [{"true": true, "predicted": taken, "count": n} for true, taken, n in card.pairs[:TOP_PAIRS]],
                 "flips": wire.number(card.flips),
                 "random": wire.number(card.random_flips),
+                "margins": wire.numbers(card.margins),
             }
             for card in found.cards
         ],
     }
 
 
+def _flips(inspection: Inspection) -> dict[str, Any] | None:
+    """The flip sets of the errors along the map of now, summed up; None where there is no flip set at all."""
+    from ..inspection.fragility import fragility
+
+    if not inspection.flip_sets:
+        return None
+    found = fragility(inspection)
+    return {
+        "asked": found.asked,
+        "found": found.found,
+        "median": wire.number(found.median),
+        "random": wire.number(found.random),
+    }
+
+
 def _cases(inspection: Inspection) -> dict[str, Any] | None:
-    """How many samples that were compared are of which case, by the thresholds of now."""
+    """How many samples that were compared are of which case, by the thresholds of now; wrong and right ones apart."""
     from ..inspection.overlap import CASES, MEANINGS
 
     if not inspection.measured:
         return None
     frame, limits = inspection.frame, inspection.thresholds
     counts = {side: frame[f"case_{side}"].value_counts() for side in ("predicted", "true")}
+    compared = frame.loc[frame["case_predicted"] != "", "correct"]
     return {
         "thresholds": {"iou": limits.iou, "saliency": limits.saliency, "ground": limits.ground},
-        "measured": int((frame["case_predicted"] != "").sum()),
+        "measured": len(compared),
+        "right": int(compared.sum()),
         "cases": [
             {"name": case, "says": MEANINGS[case], **{side: int(one.get(case, 0)) for side, one in counts.items()}}
             for case in CASES

@@ -37,6 +37,7 @@ _DELEGATED = frozenset(
         *("confusion", "confusion_matrix", "cell", "sorted", "query", "rows", "reliability", "cases"),
         *("curve", "neighbours", "picture", "source", "target", "thumbnail", "encoding", "mask_share"),
         *("contrast", "contrasts", "calibrate", "without", "flip_set", "alignment", "draw_mask", "clusters"),
+        *("find_flip_sets", "check_regions", "outdated"),
         *("tag", "untag", "note", "tagged", "save"),
     }
 )
@@ -45,10 +46,16 @@ _OF_ALL = frozenset(
     {
         *("frame", "errors", "problems", "scored", "wrong", "confusion", "confusion_matrix", "cell", "sorted", "query"),
         *("reliability", "cases", "neighbours", "contrasts", "calibrate", "alignment", "clusters", "save"),
+        *("find_flip_sets", "check_regions", "outdated"),
     }
 )
 """Those of them that are about all samples: they wait until the run has ended, or is paused."""
-_CHANGES = frozenset({"tag", "untag", "note", "calibrate", "flip_set", "draw_mask", "clusters", "alignment"})
+_CHANGES = frozenset(
+    {
+        *("tag", "untag", "note", "calibrate", "flip_set", "draw_mask", "clusters", "alignment"),
+        *("find_flip_sets", "check_regions"),
+    }
+)
 """Those of them after which the table, or the overlay, may say something else."""
 
 
@@ -135,9 +142,7 @@ class Inspecting(Gallery):
                 bar.total = total
                 bar.update(step - bar.n)
 
-            made = inspect_page.to_html(self.inspection, self._page_traits(), rows, progress)
-        self.refresh()  # what was compared with masks for it
-        return made
+            return inspect_page.to_html(self.inspection, self._told_now, rows, progress)
 
     def static(self, *, height: int = 1000, rows: Any = None) -> StaticPage:
         """The page of :meth:`save_html` as an ordinary output of a cell: it stays interactive when the kernel is
@@ -149,10 +154,11 @@ class Inspecting(Gallery):
         """
         return StaticPage(self.to_html(rows), inspect_page.title(self.inspection), height)
 
-    def _page_traits(self) -> dict[str, Any]:
-        """The traits that a saved page begins with."""
+    def _told_now(self) -> dict[str, Any]:
+        """The traits that a saved page begins with, as they are now."""
+        self.refresh()
         with self._settled:
-            return {"_gallery": self._gallery, "_scoring": self._scoring, "_selected": self._selected}
+            return {name: getattr(self, name) for name in ("_gallery", "_scoring", "_selected", "_studies")}
 
     def _counts(self) -> str:
         known = self._scoring

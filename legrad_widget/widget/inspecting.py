@@ -46,6 +46,7 @@ from .inspect_studies import Studies, described, overlay_named, studies_of
 from .inspect_table import FILTERS, Message, sorts
 from .inspect_table import Table as Told
 from .listening import Newest
+from .live_part import live_part
 from .worker import Cancelled, Job, Seat, Ticket, Worker
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class Gallery(anywidget.AnyWidget):
             self._tell_table()
             self._tell_progress(self._scoring["state"], self._scoring["message"])
             self._selected = [int(row) for row in self.inspection.selected.index]
-            self._studies = studies_of(self.inspection)
+            self._studies = studies_of(self.inspection, self._all.paces)
             if self._gallery.get("drawn") != (drawn := described(self.inspection.overlay)):
                 self._gallery = {**self._gallery, "drawn": drawn}
                 self.send({"kind": "stale", "what": "maps"})
@@ -208,6 +209,8 @@ class Gallery(anywidget.AnyWidget):
         kind = content.get("kind") if isinstance(content, Mapping) else content
         if kind == "hello":
             self.send({"kind": "alive"})
+        elif kind == "live":
+            self.send(*live_part(rules.words("hash", content.get("hash"), 64)))
         else:
             message = f"there is no model behind this gallery, which {rules.shown(kind)} would need"
             self.send({"kind": "denied", "rid": None, "message": message})
@@ -425,7 +428,7 @@ class Gallery(anywidget.AnyWidget):
         elif self._stream is not None:
             raise rules.Refused("samples are still being scored; wait for it, or pause it first")
         else:
-            self._all.begin(wish.what, wish.samples)
+            self._all.begin(wish.what, wish.options)
 
     def _limit(self, wish: Limits) -> None:
         """Other thresholds of the cases: what follows from them is told on the shelf's thread, the newest alone."""

@@ -615,7 +615,11 @@ def test_another_overlay_redraws_the_open_sample(widget: InspectWidget, page: Re
 def test_the_page_groups_the_errors(widget: InspectWidget, page: Reader) -> None:
     page.say("study", what="clusters", on=True, samples=1)
     assert finished(widget, "clusters")["state"] == "done"
+    assert widget.comm.state["_studies"]["clusters"]["tested"] is False
+    page.say("study", what="regions", on=True)
+    assert finished(widget, "regions")["state"] == "done"
     told = widget.comm.state["_studies"]["clusters"]
+    assert told["tested"] is True
     expected = widget.inspection.clustered
     assert expected is not None
     assert [card["size"] for card in told["cards"]] == [len(card) for card in expected]

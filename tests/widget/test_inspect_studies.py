@@ -1,0 +1,217 @@
+"""What the page computes about all errors: its choices are obeyed, what is of an earlier state says so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+import legrad_widget as lw
+from legrad_widget.explainer import Model
+from legrad_widget.inspection import Inspection, Overlay
+from legrad_widget.widget import inspect_studies
+from legrad_widget.widget.inspect_studies import Options, read_options
+from legrad_widget.widget.inspect_widget import InspectWidget
+from legrad_widget.widget.live_part import FILE, hash_of
+from legrad_widget.widget.rules import Refused
+from tests.widget.test_inspecting import Reader, eventually, finished
+
+COUNT = 14
+
+
+@pytest.fixture
+def widget(classifier: Model) -> InspectWidget:
+    """A widget with masks on all samples but one, everything scored; four samples are right."""
+    rng = np.random.default_rng(3)
+    pictures = [rng.integers(0, 255, (40, 40, 3), dtype=np.uint8) for _ in range(COUNT)]
+    mask = np.zeros((40, 40), bool)
+    mask[:28, :28] = True
+    said = Inspection(classifier, pictures, [0] * COUNT, cache=False).run(False).records["predicted"]
+    labels = [int(one) if i < 4 else (int(one) + 1 + i % 2) % 7 for i, one in enumerate(said)]
+    shown = InspectWidget(Inspection(classifier, pictures, labels, masks=[mask] * 13 + [None], cache=False))
+    shown.wait(60)
+    return shown
+
+
+@pytest.fixture
+def page(widget: InspectWidget, monkeypatch: pytest.MonkeyPatch) -> Reader:
+    reader = Reader(widget.comm, monkeypatch)
+    reader.say("table")
+    return reader
+
+
+def found(widget: Any, what: str) -> dict[str, Any]:
+    return widget.comm.state["_studies"][what]
+
+
+def study(widget: InspectWidget, page: Reader, what: str, **options: Any) -> dict[str, Any]:
+    """Run one, and what is said at its end."""
+    page.say("study", what=what, on=True, **options)
+    assert finished(widget, what)["state"] == "done", widget.comm.state["_study"]
+    return widget.comm.state["_studies"]
+
+
+def test_groups_are_made_as_they_are_wished_and_again_without_the_model(
+    widget: InspectWidget, page: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found(widget, "clusters") is None
+    told = study(widget, page, "clusters", k=3, weights=[1.0, 0.5, 0.0])["clusters"]
+    assert (told["k"], told["weights"], len(told["cards"]), told["tested"]) == (3, [1.0, 0.5, 0.0], 3, False)
+    monkeypatch.setattr(widget.inspection, "encoding", lambda row: pytest.fail("the model was asked"))
+    told = study(widget, page, "clusters", k=2, weights=[0.0, 0.0, 1.0])["clusters"]
+    made = widget.inspection.clustered
+    assert made is not None
+    assert (made.k, made.weights) == (2, (0.0, 0.0, 1.0))
+    assert told["rows"] == widget.errors.index.tolist()
+    assert told["groups"] == widget.errors["cluster"].tolist()
+    points = np.frombuffer(told["points"]["data"], "<f4").reshape(told["points"]["shape"])
+    np.testing.assert_array_equal(points, made.points)
+    assert told["shown"] == list(made.shown)
+    assert [card["margins"] for card in told["cards"]] == [pytest.approx(card.margins) for card in made]
+    assert told["map"] == "Attention gradient"
+
+
+def test_maps_are_ranked_by_what_is_wished_and_the_cost_is_told(widget: InspectWidget, page: Reader) -> None:
+    before = widget.comm.state["_studies"]["costs"]
+    assert before["paces"] == {}
+    assert before["calibrate"] > int(np.prod(widget.inspection.grid))
+    told = study(widget, page, "calibrate", samples=2, by="top_patch")
+    assert (told["calibration"]["by"], told["calibration"]["samples"]) == ("top_patch", 2)
+    assert told["calibration"]["coarse"] is False
+    assert told["costs"]["paces"]["calibrate"] > 0
+
+
+def test_a_large_grid_is_measured_approximately_and_that_is_told(
+    widget: InspectWidget, page: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = widget.comm.state["_studies"]["costs"]
+    monkeypatch.setattr(inspect_studies, "FEW_PATCHES", 4)
+    told = study(widget, page, "calibrate", samples=1)
+    assert told["calibration"]["coarse"] is True
+    assert told["costs"]["coarse"] is True
+    assert told["costs"]["calibrate"] < exact["calibrate"]
+    assert widget.inspection.calibrated is not None
+    assert widget.inspection.calibrated.coarse == 2
+
+
+def test_right_answers_are_compared_where_that_is_wished_and_counted_apart(widget: InspectWidget, page: Reader) -> None:
+    told = study(widget, page, "alignment")["cases"]
+    wrong = [row for row in widget.errors.index if row != COUNT - 1]  # the last one has no mask
+    assert (told["measured"], told["right"]) == (len(wrong), 0)
+    told = study(widget, page, "alignment", right=True)["cases"]
+    assert (told["measured"], told["right"]) == (COUNT - 1, 4)
+    frame = widget.frame
+    for side in ("predicted", "true"):
+        counts = {one["name"]: one[side] for one in told["cases"] if one[side]}
+        assert counts == dict(Counter(case for case in frame[f"case_{side}"] if case))
+    assert frame.loc[:3, "case_predicted"].isin(["human-aligned", "sufficient subset", "sufficient context",
+                                                 "context-dependent"]).all()  # fmt: skip
+
+
+def test_flip_sets_of_all_errors_become_an_order_and_go_on_where_they_stopped(
+    widget: InspectWidget, page: Reader
+) -> None:
+    assert found(widget, "flips") is None
+    page.say("study", what="flips", on=True)
+    eventually(lambda: len(widget.inspection.flip_sets) >= 2, 60)
+    page.say("study", what="flips", on=False)
+    assert finished(widget, "flips")["state"] in ("stopped", "done")
+    kept = dict(widget.inspection.flip_sets)
+    told = study(widget, page, "flips")["flips"]
+    sizes = widget.errors["flip_size"]
+    some = sizes[sizes > 0]
+    assert (told["asked"], told["found"], told["median"]) == (len(sizes), len(some), float(some.median()))
+    assert all(widget.inspection.flip_sets[row] is one for row, one in kept.items())
+    assert [page.table["flip_size"][row] for row in sizes.index] == sizes.tolist()
+    assert {row for row, size in page.table["by_flip_set"].items() if size > 0} == set(some.index)
+
+
+def test_what_is_of_another_map_says_so_by_the_names_of_the_page(widget: InspectWidget, page: Reader) -> None:
+    study(widget, page, "clusters", k=2)
+    study(widget, page, "alignment")
+    study(widget, page, "flips")
+    assert not any(found(widget, what)["outdated"] for what in ("clusters", "cases", "flips"))
+    page.say("draw", name="legrad/equal")
+    for what in ("clusters", "cases", "flips"):
+        assert "Attention gradient" in found(widget, what)["outdated"]
+        assert "LeGrad, layers counted equally" in found(widget, what)["outdated"]
+    assert found(widget, "flips")["asked"] == 0  # along the map of now
+    study(widget, page, "clusters", k=2)
+    assert found(widget, "clusters")["outdated"] == ""
+    assert found(widget, "cases")["outdated"] != ""
+
+
+def test_without_the_model_all_is_there_and_the_second_file_is_handed_over(
+    widget: InspectWidget, page: Reader, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for what, options in (("calibrate", {"samples": 2}), ("clusters", {"k": 2}), ("alignment", {}), ("flips", {})):
+        study(widget, page, what, **options)
+    before = widget.comm.state["_studies"]
+    widget.inspection.save(tmp_path / "audit")
+    opened = lw.open_inspection(tmp_path / "audit")
+    told = opened.comm.state["_studies"]
+    assert told["costs"] is None
+    for what in ("calibration", "clusters", "cases", "flips", "masks", "drawn", "errors", "right"):
+        assert told[what] == before[what], what
+
+    reader, sent = Reader(opened.comm, monkeypatch), []
+    monkeypatch.setattr(opened, "send", lambda content, buffers=None: sent.append((content, buffers)))
+    reader.say("live", hash=hash_of(FILE.read_bytes()))
+    (content, buffers), *_ = sent
+    assert content["kind"] == "live"
+    assert buffers == [FILE.read_bytes()]
+    reader.say("live", hash="of another version")
+    assert "another version" in sent[1][0]["message"]
+    reader.say("thresholds", iou=0.0, saliency=0.5, ground=0.5)
+    eventually(lambda: opened.comm.state["_studies"]["cases"]["thresholds"]["iou"] == 0.0)
+    eventually(
+        lambda: sum(one["predicted"] for one in found(opened, "cases")["cases"] if one["name"] == "confuser") > 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"samples": 0}, "from 1 to 512"),
+        ({"by": "luck"}, "by is one of"),
+        ({"k": 1}, "from 2 to 12"),
+        ({"k": 2.5}, "from 2 to 12"),
+        ({"weights": [1, 1]}, "three numbers"),
+        ({"weights": "111"}, "three numbers"),
+        ({"weights": [1, 1, float("nan")]}, "from 0 to 1"),
+        ({"weights": [1, 1, 2]}, "from 0 to 1"),
+        ({"right": 1}, "True or False"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(Refused, match=says):
+        read_options(options)
+
+
+def test_options_that_are_left_out_are_as_usual() -> None:
+    assert read_options({"what": "clusters", "on": True}) == Options()
+    assert read_options({"k": None, "weights": (0, 1, 0.5)}) == Options(weights=(0.0, 1.0, 0.5))
+
+
+def test_weights_that_leave_nothing_are_told(widget: InspectWidget, page: Reader) -> None:
+    page.say("study", what="clusters", on=True, weights=[0, 0, 0])
+    said = finished(widget, "clusters")
+    assert said["state"] == "failed"
+    assert "weights are three numbers" in said["message"]
+
+
+def test_the_overlay_is_the_inspections_own(widget: InspectWidget, page: Reader) -> None:
+    widget.overlay = Overlay("legrad")
+    assert study(widget, page, "clusters", k=2)["clusters"]["map"] == "LeGrad"
+
+
+def test_what_python_finds_is_on_the_page(widget: InspectWidget, page: Reader) -> None:
+    widget.clusters(2, test=False)
+    assert found(widget, "clusters")["tested"] is False
+    widget.check_regions()
+    assert found(widget, "clusters")["tested"] is True
+    table = widget.find_flip_sets(widget.errors.index[:2].tolist())
+    assert found(widget, "flips")["asked"] == len(table) == 2
+    assert widget.outdated == {}
