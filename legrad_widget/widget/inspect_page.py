@@ -21,7 +21,6 @@ from .. import atomic_file
 from . import page
 from .inspect_detail import Detail, cases_in, detail_of, flip_set_words
 from .inspect_pictures import Thumbnails, difference, pictures
-from .inspect_studies import studies_of
 from .inspect_table import Table, name_of
 from .rules import Refused, sentence
 
@@ -45,12 +44,12 @@ Progress = Callable[[int, int], None]
 Rows = NDArray[np.int64]
 
 
-def to_html(inspection: Inspection, traits: dict[str, Any], rows: Any, progress: Progress) -> str:
+def to_html(inspection: Inspection, told: Callable[[], dict[str, Any]], rows: Any, progress: Progress) -> str:
     """The page, in ASCII; see :meth:`~legrad_widget.widget.inspect_widget.Inspecting.save_html`.
 
     Args:
         inspection: what is shown.
-        traits: ``_gallery``, ``_scoring`` and ``_selected`` of its widget.
+        told: gives the gallery's traits as they are once everything is known.
         rows: as :meth:`Inspection.rows` takes them; None: the errors.
         progress: called with (step, total) before each of these samples; raises to cancel.
 
@@ -61,6 +60,7 @@ def to_html(inspection: Inspection, traits: dict[str, Any], rows: Any, progress:
 
     chosen = chosen_rows(inspection, rows)
     details = _details(inspection, chosen, progress)
+    traits = told()
     state = {
         **traits,
         "_gallery": {**traits["_gallery"], "live": False, "page": True},
@@ -68,7 +68,6 @@ def to_html(inspection: Inspection, traits: dict[str, Any], rows: Any, progress:
         "opened": None,
         "_sample": {},
         "_study": {},
-        "_studies": studies_of(inspection),
         **_saved(inspection, details, SORT_KEYS),
     }
     return page.assemble(
@@ -108,9 +107,9 @@ def chosen_rows(inspection: Inspection, rows: Any = None) -> Rows:
     if len(chosen) > MOST:
         raise Refused(
             f"one page has room for the pictures and maps of {MOST} samples, and "
-            f"{f'there are {len(chosen)} errors' if rows is None else f'you passed {len(chosen)}'}. Say which: "
-            "r.save_html(path, rows=r.sorted('confident_errors', errors_only=True).index[:300]). "
-            "All samples are in its table anyway"
+            f"{f'there are {len(chosen)} errors' if rows is None else f'you passed {len(chosen)}'}. Choose fewer: "
+            "r.save_html(path, rows=r.sorted('confident_errors', errors_only=True).index[:300]), or select some in the "
+            "gallery. All samples are in its table anyway"
         )
     return chosen
 
@@ -120,12 +119,9 @@ def chosen_rows(inspection: Inspection, rows: Any = None) -> Rows:
 
 def _details(inspection: Inspection, rows: Rows, progress: Progress) -> dict[int, Detail]:
     found = {}
-    try:
-        for step, row in enumerate(rows.tolist()):
-            progress(step, len(rows))
-            found[row] = _detail(inspection, row)
-    finally:
-        inspection.cache.flush()
+    for step, row in enumerate(rows.tolist()):
+        progress(step, len(rows))
+        found[row] = _detail(inspection, row)
     return _with_cases(inspection, found)
 
 
