@@ -1,33 +1,36 @@
 """Results kept on disk under the digest of what they depend on, so that nothing is computed twice after a restart.
 
-One SQLite file (standard library): every write is whole or not there, and several notebooks may share it.
+One SQLite file (standard library): every write is whole or not there, and several notebooks may share it. It holds at
+most $LEGRAD_WIDGET_CACHE_GB gigabytes (4); what was written longest ago makes room.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import sqlite3
 import threading
-import time
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..explainer import Model
 from .problem import InspectionError, InspectionWarning
 
-SCHEMA = 1  # raise it when what is stored changes its meaning
+SCHEMA = 2  # raise it when what is stored changes its meaning
 _FILE = "results.sqlite"
 _AT_ONCE = 500  # keys in one query
-_TOGETHER, _WAIT = 64, 1.0  # so many results, or seconds, wait for each other
+_ROW = 100  # bytes that a result takes beside its value
 
 
 def default_folder() -> Path:
@@ -36,6 +39,22 @@ def default_folder() -> Path:
     if named:
         return Path(named).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "legrad_widget"
+
+
+def default_limit() -> int:
+    """Bytes that results may take: $LEGRAD_WIDGET_CACHE_GB gigabytes, or 4.
+
+    Raises:
+        InspectionError: no number above 0.
+    """
+    said = os.environ.get("LEGRAD_WIDGET_CACHE_GB") or "4"
+    try:
+        limit = float(said) * 1e9
+    except ValueError:
+        limit = math.nan
+    if not 0 < limit < math.inf:
+        raise InspectionError(f"LEGRAD_WIDGET_CACHE_GB is how many gigabytes may be kept, above 0; arrived: {said!r}")
+    return int(limit)
 
 
 def digest(*parts: Any) -> bytes:
@@ -72,19 +91,49 @@ def digest_of_picture(image: Any) -> bytes:
     if isinstance(image, bytes | bytearray | memoryview):
         return digest(bytes(image))
     if isinstance(image, Image.Image):
-        orientation = image.getexif().get(0x0112, 1)
-        return digest(image.mode, image.size, orientation, image.info.get("transparency"), image.tobytes())
+        image.load()  # a file that was only opened does not know all of this yet
+        orientation, palette = image.getexif().get(0x0112, 1), image.getpalette(None) if image.palette else None
+        transparency = image.info.get("transparency")
+        return digest(image.mode, image.size, orientation, transparency, palette, image.tobytes())
     if isinstance(image, np.ndarray | Tensor):
         return digest(image)
     raise TypeError(f"this is no picture but {type(image).__name__}")
 
 
 def digest_of_model(model: Model, vectors: Tensor) -> bytes:
-    """The digest of a model that chooses among classes: its weights, its classes, and how it sees pictures."""
-    made = [digest(name, value) for name, value in sorted(model.module.state_dict().items()) if _is_tensor(value)]
+    """The digest of a model that chooses among classes: its architecture, weights, classes, how it sees pictures."""
+    weights = [digest(name, value) for name, value in sorted(model.module.state_dict().items()) if _is_tensor(value)]
     return digest(
-        SCHEMA, type(model.module).__qualname__, b"".join(made), vectors, model.logit_form(), model.preprocess
-    )
+        b"".join(architecture(model.module)), b"".join(weights), vectors, bias_of(model),
+        model.logit_form(), model.preprocess,
+    )  # fmt: skip
+
+
+def bias_of(model: Model) -> Tensor | None:
+    """[C] a classifier's biases: a head of the caller's own is no part of the module."""
+    return None if model.vit.classes is None else model.vit.classes()[1]
+
+
+def architecture(module: nn.Module) -> Iterator[bytes]:
+    """One digest per part of a module: its class and its plain settings, such as heads, pooling and epsilons.
+
+    The same weights in another architecture are another model: 12 heads as 6, the class token's answer as the mean's.
+    """
+    for name, part in module.named_modules():
+        kind, settings = type(part), sorted(vars(part).items())
+        plain = [(key, _setting(value)) for key, value in settings if key[0] != "_" and key != "training"]
+        yield digest(name, f"{kind.__module__}.{kind.__qualname__}", plain)
+
+
+def _setting(value: Any) -> str:
+    """A setting in words that are the same in every run; of what is no plain value only its kind."""
+    if isinstance(value, partial):
+        return f"{_setting(value.func)}{_setting(value.args)}{_setting(tuple(sorted(value.keywords.items())))}"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_setting, value))})"
+    if isinstance(value, str | bytes | bool | int | float | torch.dtype | None):
+        return repr(value)
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
 
 
 def _is_tensor(value: Any) -> bool:
@@ -109,19 +158,23 @@ def opened(where: bool | str | os.PathLike[str]) -> Cache:
 
 
 class Cache:
-    """Bytes by (kind, key). ``None`` as folder: nothing is kept."""
+    """Bytes by (kind, key). ``None`` as folder: nothing is kept.
 
-    def __init__(self, folder: str | os.PathLike[str] | None):
-        self._lock, self._base = threading.RLock(), None
-        self._waiting: dict[tuple[str, bytes], bytes] = {}
-        self._since = 0.0
+    What is kept on disk stays below ``limit`` bytes; what was written longest ago makes room. A value that is not as it
+    was written is not there, nor is one of another version of this library, which may compute otherwise.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None, limit: int | None = None):
+        self._lock = threading.RLock()
+        self._base: sqlite3.Connection | None = None
+        self._limit, self._told = 0, set[str]()
         if folder is None:
             return
+        self._limit = default_limit() if limit is None else limit
         path = Path(folder).expanduser()
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._base = _opened(path / _FILE)
-            weakref.finalize(self, self._base.close)
+            self._open(path / _FILE)
         except OSError as error:
             raise InspectionError(
                 f"results cannot be kept in {path} ({error.strerror or error}); pass cache=another_folder, or "
@@ -129,58 +182,76 @@ class Cache:
             ) from error
 
     def get(self, kind: str, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """What is there of these keys."""
-        wanted, found = list(keys), {}
-        if self._base is None:
-            return {}
+        """What is there of these keys; nothing, and a warning, where it cannot be read."""
+        wanted, kind = list(keys), _of_this_version(kind)
         with self._lock:
-            for start in range(0, len(wanted), _AT_ONCE):
-                part = wanted[start : start + _AT_ONCE]
-                marks = ",".join("?" * len(part))
-                rows = self._base.execute(
-                    f"SELECT key, value FROM results WHERE kind = ? AND key IN ({marks})",
-                    [kind, *part],
-                )
-                found.update({bytes(key): bytes(value) for key, value in rows})
-            found.update({key: self._waiting[kind, key] for key in wanted if (kind, key) in self._waiting})
-        return found
+            if self._base is None:
+                return {}
+            try:
+                return self._read(self._base, kind, wanted)
+            except sqlite3.Error as error:
+                self._cope(error, "read")
+                return {}
 
-    def put(self, kind: str, values: Mapping[bytes, bytes], *, later: bool = False) -> None:
-        """Keep these, all or none; a disk that is full is warned about, once, and nothing is kept from then on.
-
-        ``later``: they may wait for others for about a second, so that many small ones cost one write.
-        """
-        if self._base is None:
-            return
+    def put(self, kind: str, values: Mapping[bytes, bytes]) -> None:
+        """Keep these, all or none; where they cannot be written there is a warning, once, and all else goes on."""
+        rows = [(_of_this_version(kind), key, value, digest(value)) for key, value in values.items()]
         with self._lock:
-            if not self._waiting:
-                self._since = time.monotonic()
-            self._waiting |= {(kind, key): value for key, value in values.items()}
-            if not later or len(self._waiting) >= _TOGETHER or time.monotonic() - self._since > _WAIT:
-                self.flush()
-
-    def flush(self) -> None:
-        """Write what is waiting."""
-        with self._lock:
-            rows = [(kind, key, value) for (kind, key), value in self._waiting.items()]
-            self._waiting = {}
             if self._base is None or not rows:
                 return
             try:
                 with self._base:
-                    self._base.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", rows)
+                    self._base.executemany(
+                        "INSERT OR REPLACE INTO kept (kind, key, value, seal) VALUES (?, ?, ?, ?)", rows
+                    )
+                _make_room(self._base, self._limit)
             except sqlite3.Error as error:
-                self._base.close()
-                self._base = None
-                warnings.warn(f"results are no longer kept on disk: {error}", InspectionWarning, stacklevel=2)
+                self._cope(error, "written")
+
+    def flush(self) -> None:
+        """Nothing is waiting: every write is made at once."""
 
     def close(self) -> None:
         """Let the file go."""
         with self._lock:
-            self.flush()
             if self._base is not None:
                 self._base.close()
                 self._base = None
+
+    def _open(self, file: Path) -> None:
+        self._file, self._base = file, (base := _opened(file))
+        weakref.finalize(self, base.close)
+
+    @staticmethod
+    def _read(base: sqlite3.Connection, kind: str, wanted: list[bytes]) -> dict[bytes, bytes]:
+        found = {}
+        for start in range(0, len(wanted), _AT_ONCE):
+            part = wanted[start : start + _AT_ONCE]
+            rows = base.execute(
+                f"SELECT key, value, seal FROM kept WHERE kind = ? AND key IN ({','.join('?' * len(part))})",
+                [kind, *part],
+            )
+            found.update({bytes(key): bytes(value) for key, value, seal in rows if digest(bytes(value)) == seal})
+        return found
+
+    def _cope(self, error: sqlite3.Error, what: str) -> None:
+        """Go on without: a damaged file is put aside for a new one; else there is a warning, once."""
+        if type(error) is sqlite3.DatabaseError:  # what it holds makes no sense; the kinds below are other troubles
+            self.close()
+            with suppress(OSError):
+                _put_aside(self._file, error)
+                self._open(self._file)
+        elif what not in self._told:
+            self._told.add(what)
+            warnings.warn(
+                f"kept results cannot be {what} now ({error}); all else goes on", InspectionWarning, stacklevel=4
+            )
+
+
+def _of_this_version(kind: str) -> str:
+    from .. import __version__
+
+    return f"{kind} {__version__}.{SCHEMA}"
 
 
 def _opened(file: Path) -> sqlite3.Connection:
@@ -190,25 +261,56 @@ def _opened(file: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:  # locked, or no room: nothing is wrong with what it holds
         raise OSError(str(error)) from error
     except sqlite3.DatabaseError as error:
-        aside = file.with_suffix(".damaged")
-        file.replace(aside)
-        warnings.warn(
-            f"the kept results are damaged ({error}); they are put aside as {aside}, and computed anew",
-            InspectionWarning,
-            stacklevel=4,
-        )
+        _put_aside(file, error)
         return _connected(file)
+
+
+def _put_aside(file: Path, error: sqlite3.Error) -> None:
+    aside = file.with_suffix(".damaged")
+    file.replace(aside)
+    warnings.warn(
+        f"the kept results are damaged ({error}); they are put aside as {aside}, and computed anew",
+        InspectionWarning,
+        stacklevel=5,
+    )
 
 
 def _connected(file: Path) -> sqlite3.Connection:
     base = sqlite3.connect(file, check_same_thread=False, timeout=30)
     try:
         with base:
+            base.execute("PRAGMA synchronous = OFF")  # a kernel that dies loses nothing; a computer that does may
+            base.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file: only then can it shrink later
+            base.execute("DROP TABLE IF EXISTS results")  # of a version before, without seals
             base.execute(
-                "CREATE TABLE IF NOT EXISTS results (kind TEXT, key BLOB, value BLOB, PRIMARY KEY (kind, key)) "
-                "WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS kept (number INTEGER PRIMARY KEY AUTOINCREMENT, "
+                "kind TEXT, key BLOB, value BLOB, seal BLOB, UNIQUE (kind, key))"
             )
     except sqlite3.Error:
         base.close()
         raise
     return base
+
+
+def _make_room(base: sqlite3.Connection, limit: int) -> None:
+    """Below ``limit`` bytes again, with a tenth to spare, by letting go of what was written longest ago."""
+    page, pages, free = (
+        base.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
+    )
+    wanted = (pages - free) * page - limit
+    if wanted <= 0:
+        return
+    with base:
+        base.execute("DELETE FROM kept WHERE number <= ?", (_oldest(base, wanted + limit // 10),))
+    if pages * page > 1.1 * limit:  # the limit was lowered; else the room is used again
+        base.executescript(f"PRAGMA incremental_vacuum({pages - limit // page})")  # execute() would take one step of it
+
+
+def _oldest(base: sqlite3.Connection, size: int) -> int:
+    """Up to which number results go if ``size`` bytes of the oldest go."""
+    last = 0
+    for number, length in base.execute("SELECT number, length(value) FROM kept ORDER BY number"):
+        last, size = int(number), size - length - _ROW
+        if size <= 0:
+            break
+    return last

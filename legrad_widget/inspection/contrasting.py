@@ -82,11 +82,11 @@ def contrast(
     return _contrast(inspection, inspection.answered(index), overlay_of(inspection, method, weights))
 
 
-def _contrast(inspection: Inspection, at: int, overlay: Overlay, *, later: bool = False) -> Evidence:
+def _contrast(inspection: Inspection, at: int, overlay: Overlay) -> Evidence:
     place = (at, overlay.method)
     held = inspection.maps.get(place)
     if held is None:
-        held = _fetched(inspection, at, overlay, later)
+        held = _fetched(inspection, at, overlay)
         inspection.maps.put(place, held)
     return Evidence.from_bytes(held, overlay)
 
@@ -106,15 +106,12 @@ def contrasts(
     A sample whose picture is gone, or whose two classes are the same to the model, is left out and listed.
     """
     wanted = surest_first(inspection) if rows is None else [inspection.answered(row) for row in rows]
-    try:
-        for step, at in enumerate(wanted):
-            if progress is not None:
-                progress(step, len(wanted))
-            found = usable_contrast(inspection, at, overlay_of(inspection, method))
-            if found is not None:
-                yield at, found
-    finally:
-        inspection.cache.flush()
+    for step, at in enumerate(wanted):
+        if progress is not None:
+            progress(step, len(wanted))
+        found = usable_contrast(inspection, at, overlay_of(inspection, method))
+        if found is not None:
+            yield at, found
 
 
 def usable_contrast(inspection: Inspection, at: int, overlay: Overlay) -> Evidence | None:
@@ -123,7 +120,7 @@ def usable_contrast(inspection: Inspection, at: int, overlay: Overlay) -> Eviden
     That is listed among the problems, once.
     """
     try:
-        return _contrast(inspection, at, overlay, later=True)
+        return _contrast(inspection, at, overlay)
     except (PictureGone, TargetError) as error:
         found = Problem(at, inspection.samples.names[at], "map", str(error))
         if found not in inspection.found:
@@ -160,7 +157,7 @@ def surest_first(inspection: Inspection) -> list[int]:
     return [int(at) for at in wrong[order]]
 
 
-def _fetched(inspection: Inspection, at: int, overlay: Overlay, later: bool) -> bytes:
+def _fetched(inspection: Inspection, at: int, overlay: Overlay) -> bytes:
     """From the cache, or computed and put there."""
     if inspection.model is None:
         raise InspectionError(
@@ -172,7 +169,7 @@ def _fetched(inspection: Inspection, at: int, overlay: Overlay, later: bool) -> 
     held = inspection.cache.get("map", [key]).get(key)
     if held is None:
         held = evidence(inspection.encoding(at), predicted, rival, overlay).to_bytes()
-        inspection.cache.put("map", {key: held}, later=later)
+        inspection.cache.put("map", {key: held})
     return held
 
 

@@ -56,7 +56,7 @@ class Labels:
         Raises:
             InspectionError: no label, out of range, no such name, or a name that several classes share.
         """
-        if label is None or (isinstance(label, float) and math.isnan(label)) or label == "":
+        if _missing(label):
             raise InspectionError("it has no label")
         return self._named(label) if isinstance(label, str) else self._numbered(label)
 
@@ -66,7 +66,8 @@ class Labels:
         try:
             index = operator.index(label)
         except TypeError:
-            raise InspectionError(f"a label is the number or the name of a class; this is {label!r:.60}") from None
+            said = repr(label)
+            raise InspectionError(f"a label is the number or the name of one class; this is {said:.60}") from None
         if not 0 <= index < len(self.names):
             raise InspectionError(f"its label {index} is out of range: labels go from 0 to {len(self.names) - 1}")
         return index
@@ -80,3 +81,14 @@ class Labels:
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise InspectionError(f"there is no class {label!r:.60}{hint}")
         return found[0]
+
+
+def _missing(label: Any) -> bool:
+    """None, NaN, pandas' NA and NaT, or a name without letters."""
+    if isinstance(label, str):
+        return not label.strip()
+    return (
+        label is None
+        or type(label).__name__ in ("NAType", "NaTType")
+        or (isinstance(label, float) and math.isnan(label))
+    )

@@ -67,7 +67,8 @@ def open_inspection(
         made.cache = opened(cache)
         if said["asked"] is not None and specification(made).hex() != said["asked"]:
             raise InspectionError(
-                f"this is another model than the one that was inspected ({said['model']}), or its weights changed; "
+                f"this is another model than the one that was inspected ({said['model']}), or its weights or "
+                "settings changed; "
                 "open it without a model, or inspect anew"
             )
     return made

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["unreadable", "label", "not finite", "mask", "map", "duplicate"]
+# One bad item is never fatal, and a Dataset or a decoder may raise anything for it (cv2.error, struct.error, the
+# AttributeError of a picture that is None). It is listed with the error's name, so that a bug is told from a bad file.
+UNREADABLE = Exception
+SKIPPED: tuple[Kind, ...] = ("unreadable", "label", "not finite")
 
 
 class InspectionError(ValueError):

@@ -16,12 +16,10 @@ from ..explainer import Model
 from ..models.preprocess import Fit, View
 from .cache import digest_of_picture
 from .labels import Labels
-from .problem import InspectionError, Problem
+from .problem import UNREADABLE, InspectionError, Problem
 from .samples import Samples
 
 SIDE = 96  # of a thumbnail, in pixels
-# What a file, a decoder or a Dataset may raise for one bad item; anything else is a bug and stops the run.
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, SyntaxError, EOFError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,9 +37,9 @@ def read(samples: Samples, index: int, labels: Labels) -> Read | Problem:
     name = samples.names[index]
     try:
         image, label = samples.read(index)
-        shown = _held(image)
+        shown = held(image)
     except UNREADABLE as error:
-        return Problem(index, name, "unreadable", _says(error))
+        return Problem(index, name, "unreadable", says(error))
     try:
         number = labels.index(label)
     except InspectionError as error:
@@ -49,7 +47,7 @@ def read(samples: Samples, index: int, labels: Labels) -> Read | Problem:
     try:
         return Read(index, shown, digest_of_picture(shown), number)
     except UNREADABLE as error:
-        return Problem(index, name, "unreadable", _says(error))
+        return Problem(index, name, "unreadable", says(error))
 
 
 def view(model: Model, image: Any, fit: Fit, size: tuple[int, int]) -> View:
@@ -78,13 +76,15 @@ def thumbnail(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _held(image: Any) -> Any:
+def held(image: Any) -> Any:
     """A file's bytes, so that it is read once; anything else as it is."""
     if isinstance(image, str | os.PathLike):
         return Path(image).expanduser().read_bytes()
     return np.asarray(image) if type(image).__module__ == "numpy" else image
 
 
-def _says(error: BaseException) -> str:
-    said = str(error) or type(error).__name__
+def says(error: BaseException) -> str:
+    """What is wrong, in one sentence; errors that are not said in sentences are told by their name."""
+    said = str(error) if isinstance(error, OSError | ValueError | TypeError) else f"{type(error).__name__}: {error}"
+    said = said or type(error).__name__
     return said if len(said) <= 300 else f"{said[:297]}..."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from .problem import InspectionError
+from .problem import UNREADABLE, InspectionError
 
 _CALL = "lw.inspect(model, images, labels)"
 
@@ -98,9 +98,10 @@ def _sequence(images: Any) -> Sequence[Any]:
     if isinstance(images, list | tuple):
         return list(images)
     if isinstance(images, Image.Image | bytes | dict | set) or not hasattr(images, "__getitem__"):
+        hint = "pass its .dataset" if hasattr(images, "dataset") else "list(...) makes a list of it"
         raise TypeError(
             f"images is a folder, a list of pictures or paths, a column of them, or a torch Dataset; this is "
-            f"{type(images).__name__}. {_CALL}"
+            f"{type(images).__name__}{f': {hint}' if isinstance(images, Iterable) else ''}. {_CALL}"
         )
     if not hasattr(images, "__len__"):
         raise TypeError("this Dataset does not say how long it is: it needs __len__, so that samples can be numbered")
@@ -109,14 +110,15 @@ def _sequence(images: Any) -> Sequence[Any]:
 
 def _listed(labels: Any, count: int) -> list[Any]:
     values = labels.tolist() if hasattr(labels, "tolist") else labels
-    if isinstance(values, str | dict) or not isinstance(values, Sequence):
+    if isinstance(values, str | bytes | dict | set) or not isinstance(values, Iterable):
         raise TypeError(f"labels is a list with one label per picture; this is {type(labels).__name__}. {_CALL}")
+    values = list(values)
     if len(values) != count:
         raise InspectionError(
             f"one label per picture: there are {count} pictures and {len(values)} labels, so nobody can tell which "
             "belongs to which. Pass labels=None for a Dataset that brings its own"
         )
-    return list(values)
+    return values
 
 
 def _own_labels(images: Any, source: Sequence[Any]) -> list[Any] | None:
@@ -128,8 +130,8 @@ def _own_labels(images: Any, source: Sequence[Any]) -> list[Any] | None:
             return list(held)
     try:
         _, own = _parted(source[0])
-    except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError):
-        return None  # the first one cannot be read; the others may
+    except UNREADABLE:  # the first one; the others may be readable
+        return None
     if own is None:
         raise InspectionError(f"there are no labels to tell right from wrong: {_CALL}")
     return None
@@ -147,7 +149,9 @@ def _parted(item: Any) -> tuple[Any, Any]:
 
 
 def _plain(label: Any) -> Any:
-    return label.item() if isinstance(label, Tensor | np.generic) or getattr(label, "ndim", None) == 0 else label
+    """The number out of a tensor or an array that holds one."""
+    held = isinstance(label, Tensor | np.ndarray | np.generic) and np.prod(label.shape) == 1
+    return label.item() if held else label
 
 
 def _name_of(item: Any) -> str:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ..models.capture import fingerprint
 from ..models.forward import batch_size
 from ..models.view import ViT
-from .cache import digest, digest_of_model
-from .problem import InspectionError, Problem
-from .reading import UNREADABLE, Read, _says, read, thumbnail, view
+from .cache import bias_of, digest, digest_of_model
+from .problem import UNREADABLE, InspectionError, Problem
+from .reading import Read, read, says, thumbnail, view
 from .sample_neighbours import know_disagreement
 from .scoring import record_type, score_images
 
@@ -52,6 +52,7 @@ def stream(inspection: Inspection) -> Iterator[Indices]:
             inspection.keep(scored)
         know_disagreement(inspection)
         yield part
+    know_disagreement(inspection)  # where it was interrupted the last time
 
 
 def _batch(vit: ViT, grid: tuple[int, int]) -> int:
@@ -67,7 +68,7 @@ def specification(inspection: Inspection) -> bytes:
         InspectionError: the weights changed since the first answer.
     """
     model, vectors = inspection.needs_model("score samples"), inspection.scores.vectors()
-    mark = (fingerprint(model.module), digest(vectors))
+    mark = (fingerprint(model.module), digest(vectors, bias_of(model)))
     if inspection.asked is None or inspection.asked[0] != mark:
         made = digest(digest_of_model(model, vectors), inspection.fit, inspection.size, str(model.vit.dtype))
         if inspection.asked is not None and inspection.asked[1] != made:
@@ -85,7 +86,7 @@ def _scored(inspection: Inspection, spec: bytes, part: Indices) -> list[Scored |
         (results if isinstance(one, Problem) else found).append(one)  # type: ignore[arg-type]
     keys = [digest(spec, one.digest, one.label) for one in found]
     layout = inspection.records.dtype
-    known = {key: value for key, value in inspection.cache.get("score", keys).items() if len(value) > layout.itemsize}
+    known = inspection.cache.get("score", keys)
     new = {key: one for key, one in zip(keys, found, strict=True) if key not in known}  # the same picture once
     computed, problems = _computed(inspection, new)
     inspection.cache.put("score", computed)
@@ -108,7 +109,7 @@ def _computed(inspection: Inspection, new: dict[bytes, Read]) -> tuple[dict[byte
             seen = view(inspection.needs_model("score samples"), one.image, inspection.fit, inspection.size)
             views[key] = (seen.tensor, seen.picture.size, thumbnail(seen.picture))
         except UNREADABLE as error:
-            problems[key] = ("unreadable", _says(error))
+            problems[key] = ("unreadable", says(error))
     if not views:
         return {}, problems
     labels = np.array([new[key].label for key in views])
@@ -147,7 +148,7 @@ def precomputed(inspection: Inspection, logits: Any, embeddings: Any) -> list[Sc
         except InspectionError as error:
             results.append(Problem(index, inspection.samples.names[index], "label", str(error)))
         except UNREADABLE as error:
-            results.append(Problem(index, inspection.samples.names[index], "unreadable", _says(error)))
+            results.append(Problem(index, inspection.samples.names[index], "unreadable", says(error)))
     if not rows:
         return results
     of = None if vectors is None else vectors[rows]
@@ -161,15 +162,24 @@ def precomputed(inspection: Inspection, logits: Any, embeddings: Any) -> list[Sc
 
 
 def _matrix(values: Any, what: str, count: int) -> NDArray[np.float64]:
-    array = values.detach().cpu().double().numpy() if hasattr(values, "detach") else np.asarray(values, np.float64)
+    try:
+        array = values.detach().cpu().double().numpy() if hasattr(values, "detach") else np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise InspectionError(f"{what} are numbers, one row per picture; arrived: {values!r:.80}") from None
     if array.ndim != 2 or len(array) != count:
         raise InspectionError(f"{what} have one row per picture, {count} in all; arrived: {list(array.shape)}")
     return np.asarray(array)
 
 
 def layout_of(inspection: Inspection, embeddings: Any = None, *, answered: bool = False) -> np.dtype[Any]:
-    """The layout of the records: of precomputed answers there are no layers."""
+    """The layout of the records: of precomputed answers there are no layers.
+
+    Raises:
+        InspectionError: embeddings of another shape.
+    """
+    classes = len(inspection.class_names)
     if answered:
-        return record_type(0, 0 if embeddings is None else len(embeddings[0]), len(inspection.class_names))
+        width = 0 if embeddings is None else _matrix(embeddings, "embeddings", inspection.total).shape[1]
+        return record_type(0, width, classes)
     vit = inspection.needs_model("score samples").vit
-    return record_type(len(vit.blocks), vit.features, len(inspection.class_names))
+    return record_type(len(vit.blocks), vit.features, classes)

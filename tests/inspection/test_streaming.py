@@ -157,7 +157,7 @@ def test_the_users_cache_folder_is_the_default(counted, tmp_path, monkeypatch):
 def test_a_value_that_was_cut_off_is_computed_again(counted, tmp_path):
     fresh(counted[0], tmp_path).run(False)
     with sqlite3.connect(tmp_path / "results.sqlite") as base:
-        base.execute("UPDATE results SET value = substr(value, 1, 10)")
+        base.execute("UPDATE kept SET value = substr(value, 1, 10)")
     base.close()
     assert fresh(counted[0], tmp_path).run(False).complete
     assert counted[1].count == 24

@@ -1,0 +1,132 @@
+"""One bad item among many, of whatever kind, is listed and skipped; what cannot be at all is said in a sentence."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning, inspect
+from tests.inspection import world
+
+
+class Failing:
+    """Pictures with labels, and at some places an exception."""
+
+    def __init__(self, failures):
+        self.failures = failures
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        if index in self.failures:
+            raise self.failures[index]
+        return world.pictures(6)[index], index
+
+
+class Custom(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [
+        (AttributeError("'NoneType' object has no attribute 'shape'"), "AttributeError: 'NoneType' object"),
+        (Custom("imread failed"), "Custom: imread failed"),
+        (struct.error("unpack requires 4 bytes"), "error: unpack requires"),
+        (KeyError("path"), "KeyError: 'path'"),
+        (AssertionError(), "AssertionError"),
+        (MemoryError(), "MemoryError"),
+        (OSError("the disk is gone"), "the disk is gone"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_dataset_may_raise_anything_for_one_item(failure, says, place):
+    r = Inspection(world.classifier(), Failing({place: failure}), cache=False).run(False)
+    assert (len(r.scored), r.complete) == (5, True)
+    assert r.problems["sample"].tolist() == [place]
+    assert r.problems["says"][0].startswith(says)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pd.Series([0, 1, None, 3], dtype="Int64"),
+        pd.Series([0, 1, None, 3]),
+        pd.Series(["ant", "bee", None, "dog"], dtype="string"),
+        pd.Series(["ant", "bee", pd.NA, "dog"], dtype="category"),
+        [0, 1, " ", 3],
+    ],
+)
+def test_a_label_that_is_missing_is_told(labels):
+    r = Inspection(world.classifier(), world.pictures(4), labels, cache=False).run(False)
+    assert r.scored.tolist() == [0, 1, 3]
+    assert r.problems["says"].tolist() == ["it has no label"]
+
+
+@pytest.mark.parametrize("one", [np.eye(7)[1], torch.eye(7)[1], [0.0, 1.0], (1, 2)])
+def test_a_label_that_is_several_numbers_is_told(one):
+    items = [(image, label) for image, label in zip(world.pictures(3), [0, one, 2], strict=True)]
+    r = Inspection(world.classifier(), items, cache=False).run(False)
+    assert r.scored.tolist() == [0, 2]
+    assert r.problems["says"][0].startswith("a label is the number or the name of one class")
+
+
+@pytest.mark.parametrize(
+    "make", [iter, lambda found: (one for one in found), lambda found: dict(enumerate(found)).values()]
+)
+def test_labels_may_be_anything_that_can_be_listed(make):
+    r = Inspection(world.classifier(), world.pictures(4), make([0, 1, 2, 3]), cache=False).run(False)
+    assert r.records["label"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda found: (one for one in found), r"this is generator: list\(\.\.\.\) makes a list of it"),
+        (lambda found: torch.utils.data.DataLoader(list(found)), r"this is DataLoader: pass its \.dataset"),
+    ],
+)
+def test_pictures_that_cannot_be_numbered_say_what_to_do(make, says):
+    with pytest.raises(TypeError, match=says):
+        Inspection(world.classifier(), make(world.pictures(4)), [0, 1, 2, 3], cache=False)
+
+
+def test_the_reason_is_told_not_that_a_file_is_there_twice():
+    with pytest.raises(InspectionError, match=r"sample 0 \(x\.png\): .*No such file"):
+        inspect(world.classifier(), ["x.png", "x.png"], [0, 1], progress=False, cache=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"logits": "abc"}, "logits are numbers"),
+        ({"logits": np.zeros((4, 7)), "embeddings": []}, "embeddings have one row per picture"),
+        ({"logits": np.zeros((4, 7)), "embeddings": np.zeros(4)}, "embeddings have one row per picture"),
+        ({"logits": np.zeros((4, 7)), "embeddings": [[0.0], [0.0, 1.0], [0.0], [0.0]]}, "embeddings are numbers"),
+    ],
+)
+def test_answers_of_other_shapes_are_refused(given, says):
+    with pytest.raises(InspectionError, match=says):
+        Inspection(world.classifier(), world.pictures(4), [0, 1, 2, 3], cache=False, **given)
+
+
+def test_interrupted_while_neighbours_are_compared_they_are_compared_the_next_time(monkeypatch):
+    from legrad_widget.inspection import streaming
+
+    def interrupted(inspection):
+        if inspection.complete:
+            raise KeyboardInterrupt
+
+    r = Inspection(world.classifier(), world.pictures(12), world.labels(12), cache=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(streaming, "know_disagreement", interrupted)
+        with pytest.warns(InspectionWarning, match="stopped after 12 of 12"):
+            r.run(False)
+    assert r.disagreement is None
+    r.run(False)
+    assert r.frame["disagreement"].notna().all()
