@@ -153,6 +153,32 @@ describe("asking", () => {
     host.set("_result", result([text("sun")], { rid: null }));
     expect(store.entry.value?.label).toBe("sun");
   });
+  it("keep a choice whose acceptance is here before the end of the question before it", () => {
+    const { host, store } = open();
+    store.setMethod("rollout");
+    const first = lastAsk(host);
+    take(host, first);
+    store.setMethod("gradcam");
+    const second = lastAsk(host);
+    host.tell({ kind: "accepted", rid: second.rid }); // messages overtake traits
+    answer(host, first);
+    expect(store.trait("method").value).toBe("gradcam");
+    expect(store.outdated.value).toBe(true);
+    take(host, second);
+    answer(host, second);
+    expect(store.trait("method").value).toBe("gradcam");
+    expect(store.outdated.value).toBe(false);
+    vi.runOnlyPendingTimers();
+  });
+  it("end where the status that would name them never comes", () => {
+    const { host, store } = open();
+    store.setMethod("gradcam");
+    host.tell({ kind: "accepted", rid: lastAsk(host).rid });
+    expect(store.outdated.value).toBe(true);
+    vi.advanceTimersByTime(LATE_MS);
+    expect(store.outdated.value).toBe(false);
+    expect(store.trait("method").value).toBe("legrad");
+  });
   it("ends a question that another page's overtook", () => {
     const { host, store } = open();
     store.add(text("sun"));

@@ -64,6 +64,8 @@ export interface Conversation {
 interface Open {
   readonly rid: string;
   readonly heard: boolean;
+  /** The status has named it. Messages overtake traits: what else the status says may be older until then. */
+  readonly named: boolean;
   readonly late: boolean;
 }
 
@@ -107,9 +109,18 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
   onEnd(life, () => timers.forEach(clearTimeout));
 
   /** The kernel has taken up the question `rid`. */
-  function taken(rid: string | null) {
+  function taken(rid: string | null, named: boolean) {
     const current = open.peek();
-    if (current && rid === current.rid) open.value = { ...current, heard: true, late: false };
+    if (current && rid === current.rid) open.value = { rid, heard: true, named, late: false };
+  }
+
+  /** Where hosts keep the status that named a question to themselves, it ends when all stays at rest. */
+  function accept(rid: string | null) {
+    taken(rid, false);
+    later(() => {
+      const current = open.peek();
+      if (current && rid === current.rid && !isUnderWay(traits.get("_status").peek())) settle();
+    }, LATE_MS);
   }
 
   function send(content: object, buffers?: ArrayBuffer[]): boolean {
@@ -159,8 +170,8 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     const current = open.peek();
     if (!current) return;
     // At rest with another question's name: ours was heard, and then overtaken.
-    if (!over) taken(status.rid);
-    else if (status.rid === current.rid || current.heard) settle();
+    if (!over) taken(status.rid, true);
+    else if (status.rid === current.rid || current.named) settle();
   }
 
   host.onChange("_result", readAnswer);
@@ -177,7 +188,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
     const { kind, rid, message } = decodeMessage(content);
     if (!kind) return;
     listen();
-    if (kind === "accepted") taken(rid);
+    if (kind === "accepted") accept(rid);
     if (kind === "refused") refuse(rid, message);
   });
 
@@ -254,7 +265,7 @@ export function converse(host: Host, traits: Traits, life: AbortSignal): Convers
       batch(() => {
         complaint.value = "";
         unreadable.value = "";
-        open.value = { rid, heard: false, late: false };
+        open.value = { rid, heard: false, named: false, late: false };
         traits.anticipate(question);
       });
       if (!send({ kind: "ask", ...envelope })) return settle();
