@@ -301,7 +301,7 @@ class Asking(SharedState):
         detail = "".join(traceback.format_exception(error))
         if not isinstance(error, ValueError | TypeError):
             log.error("computing an explanation failed", exc_info=error)
-        with self.hold_sync():
+        with self._settled, self.hold_sync():
             if rev == self._open:
                 self._error = _without_frames(error)
                 self._settle(Status("error", rid, rev, message=rules.sentence(error), detail=detail))
