@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import wire
+from .inspect_mask import against_mask, mask_of
 from .inspect_pictures import encoded
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Detail:
     flip: str = ""
     neighbours: tuple[tuple[str, tuple[int, ...]], ...] = ()
     cases: tuple[tuple[str, str, str], ...] = ()
+    mask: dict[str, Any] | None = None
+    against: dict[str, Any] | None = None
     picture: dict[str, Any] | None = None
     map: NDArray[np.float32] | None = None
     needs: str = ""
@@ -58,6 +61,8 @@ class Detail:
             "flip": self.flip,
             "neighbours": [{"title": title, "rows": list(rows)} for title, rows in self.neighbours],
             "cases": [{"about": about, "name": name, "says": says} for about, name, says in self.cases],
+            "mask": self.mask,
+            "against": self.against,
             "picture": self.picture,
             "map": None if self.map is None else wire.pack(self.map),
             "needs": self.needs,
@@ -73,7 +78,7 @@ class Detail:
 def detail_of(inspection: Inspection, row: int, lacking: str | None = None) -> Detail:
     """What is known about a sample without asking the model; ``lacking`` says what is not there: None: what a model
     would add, where there is none."""
-    detail = Detail(row)
+    detail = Detail(row, mask=mask_of(inspection, row), against=against_mask(inspection, row))
     if inspection.status(row) == "scored":
         detail = replace(detail, neighbours=_neighbours(inspection, row))
     if inspection.status(row) == "scored" and inspection.layers:
@@ -100,6 +105,22 @@ def _neighbours(inspection: Inspection, row: int) -> tuple[tuple[str, tuple[int,
     except ValueError:
         return ()
     return tuple((title, tuple(int(other) for other in getattr(near, name))) for name, title in NEIGHBOURS)
+
+
+def compared(detail: Detail, inspection: Inspection) -> Detail:
+    """The same with what its map says against its mask, if it has both; else with why they cannot be compared."""
+    row, mask = detail.row, mask_of(inspection, detail.row)
+    cases: tuple[tuple[str, str, str], ...] = ()
+    if mask is None or mask["picture"] is None:
+        inspection.measured.pop(row, None)
+    else:
+        try:
+            inspection.contrast(row)
+            inspection.mask_share(row)
+            cases = measured_cases(inspection, row)
+        except (ValueError, LookupError, OSError) as error:
+            mask["says"] += f" It is not compared: {error}."
+    return replace(detail, mask=mask, cases=cases, against=against_mask(inspection, row))
 
 
 def measured_cases(inspection: Inspection, row: int) -> tuple[tuple[str, str, str], ...]:

@@ -20,6 +20,7 @@ from .rules import Refused, shown
 MAX_VISIBLE = 512
 MAX_TAG = 64
 MAX_NOTE = 2_000
+MAX_CORNERS = 500
 _BIGGEST = 2**53 - 1
 
 Rows = tuple[int, ...]
@@ -94,11 +95,32 @@ class Steer:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """Find the smallest set of patches whose removal changes the prediction."""
+    """Find the smallest set of patches whose removal changes the prediction, or stop looking for it."""
 
     client: str
     n: int
     row: int
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A shape is drawn on the open sample's picture: corners (x, y) from 0 to 1; or what was drawn is cleared."""
+
+    client: str
+    n: int
+    row: int
+    how: Literal["replace", "add", "remove", "clear"]
+    polygon: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Show the plain maps of the two classes beside their contrasts, or no longer."""
+
+    client: str
+    n: int
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +154,7 @@ class Limits:
     ground: float
 
 
-Wish = Table | Visible | Open | Select | Tag | Note | Steer | Flip | Study | Draw | Limits
+Wish = Table | Visible | Open | Select | Tag | Note | Steer | Flip | Mask | Plain | Study | Draw | Limits
 
 
 def is_wish(content: Any) -> bool:
@@ -207,6 +229,24 @@ def _steer(content: Mapping[str, Any], client: str, n: int, _total: int) -> Stee
     raise Refused(f"a run is told to 'pause' or to 'run'; arrived: {shown(to)}")
 
 
+def _mask(content: Mapping[str, Any], client: str, n: int, total: int) -> Mask:
+    how = content.get("how")
+    if how != "replace" and how != "add" and how != "remove" and how != "clear":
+        raise Refused(f"a mask is drawn to 'replace', 'add' or 'remove', or is 'clear'; arrived: {shown(how)}")
+    corners = content.get("polygon")
+    fewest, most = (0, 0) if how == "clear" else (3, MAX_CORNERS)
+    if not isinstance(corners, list | tuple) or not fewest <= len(corners) <= most:
+        many = len(corners) if isinstance(corners, list | tuple) else shown(corners)
+        raise Refused(f"a shape to {how} has {fewest} to {most} corners; arrived: {many}")
+    return Mask(client, n, _row(content, total), how, tuple(_corner(corner) for corner in corners))
+
+
+def _corner(raw: Any) -> tuple[float, float]:
+    if not isinstance(raw, list | tuple) or len(raw) != 2:
+        raise Refused(f"a corner is (x, y) in fractions of the picture; arrived: {shown(raw)}")
+    return rules.fraction("x", raw[0]), rules.fraction("y", raw[1])
+
+
 def _study(content: Mapping[str, Any], client: str, n: int, _total: int) -> Study:
     what = rules.choice("what", content.get("what"), tuple(STUDIES))
     return Study(client, n, what, rules.flag("on", content.get("on")), read_options(content))
@@ -225,7 +265,11 @@ _READERS: dict[str, Callable[..., Wish]] = {
     "tag": _tag,
     "note": _note,
     "steer": _steer,
-    "flip": lambda content, client, n, total: Flip(client, n, _row(content, total)),
+    "flip": lambda content, client, n, total: Flip(
+        client, n, _row(content, total), rules.flag("on", content.get("on", True))
+    ),
+    "mask": _mask,
+    "plain": lambda content, client, n, total: Plain(client, n, rules.flag("on", content.get("on"))),
     "study": _study,
     "draw": lambda content, client, n, total: Draw(client, n, rules.words("name", content.get("name"), 64)),
     "thresholds": _limits,

@@ -52,6 +52,8 @@ class Table:
     def take(self, frame: pd.DataFrame, keys: Mapping[str, SortKey]) -> list[Message]:
         """Remember ``frame``, and the messages that say what is new in it: only rows and columns that changed."""
         numbers, words = _numbers(frame) | _by_keys(frame, keys), _words(frame)
+        numbers |= {name: _emptied(old) for name, old in self.numbers.items() if name not in numbers}
+        words |= {name: _emptied(old) for name, old in self.words.items() if name not in words}
         news = {name: _changed(self.numbers.get(name), new) for name, new in numbers.items()}
         news |= {name: _changed(self.words.get(name), new) for name, new in words.items()}
         self.numbers, self.words = numbers, words
@@ -92,6 +94,11 @@ def _changed(before: NDArray[Any] | None, now: NDArray[Any]) -> NDArray[np.bool_
         return now != "" if now.dtype == object else ~(np.isnan(now) if now.dtype.kind == "f" else now == -1)
     differs = np.asarray(before != now, dtype=bool)
     return differs & ~(np.isnan(before) & np.isnan(now)) if now.dtype.kind == "f" else differs
+
+
+def _emptied(column: NDArray[Any]) -> NDArray[Any]:
+    """A column of which nothing is left."""
+    return np.full_like(column, {"f": np.nan, "O": ""}.get(column.dtype.kind, -1))
 
 
 def _numbers(frame: pd.DataFrame) -> dict[str, NDArray[Any]]:

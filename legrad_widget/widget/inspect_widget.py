@@ -36,7 +36,7 @@ _DELEGATED = frozenset(
         *("frame", "errors", "problems", "total", "done", "complete", "pending", "scored", "wrong", "class_names"),
         *("confusion", "confusion_matrix", "cell", "sorted", "query", "rows", "reliability", "cases"),
         *("curve", "neighbours", "picture", "source", "target", "thumbnail", "encoding", "mask_share"),
-        *("contrast", "contrasts", "calibrate", "without", "flip_set", "alignment", "draw_mask", "clusters"),
+        *("contrast", "contrasts", "calibrate", "without", "flip_set", "alignment", "clusters"),
         *("find_flip_sets", "check_regions", "outdated"),
         *("tag", "untag", "note", "tagged", "save"),
     }
@@ -52,7 +52,7 @@ _OF_ALL = frozenset(
 """Those of them that are about all samples: they wait until the run has ended, or is paused."""
 _CHANGES = frozenset(
     {
-        *("tag", "untag", "note", "calibrate", "flip_set", "draw_mask", "clusters", "alignment"),
+        *("tag", "untag", "note", "calibrate", "flip_set", "clusters", "alignment"),
         *("find_flip_sets", "check_regions"),
     }
 )

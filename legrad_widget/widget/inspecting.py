@@ -13,10 +13,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import anywidget
 import numpy as np
@@ -24,13 +24,17 @@ import traitlets
 from numpy.typing import NDArray
 
 from . import rules
-from .inspect_detail import Detail, detail_of, flip_set_words, measured_cases
+from .flip_search import FlipSearch, Search
+from .inspect_detail import Detail, compared, detail_of, flip_set_words
+from .inspect_mask import mask_of
 from .inspect_message import (
     Draw,
     Flip,
     Limits,
+    Mask,
     Note,
     Open,
+    Plain,
     Select,
     Steer,
     Study,
@@ -47,7 +51,7 @@ from .inspect_table import FILTERS, Message, sorts
 from .inspect_table import Table as Told
 from .listening import Newest
 from .live_part import live_part
-from .worker import Cancelled, Job, Seat, Ticket, Worker
+from .worker import Job, Seat, Ticket, Worker
 
 if TYPE_CHECKING:
     from ..inspection import Inspection
@@ -106,12 +110,16 @@ class Gallery(anywidget.AnyWidget):
             self.refresh,
             lambda: self._settled,
         )
+        self._flips = FlipSearch(
+            inspection, partial(self._submit_to, self._flip_seat), self._tell_flip, lambda: self._settled
+        )
         self._gallery = self._described()
         self._scoring = {"state": "idle", "step": inspection.done, "total": inspection.total, "message": ""}
 
     def _close_gallery(self) -> None:
         """Stop everything."""
         self._all.stop()
+        self._flips.stop()
         for seat in (*self._benches, self._shelf, self._desk, self._counter):
             seat.close()
         self._stream, self._reading = None, False
@@ -221,21 +229,16 @@ class Gallery(anywidget.AnyWidget):
             self._send_all(self._told.whole())
         elif isinstance(wish, Visible):
             self._look_at(wish)
-        elif isinstance(wish, Open):
-            self.show(wish.row)
         elif isinstance(wish, Select):
             self.inspection.selected = list(wish.rows)
             self._selected = list(wish.rows)
         elif isinstance(wish, Tag):
             (self.inspection.tag if wish.on else self.inspection.untag)(wish.tag, where=list(wish.rows))
             self._tell_table()
-        elif isinstance(wish, Note):
-            self.inspection.note(wish.row, wish.text)
-            self._tell_table()
         elif isinstance(wish, Steer):
             (self.run if wish.to == "run" else self.pause)()
-        elif isinstance(wish, Flip):
-            self._find_flip_set(wish.row)
+        elif isinstance(wish, Open | Note | Flip | Mask | Plain):
+            self._grant_about_one(wish)
         else:
             self._grant_about_all(wish)
 
@@ -326,6 +329,19 @@ class Gallery(anywidget.AnyWidget):
 
     # ---------------------------------------------------------------- one sample
 
+    def _grant_about_one(self, wish: Open | Note | Flip | Mask | Plain) -> None:
+        if isinstance(wish, Open):
+            self.show(wish.row)
+        elif isinstance(wish, Note):
+            self.inspection.note(wish.row, wish.text)
+            self._tell_table()
+        elif isinstance(wish, Flip):
+            self._find_flip_set(wish)
+        elif isinstance(wish, Mask):
+            self._draw(wish)
+        else:
+            self._show_plain(wish.on)
+
     def show(self, row: int | None) -> None:
         """Show a sample under the gallery, as a click on it does; None: the gallery alone.
 
@@ -338,7 +354,7 @@ class Gallery(anywidget.AnyWidget):
                 self._explore(row)
             self.set_trait("opened", row)
             self._detail, self._reading = None, row is not None
-            self._flip_seat.cancel()
+            self._flips.stop()
             self._settled.notify_all()
             if row is None:
                 self._sample = {}
@@ -360,54 +376,81 @@ class Gallery(anywidget.AnyWidget):
             self._submit_to(self._sample_seat, partial(self._add_map, row))
 
     def _add_map(self, row: int, ticket: Ticket) -> None:
-        """The map of the open sample and, with a mask, its case: on the model's worker, where there is one."""
+        """The map of the open sample, and what it says against its mask: on the model's worker, where there is one."""
         ticket.check()
         found: NDArray[np.float32] | None = None
-        cases: tuple[tuple[str, str, str], ...] = ()
         try:
             found = difference(self.inspection, row)
-            cases = measured_cases(self.inspection, row)
         except Exception as error:
-            log.debug("sample %d has no map, or no case", row, exc_info=error)
+            log.debug("sample %d has no map", row, exc_info=error)
+        known = compared(Detail(row), self.inspection)
         with self._settled:
             if self._detail is not None and self._detail.row == row:
-                self._tell_detail(replace(self._detail, map=found, cases=cases))
+                mask = {name: getattr(known, name) for name in ("mask", "cases", "against")}
+                self._tell_detail(replace(self._detail, map=found, **mask))
                 self._reading = False
                 self._settled.notify_all()
-            if cases:
-                self._tell_table()
+            self._tell_table()
+            self._studies = studies_of(self.inspection, self._all.paces)
 
     def _tell_detail(self, detail: Detail) -> None:
         if detail.row == self.opened:
             self._detail = detail
             self._sample = detail.wire
 
-    def _find_flip_set(self, row: int) -> None:
+    def _find_flip_set(self, wish: Flip) -> None:
+        if not wish.on:
+            self._flips.stop()
+            return
         if not self._live:
             raise ValueError("a flip set needs the model: open_inspection(folder, model=model)")
+        self._is_open(wish.row)
+        self._flips.begin(wish.row)
+
+    def _tell_flip(self, search: Search) -> None:
+        if search.found is not None:
+            self._tell_table()
+        if self._detail is not None and self._detail.row == search.row:
+            found = search.found
+            words = search.words if found is None else flip_set_words(found, self.inspection.class_names)
+            patches = [] if found is None else found.patches
+            self._tell_detail(self._detail.flipping(search.state, words, patches))
+
+    def _is_open(self, row: int) -> None:
         if self._detail is None or row != self.opened:
             raise ValueError(f"sample {row} is not open; open it first")
-        self._tell_detail(self._detail.flipping("running", "removing patches until the prediction changes …"))
-        self._submit_to(self._flip_seat, partial(self._flip, row))
 
-    def _flip(self, row: int, ticket: Ticket) -> None:
-        def progress(_step: int, _total: int) -> None:
-            ticket.check()
+    # ---------------------------------------------------------------- its mask
 
-        ticket.check()
-        patches: Sequence[tuple[int, int]] = ()
-        try:
-            found = self.inspection.flip_set(row, progress=progress)
-            state, words, patches = "done", flip_set_words(found, self.inspection.class_names), found.patches
-        except Cancelled:
-            raise
-        except Exception as error:
-            log.debug("no flip set of sample %d", row, exc_info=error)
-            state, words = "failed", rules.sentence(error)
+    def _draw(self, wish: Mask) -> None:
+        """A shape from the page: pixels whose centre it goes around."""
+        from ..inspection.mask_sources import of_polygons
+        from ..inspection.sample_mask import picture_size
+
+        self._is_open(wish.row)
+        if wish.how == "clear":
+            self.draw_mask(wish.row, None)
+            return
+        size = picture_size(self.inspection, wish.row)
+        shape = of_polygons([np.asarray(wish.polygon) * size], size)
+        self.draw_mask(wish.row, shape, wish.how)
+
+    def draw_mask(self, index: int, mask: Any, how: Literal["replace", "add", "remove"] = "replace") -> None:
+        """Lay a mask on one sample in the place of the one that is there; None goes back to the given one, or to none.
+
+        Arguments and errors as :func:`legrad_widget.inspection.sample_mask.draw_mask`. The sample that is open is
+        compared with it at once, others when they are opened, or by ``alignment``.
+        """
+        self.inspection.draw_mask(index, mask, how)
+        self.refresh()
         with self._settled:
-            self._tell_table()
-            if self._detail is not None and self._detail.row == row:
-                self._tell_detail(self._detail.flipping(state, words, patches))
+            if index == self.opened and self._detail is not None:
+                self._tell_detail(replace(self._detail, mask=mask_of(self.inspection, index), cases=(), against=None))
+                self._reading = True
+                self._submit_to(self._sample_seat, partial(self._add_map, index))
+
+    def _show_plain(self, _on: bool) -> None:
+        raise ValueError("plain maps need the model: open_inspection(folder, model=model)")
 
     # ---------------------------------------------------------------- all errors
 

@@ -20,6 +20,7 @@ from tests import specimens
 from tests.widget.page import Page
 
 COUNT = 24
+SQUARE = [[0.1, 0.1], [0.6, 0.1], [0.6, 0.6], [0.1, 0.6]]
 
 
 @pytest.fixture
@@ -253,6 +254,17 @@ def test_selection_tags_and_notes_reach_the_table(widget: InspectWidget, page: R
         ("note", (), {"row": 0, "text": "x" * 2001}, "2000"),
         ("steer", (), {"to": "delete"}, "'pause' or to 'run'"),
         ("flip", (), {"row": 0}, "not open"),
+        ("flip", (), {"row": 0, "on": "no"}, "True or False"),
+        ("mask", (), {"row": 0, "how": "replace", "polygon": SQUARE}, "not open"),
+        ("mask", (), {"row": 0, "how": "paint", "polygon": SQUARE}, "'replace', 'add' or 'remove'"),
+        ("mask", (), {"row": COUNT, "how": "add", "polygon": SQUARE}, "row"),
+        ("mask", (), {"row": 0, "how": "add", "polygon": SQUARE[:2]}, "3 to 500 corners; arrived: 2"),
+        ("mask", (), {"row": 0, "how": "add", "polygon": SQUARE * 126}, "arrived: 504"),
+        ("mask", (), {"row": 0, "how": "add"}, "corners"),
+        ("mask", (), {"row": 0, "how": "clear", "polygon": SQUARE}, "0 to 0 corners"),
+        ("mask", (), {"row": 0, "how": "add", "polygon": [*SQUARE, [float("nan"), 0]]}, "x is a number from 0 to 1"),
+        ("mask", (), {"row": 0, "how": "add", "polygon": [*SQUARE, [0, 1.01]]}, "y is a number from 0 to 1"),
+        ("mask", (), {"row": 0, "how": "add", "polygon": [*SQUARE, "ab"]}, "a corner is (x, y)"),
         ("study", (), {"what": "delete", "on": True, "samples": 3}, "what is one of"),
         ("study", (), {"what": ["clusters"], "on": True, "samples": 3}, "what is one of"),
         ("study", (), {"what": "clusters", "on": 1, "samples": 3}, "True or False"),
@@ -544,6 +556,206 @@ def test_a_sample_with_a_mask_is_told_as_a_case(classifier: Model, monkeypatch: 
     assert said == {"the class it took it for": found["case_predicted"], "the true class": found["case_true"]}
     assert all(case["says"] for case in widget.comm.state["_sample"]["cases"])
     eventually(lambda: page.table.get("case_predicted", {}).get(row) == found["case_predicted"])
+
+
+@pytest.fixture
+def opened(widget: InspectWidget, page: Reader) -> int:
+    """An error of a widget without masks, open."""
+    row = int(widget.errors.index[1])
+    page.say("open", row=row)
+    widget.wait(60)
+    return row
+
+
+def sample_of(widget: Any) -> dict[str, Any]:
+    return dict(widget.comm.state["_sample"])
+
+
+def test_a_mask_is_drawn_and_the_sample_is_compared_with_it(widget: InspectWidget, page: Reader, opened: int) -> None:
+    assert sample_of(widget)["mask"] is sample_of(widget)["against"] is None
+    assert widget.comm.state["_studies"]["masks"] is False
+    page.say("mask", row=opened, how="replace", polygon=SQUARE)
+    widget.wait(60)
+    expected = np.zeros((40, 40), bool)
+    expected[4:24, 4:24] = True
+    np.testing.assert_array_equal(widget.inspection.masks.drawn[opened], expected)
+    told, found = sample_of(widget), widget.frame.loc[opened]
+    assert [case["name"] for case in told["cases"]] == [found["case_predicted"], found["case_true"]]
+    assert told["against"]["sides"] == [found["predicted"], found["label"]]
+    numbers = {row["title"]: row["values"][0] for row in told["against"]["rows"]}
+    assert numbers["map and object share"] == f"{found['iou']:.2f}"
+    assert numbers["of the object, under the map"] == f"{found['ground_coverage']:.2f}"
+    assert numbers["of the map, on the object"] == f"{found['saliency_coverage']:.2f}"
+    assert numbers["times as much as by chance"] == f"{found['lift']:.1f} ×"
+    np.testing.assert_allclose(page.table["outside_mask"][opened], found["outside_mask"], rtol=1e-6)
+    assert page.table["case_predicted"][opened] == found["case_predicted"]
+    assert widget.comm.state["_studies"]["masks"] is True
+    assert widget.comm.state["_studies"]["cases"]["measured"] == 1
+    assert told["mask"]["drawn"] is True
+    with Image.open(io.BytesIO(told["mask"]["picture"]["data"])) as outline:
+        alpha = np.asarray(outline.convert("RGBA"))[..., 3] > 0
+    assert alpha.shape == (384, 384)
+    assert alpha[38:230, 38:230].any(0).all()  # along every side of the square, 38 to 230 of 384
+    assert not alpha[50:220, 50:220].any()
+    assert not np.delete(alpha, slice(34, 235), 0).any()
+
+
+def test_shapes_are_added_taken_away_and_cleared(widget: InspectWidget, page: Reader, opened: int) -> None:
+    drawn = widget.inspection.masks.drawn
+    for how, left in (("replace", 0.1), ("add", 0.35), ("remove", 0.1)):
+        page.say("mask", row=opened, how=how, polygon=[[left, 0.1], [left + 0.3, 0.1], [left + 0.3, 0.5], [left, 0.5]])
+    expected = np.zeros((40, 40), bool)
+    expected[4:20, 16:26] = True
+    np.testing.assert_array_equal(drawn[opened], expected)  # not one of three quick shapes was lost
+    page.say("mask", row=opened, how="remove", polygon=[[0, 0], [1, 0], [1, 1], [0, 1]])
+    assert "nothing is left of the mask" in page.denied.pop()
+    np.testing.assert_array_equal(drawn[opened], expected)
+    widget.wait(60)
+    page.say("mask", row=opened, how="clear", polygon=[])
+    widget.wait(60)
+    assert opened not in drawn
+    told = sample_of(widget)
+    assert (told["mask"], told["against"], told["cases"]) == (None, None, [])
+    assert page.table["case_predicted"][opened] == ""
+    assert np.isnan(page.table["outside_mask"][opened])
+    assert widget.comm.state["_studies"]["masks"] is False
+    assert widget.comm.state["_studies"]["cases"] is None
+
+
+def test_a_drawn_mask_takes_the_place_of_the_given_one_and_clearing_brings_it_back(
+    masked: tuple[InspectWidget, Reader],
+) -> None:
+    widget, page = masked
+    row = int(widget.errors.index[0])
+    page.say("open", row=row)
+    widget.wait(60)
+    given = sample_of(widget)
+    assert given["mask"]["drawn"] is False
+    assert "given mask" in given["mask"]["says"]
+    page.say("mask", row=row, how="replace", polygon=SQUARE)
+    widget.wait(60)
+    assert sample_of(widget)["against"] != given["against"]
+    page.say("mask", row=row, how="clear", polygon=[])
+    widget.wait(60)
+    assert sample_of(widget)["against"] == given["against"]
+    assert sample_of(widget)["mask"] == given["mask"]
+
+
+def test_boxes_are_said_to_be_coarse(classifier: Model) -> None:
+    boxes = [(4, 4, 30, 30)] * 2
+    widget = InspectWidget(Inspection(classifier, [specimens.picture(40, 40)] * 2, [6, 5], boxes=boxes, cache=False))
+    widget.wait(60)
+    widget.show(0)
+    widget.wait(60)
+    assert "boxes, coarse" in sample_of(widget)["mask"]["says"]
+
+
+def test_a_mask_that_cannot_be_used_says_why(classifier: Model) -> None:
+    masks = [np.ones((9, 9), bool), None]
+    widget = InspectWidget(Inspection(classifier, [specimens.picture(40, 40)] * 2, [6, 5], masks=masks, cache=False))
+    widget.wait(60)
+    widget.show(0)
+    widget.wait(60)
+    assert "masks are of the picture's own size" in sample_of(widget)["mask"]["says"]
+    assert sample_of(widget)["against"] is None
+
+
+def test_a_mask_drawn_from_python_is_seen_by_the_page(widget: InspectWidget, page: Reader, opened: int) -> None:
+    widget.draw_mask(opened, (4, 4, 24, 24))
+    widget.wait(60)
+    assert sample_of(widget)["mask"]["drawn"] is True
+    assert sample_of(widget)["against"] is not None
+
+
+def test_a_mask_is_drawn_without_the_model_where_the_map_was_kept(
+    audit: InspectWidget, folder: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import legrad_widget as lw
+
+    kept, other = audit.errors.index[:2].tolist()
+    opened = lw.open_inspection(folder)
+    page = Reader(opened.comm, monkeypatch)
+    for row in (kept, other):
+        page.say("open", row=row)
+        eventually(lambda row=row: sample_of(opened).get("row") == row)  # type: ignore[misc]
+        page.say("mask", row=row, how="replace", polygon=SQUARE)
+        eventually(lambda: sample_of(opened)["mask"] is not None and not opened._reading)
+        audit.draw_mask(row, (4, 4, 24, 24))
+    audit.alignment([kept])
+    assert page.denied == []
+    assert opened.frame.loc[kept, "iou"] == audit.frame.loc[kept, "iou"]
+    assert sample_of(opened)["row"] == other
+    assert sample_of(opened)["against"] is None
+    assert "not compared" in sample_of(opened)["mask"]["says"]
+    assert "lw.open_inspection(folder, model=model)" in sample_of(opened)["mask"]["says"]
+    assert opened.problems.empty  # that there is no model is no fault of the sample's
+    opened.save(tmp_path / "again")
+    again = lw.open_inspection(tmp_path / "again")
+    np.testing.assert_array_equal(again.inspection.masks.drawn[kept], opened.inspection.masks.drawn[kept])
+    assert again.frame.loc[kept, "case_true"] == opened.frame.loc[kept, "case_true"] != ""
+
+
+def test_the_search_for_a_flip_set_tells_how_far_it_is_and_lets_others_in(
+    widget: InspectWidget, page: Reader, opened: int
+) -> None:
+    """The map of another overlay is there before the search is through: it has its turn after a batch."""
+    told: list[str] = []
+
+    def heard(change: Any) -> None:
+        new, old = change["new"], change["old"]
+        if (new.get("flip_set") or {}).get("state") != (old.get("flip_set") or {}).get("state"):
+            told.append(new["flip_set"]["state"])
+        if (new.get("map") or {}).get("data") != (old.get("map") or {}).get("data"):
+            told.append("map")
+
+    widget.observe(heard, "_sample")
+    page.say("flip", row=opened)
+    page.say("draw", name="cdam/paper")
+    eventually(lambda: (sample_of(widget)["flip_set"] or {}).get("state") == "done", 60)
+    assert told.index("running") < told.index("map") < told.index("done")
+    found = widget.inspection.flip_sets[opened]
+    assert sample_of(widget)["flip_set"]["patches"] == [list(patch) for patch in found.patches]
+    assert page.table["flip_size"][opened] == found.size
+
+
+def test_the_search_for_a_flip_set_can_be_stopped(widget: InspectWidget, page: Reader, opened: int) -> None:
+    asked = threading.Event()
+    plain = widget.inspection.flip_set
+
+    def held(row: int, progress: Any) -> Any:
+        asked.set()
+        while True:
+            progress(8, 16)
+
+    widget.inspection.flip_set = held  # type: ignore[method-assign]
+    page.say("flip", row=opened)
+    assert asked.wait(20)
+    eventually(lambda: "8 forwards so far" in sample_of(widget)["flip_set"]["words"])
+    page.say("flip", row=opened, on=False)
+    eventually(lambda: sample_of(widget)["flip_set"]["state"] == "stopped")
+    assert "Stopped after 8 forwards" in sample_of(widget)["flip_set"]["words"]
+    widget.inspection.flip_set = plain  # type: ignore[method-assign]
+    page.say("flip", row=opened)
+    eventually(lambda: sample_of(widget)["flip_set"]["state"] == "done", 60)
+
+
+def test_another_sample_ends_the_search_of_the_one_before(widget: InspectWidget, page: Reader, opened: int) -> None:
+    ended = threading.Event()
+
+    def held(row: int, progress: Any) -> Any:
+        try:
+            while True:
+                progress(8, 16)
+        finally:
+            ended.set()
+
+    widget.inspection.flip_set = held  # type: ignore[method-assign]
+    page.say("flip", row=opened)
+    eventually(lambda: "8 forwards so far" in (sample_of(widget)["flip_set"] or {}).get("words", ""))
+    page.say("open", row=int(widget.errors.index[0]))
+    assert ended.wait(20)
+    widget.wait(60)
+    assert sample_of(widget)["flip_set"] is None
 
 
 def test_the_open_sample_can_be_made_again_and_saved_as_a_page(audit: InspectWidget, tmp_path: Any) -> None:
