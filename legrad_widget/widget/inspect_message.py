@@ -154,7 +154,17 @@ class Limits:
     ground: float
 
 
-Wish = Table | Visible | Open | Select | Tag | Note | Steer | Flip | Mask | Plain | Study | Draw | Limits
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Make the gallery one HTML file, with pictures, maps and details of these samples; without a rid: stop that."""
+
+    client: str
+    n: int
+    rows: Rows
+    rid: str
+
+
+Wish = Table | Visible | Open | Select | Tag | Note | Steer | Flip | Mask | Plain | Study | Draw | Limits | Leave
 
 
 def is_wish(content: Any) -> bool:
@@ -257,6 +267,11 @@ def _limits(content: Mapping[str, Any], client: str, n: int, _total: int) -> Lim
     return Limits(client, n, iou, saliency, ground)
 
 
+def _leave(content: Mapping[str, Any], client: str, n: int, _total: int, rows: Rows) -> Leave:
+    rid = content.get("rid")
+    return Leave(client, n, rows, rules.words("rid", rid, 128) if rid != "" else "")
+
+
 _READERS: dict[str, Callable[..., Wish]] = {
     "table": lambda content, client, n, total: Table(client, n),
     "visible": _visible,
@@ -273,5 +288,6 @@ _READERS: dict[str, Callable[..., Wish]] = {
     "study": _study,
     "draw": lambda content, client, n, total: Draw(client, n, rules.words("name", content.get("name"), 64)),
     "thresholds": _limits,
+    "page": _leave,
 }
-_WITH_ROWS = frozenset({"visible", "select", "tag"})
+_WITH_ROWS = frozenset({"visible", "select", "tag", "page"})

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from .. import atomic_file
 from . import page
 from .inspect_detail import Detail, cases_in, detail_of, flip_set_words
+from .inspect_mask import against_mask
 from .inspect_pictures import Thumbnails, difference, pictures
 from .inspect_table import Table, name_of
 from .rules import Refused, sentence
@@ -126,12 +127,15 @@ def _details(inspection: Inspection, rows: Rows, progress: Progress) -> dict[int
 
 
 def _with_cases(inspection: Inspection, details: dict[int, Detail]) -> dict[int, Detail]:
-    """The same with the case of each that has a mask; what has a map and was not compared is compared now."""
+    """The same with each map against its mask, where there is one; what was not compared yet is compared now."""
     lacking = [row for row, one in details.items() if one.map is not None and row not in inspection.measured]
     if lacking and (inspection.masks.any or inspection.covers):
         inspection.alignment(lacking)
     frame = inspection.frame
-    return {row: replace(one, cases=cases_in(frame, row)) for row, one in details.items()}
+    return {
+        row: replace(one, cases=cases_in(frame, row), against=against_mask(inspection, row))
+        for row, one in details.items()
+    }
 
 
 def _detail(inspection: Inspection, row: int) -> Detail:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from ..method import catalogue
 from ..target import Contrast
 from . import inspect_page
 from .explorer import _NOT_BUILT, LeGradWidget, _asset
+from .inspect_leaving import Leaving
+from .inspect_message import Leave
 from .inspect_pictures import Sample
 from .inspect_table import name_of
 from .inspecting import Gallery
@@ -64,6 +66,25 @@ class Inspecting(Gallery):
 
     _esm = _asset("inspect.js", _NOT_BUILT)
     _css = _asset("inspect.css", "")
+
+    def _prepare_gallery(self, inspection: Inspection, worker: Worker | None) -> None:
+        super()._prepare_gallery(inspection, worker)
+        self._leaving = Leaving(
+            lambda rows, progress: inspect_page.to_html(inspection, self._told_now, rows, progress),
+            partial(self._submit_to, self._leave_seat),
+            self.send,
+            lambda: self._settled,
+        )
+
+    def _leave(self, wish: Leave) -> None:
+        if wish.rid:
+            self._leaving.begin(wish.rid, wish.rows)
+        else:
+            self._leaving.stop()
+
+    def _close_gallery(self) -> None:
+        self._leaving.stop()
+        super()._close_gallery()
 
     def __getattr__(self, name: str) -> Any:
         if name not in _DELEGATED:

@@ -30,6 +30,7 @@ from .inspect_mask import mask_of
 from .inspect_message import (
     Draw,
     Flip,
+    Leave,
     Limits,
     Mask,
     Note,
@@ -101,8 +102,9 @@ class Gallery(anywidget.AnyWidget):
         self._shelf, self._desk, self._counter = shelf.seat(), shelf.seat(), shelf.seat()
         self._live = worker is not None
         bench = worker or shelf  # maps that were saved are there without a model
-        self._benches = tuple(bench.seat() for _ in range(5))
-        self._run_seat, self._map_seat, self._sample_seat, self._flip_seat, self._study_seat = self._benches
+        self._benches = tuple(bench.seat() for _ in range(6))
+        self._run_seat, self._map_seat, self._sample_seat, self._flip_seat, self._study_seat = self._benches[:5]
+        self._leave_seat = self._benches[5]
         self._all = Studies(
             inspection,
             partial(self._submit_to, self._study_seat),
@@ -239,8 +241,13 @@ class Gallery(anywidget.AnyWidget):
             (self.run if wish.to == "run" else self.pause)()
         elif isinstance(wish, Open | Note | Flip | Mask | Plain):
             self._grant_about_one(wish)
+        elif isinstance(wish, Leave):
+            self._leave(wish)
         else:
             self._grant_about_all(wish)
+
+    def _leave(self, wish: Leave) -> None:
+        """Make the gallery a file, or stop that."""
 
     # ---------------------------------------------------------------- scoring
 
