@@ -146,9 +146,11 @@ def opened(where: bool | str | os.PathLike[str]) -> Cache:
     Raises:
         InspectionError: a folder that was named cannot be written.
     """
-    if where is False:
+    if where is False or where is None:
         return Cache(None)
     if where is not True:
+        if not isinstance(where, str | os.PathLike):
+            raise TypeError(f"cache is True, False or a folder; this is {type(where).__name__}")
         return Cache(where)
     try:
         return Cache(default_folder())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,8 @@ def chooser(model: Any, class_names: Iterable[str] | None, templates: Sequence[s
             "the model comes first, from lw.load(...) or lw.wrap(module): lw.inspect(model, images, labels); this is "
             f"{type(model).__name__}"
         )
+    if isinstance(templates, str):
+        raise TypeError(f"templates is a list of sentences: templates=[{templates!r}]")
     names = model.class_names if class_names is None else _checked(class_names)
     if model.kind == "backbone" or (model.kind == "clip" and model.text is None):
         need = "a head: lw.wrap(module, head=linear)" if model.kind == "backbone" else "its tokenizer, see lw.wrap"
@@ -55,8 +57,11 @@ def chooser(model: Any, class_names: Iterable[str] | None, templates: Sequence[s
 
 
 def _checked(class_names: Any) -> tuple[str, ...]:
-    if isinstance(class_names, str):
-        raise TypeError("class_names is a list of names: class_names=['cat', 'dog']")
+    if isinstance(class_names, str | set | frozenset | Mapping):  # a set has no order, and a dict may have another one
+        raise TypeError(
+            "class_names is a list of names in the order of the classes: class_names=['cat', 'dog']; this is "
+            f"{type(class_names).__name__}"
+        )
     names = tuple(class_names)
     if not names or not all(isinstance(name, str) for name in names):
         raise TypeError("class_names is a list of strings, one per class")

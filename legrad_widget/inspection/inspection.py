@@ -295,8 +295,15 @@ class Inspection:
         return self.small[at]
 
     def encoding(self, index: int) -> Encoding:
-        """The sample encoded, as the model sees it here; the last two are held."""
+        """The sample encoded, as the model sees it here; the last two are held.
+
+        Raises:
+            InspectionError: its picture is gone or changed, the model's weights changed, or there is no model.
+        """
         at = self.at(index)
+        streaming.specification(
+            self
+        )  # says so where the weights changed: tables and pictures would not be of one model
         with self._encoding:  # not the lock of the table: that one is never held while the model runs
             if at not in self._encodings:
                 self._encodings[at] = encoded(self, at)

@@ -77,9 +77,18 @@ def thumbnail(picture: Image.Image) -> bytes:
 
 
 def held(image: Any) -> Any:
-    """A file's bytes, so that it is read once; anything else as it is."""
+    """A file's bytes, so that it is read once; anything else as it is.
+
+    Raises:
+        InspectionError: the file cannot be read.
+    """
     if isinstance(image, str | os.PathLike):
-        return Path(image).expanduser().read_bytes()
+        if "://" in str(image):
+            raise InspectionError("pictures are not fetched from the network; download the file and pass its path")
+        try:
+            return Path(image).expanduser().read_bytes()
+        except OSError as error:
+            raise InspectionError(f"its file cannot be read: {error.strerror or error}") from error
     return np.asarray(image) if type(image).__module__ == "numpy" else image
 
 

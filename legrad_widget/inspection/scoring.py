@@ -65,8 +65,8 @@ def records_of(
 ) -> tuple[Records, NDArray[np.bool_]]:
     """Records [B] from logits [B, C], labels [B], layer scores [B, L, C] and embeddings [B, E]; which are finite.
 
-    Without layer scores or embeddings those fields have no numbers in them. Of an embedding too large for float16 the
-    direction is kept: neighbours are told by it alone.
+    Without layer scores or embeddings those fields have no numbers in them. Of an embedding too large or too small for
+    float16 the direction is kept: neighbours are told by it alone.
     """
     count, classes = logits.shape
     by_layer = np.empty((count, 0, classes)) if by_layer is None else by_layer
@@ -103,4 +103,5 @@ def _softmax(logits: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
 
 def _half(embeddings: NDArray[Any]) -> NDArray[Any]:
     largest = np.abs(embeddings).max(1, initial=0, keepdims=True)
-    return embeddings / np.where(largest > 6e4, largest, 1)
+    fits = ((largest > 1e-3) & (largest < 6e4)) | (largest == 0)  # below, float16 has few digits or none
+    return embeddings / np.where(fits, 1, largest)

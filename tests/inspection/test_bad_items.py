@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
+import legrad_widget as lw
 from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning, inspect
+from tests import specimens
 from tests.inspection import world
 
 
@@ -97,7 +99,7 @@ def test_pictures_that_cannot_be_numbered_say_what_to_do(make, says):
 
 
 def test_the_reason_is_told_not_that_a_file_is_there_twice():
-    with pytest.raises(InspectionError, match=r"sample 0 \(x\.png\): .*No such file"):
+    with pytest.raises(InspectionError, match=r"sample 0 \(x\.png\): its file cannot be read: No such file"):
         inspect(world.classifier(), ["x.png", "x.png"], [0, 1], progress=False, cache=False)
 
 
@@ -130,3 +132,50 @@ def test_interrupted_while_neighbours_are_compared_they_are_compared_the_next_ti
     assert r.disagreement is None
     r.run(False)
     assert r.frame["disagreement"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"class_names": set(world.NAMES)}, "in the order of the classes.*this is set"),
+        ({"class_names": {name: index for index, name in enumerate(world.NAMES)}}, "this is dict"),
+        ({"class_names": world.NAMES, "templates": "a photo of a {}"}, r"templates=\['a photo of a {}'\]"),
+        ({"class_names": world.NAMES, "cache": 3}, "cache is True, False or a folder"),
+    ],
+)
+def test_arguments_that_would_be_read_otherwise_than_meant(options, says):
+    with pytest.raises(TypeError, match=says):
+        Inspection(world.clip(), world.pictures(4), [0, 1, 2, 3], **{"cache": False, **options})
+
+
+def test_an_address_is_not_fetched_and_that_is_said():
+    images = ["https://somewhere.example/a.png", *world.pictures(2)]
+    r = Inspection(world.classifier(), images, [0, 1, 2], cache=False).run(False)
+    assert r.problems["says"].tolist() == [
+        "pictures are not fetched from the network; download the file and pass its path"
+    ]
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1.0, 1e7])
+def test_neighbours_do_not_depend_on_how_long_embeddings_are(scale):
+    draw = np.random.default_rng(0)
+    vectors, logits = draw.standard_normal((40, 8)), draw.standard_normal((40, 7))
+    images, labels = world.pictures(1) * 40, draw.integers(0, 7, 40)
+    given = {"logits": logits, "cache": False}
+    base = Inspection(world.classifier(), images, labels, embeddings=vectors, **given)
+    found = Inspection(world.classifier(), images, labels, embeddings=vectors * scale, **given)
+    assert found.neighbours(0, 10).same_errors == base.neighbours(0, 10).same_errors
+    assert found.neighbours(0, 10).correct_true == base.neighbours(0, 10).correct_true
+    assert np.array_equal(found.disagreement, base.disagreement)
+
+
+@pytest.mark.parametrize("ask", ["flip_set", "without", "encoding"])
+def test_weights_that_changed_after_the_answers_are_told(ask):
+    module = specimens.timm_vit()
+    r = world.inspected(6, lw.wrap(module, class_names=world.NAMES))
+    at = int(r.wrong[0])
+    r.flip_set(at)  # now its map and its encoding are held
+    with torch.no_grad():
+        module.head.weight.mul_(-1)
+    with pytest.raises(InspectionError, match="weights changed"):
+        getattr(r, ask)(*([at, [(0, 0)]] if ask == "without" else [at]))
