@@ -4,6 +4,7 @@ import { decodeExported, type Exported } from "../export-wire";
 import { LATE_MS } from "../store/conversation";
 import type { LiveStore } from "../store/live";
 import { type Sheet, sheetOf } from "../store/sheet";
+import { download } from "./download";
 import { button, el, onEnd, set, watch } from "./element";
 import { measure, toPng, toSvg } from "./sheet";
 
@@ -81,12 +82,7 @@ export function exporting(store: LiveStore, life: AbortSignal): { opener: HTMLEl
     }
   }
 
-  function save(file: Blob, name: string) {
-    const href = URL.createObjectURL(file);
-    el("a", { href, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(href), 10_000);
-    say(`${name}, ${size(file.size)}.`);
-  }
+  const save = (file: Blob, name: string) => say(download(file, name));
 
   // -- what only the kernel has -------------------------------------------------------------------------------------
 
@@ -137,6 +133,3 @@ export function exporting(store: LiveStore, life: AbortSignal): { opener: HTMLEl
   });
   return { opener, panel };
 }
-
-const size = (bytes: number) =>
-  bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1000))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
