@@ -22,7 +22,11 @@ demo: $(VENV)/demo.stamp  ## open the quickstart notebook in JupyterLab (install
 test: $(VENV)/test.stamp  ## run every check and every test, pytest last
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory front
-	@chromium=$$($(PY) tests/chromium.py) && echo "+ pytest" && CHROMIUM="$$chromium" $(PY) -m pytest
+	@chromium=$$($(PY) tests/chromium.py) && failed=0 && \
+	  { echo "+ pytest, two files at a time"; \
+	    OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -m "not browser and not sweep" || failed=$$?; \
+	    echo "+ pytest, in the browser"; CHROMIUM="$$chromium" $(PY) -m pytest -m browser || failed=$$?; \
+	    exit $$failed; }
 
 lint: $(VENV)/test.stamp  ## style, types and who may import whom, for Python
 	ruff check
