@@ -13,16 +13,22 @@ export function leaving(store: GalleryStore, life: AbortSignal): readonly HTMLEl
   const say = (words: string) => {
     note.textContent = words;
   };
-  const which = el("select", { testid: "export-of", label: "Which samples" });
+  /** Where some are selected these are meant, unless somebody says otherwise. */
+  let meansAll = false;
+  const which = el("select", {
+    testid: "export-of",
+    label: "Which samples",
+    onchange: () => {
+      meansAll = which.value === "all";
+    },
+  });
   const rows = () => (which.value === "all" ? [...store.order.peek()] : [...store.selected.peek()]);
   watch(life, () => {
     const [shown, chosen] = [store.order.value.length, store.selected.value.size];
-    const of = chosen ? which.value || "chosen" : "all";
+    const all = meansAll || !chosen;
     which.replaceChildren(
-      el("option", { value: "all", selected: of === "all" }, `the ${shown} shown`),
-      ...(chosen
-        ? [el("option", { value: "chosen", selected: of !== "all" }, `the ${chosen} selected`)]
-        : []),
+      el("option", { value: "all", selected: all }, `the ${shown} shown`),
+      ...(chosen ? [el("option", { value: "chosen", selected: !all }, `the ${chosen} selected`)] : []),
     );
   });
 

@@ -111,7 +111,7 @@ export function savedGallery(state: State, live = ""): AnyModel {
   const { model, set, tell } = pageModel(state, live, (wish: Wish, buffers) => {
     const grant = grants[wish.kind];
     if (grant) grant(wish, rowsOf(buffers[0]));
-    else tell({ kind: "denied", message: _needs });
+    else queueMicrotask(() => tell({ kind: "denied", message: _needs })); // once `send` has returned, as a kernel would
   });
   return model;
 }
