@@ -18,7 +18,7 @@ import * as esbuild from "esbuild";
 const BUDGETS = {
   "widget.js + widget.css": 60_000,
   "inspect.* beyond widget.*": 32_000,
-  "live.js": 92_000,
+  "live.js": 98_000,
   "page.js + inspect-page.js": 6_000,
 };
 const LOCAL_NAME = /\blg-[a-z]+(-[a-z]+)*\b/g;

@@ -102,9 +102,14 @@ def count_cases(inspection: Inspection) -> pd.DataFrame:
     per case of the true class's. Follows ``thresholds`` at once.
 
     Warns (InspectionWarning) where samples were compared by another map than the overlay of now; see ``outdated``.
+
+    Raises:
+        InspectionError: nothing was compared yet.
     """
     import pandas as pd
 
+    if not inspection.measured:
+        raise InspectionError("nothing was compared with masks yet: alignment() does that")
     warn_if_outdated(inspection, "cases")
     columns = case_columns(inspection)
     pairs = pd.crosstab(pd.Series(columns["case_predicted"]), pd.Series(columns["case_true"]))

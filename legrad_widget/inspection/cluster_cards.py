@@ -177,7 +177,10 @@ def check_regions(inspection: Inspection, *, seed: int = 0, progress: Progress |
     Args:
         seed: of the random regions. progress: called with (step, total) between errors; raises to cancel.
 
-    Cost: per error two forwards without its patches, and one where it has to be encoded again.
+    Left out are members whose picture is gone, and those that the model itself takes for something else than the
+    logits that were given.
+
+    Cost: per error three forwards without its patch embedding, and one where it has to be encoded again.
 
     Raises:
         InspectionError: there are no clusters yet, or there is no model.
@@ -239,12 +242,15 @@ def _tested(inspection: Inspection, made: Clusters, seed: int, told: _Told) -> C
         for at in card.members:
             told.next()
             predicted, rival = inspection.pair(at)
-            masks = np.stack([card.region.ravel(), *random_sets(card.region.ravel(), 1, seed + at)])
+            region = card.region.ravel()
+            masks = np.stack([np.zeros_like(region), region, *random_sets(region, 1, seed + at)])
             try:
                 logits = Removal(inspection.encoding(at), inspection.scores).logits(masks)
             except PictureGone:  # its map was kept, its picture was not
                 continue
-            changed.append(lead_of(logits, predicted, rival, "other") > 0)
+            whole, *without = lead_of(logits, predicted, rival, "other") > 0
+            if not whole:  # logits that were given may be of another model, which says something else to begin with
+                changed.append(without)
         flips, random_flips = np.mean(changed, axis=0).tolist() if changed else (float("nan"), float("nan"))
         cards.append(replace(card, flips=flips, random_flips=random_flips))
     return replace(made, cards=tuple(cards))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,18 +21,53 @@ from .worker import Cancelled, Job, Ticket
 
 if TYPE_CHECKING:
     from ..inspection import Inspection
+    from ..inspection.cluster_cards import Clusters
     from ..inspection.evidence import Overlay
 
 log = logging.getLogger(__name__)
 
 STUDIES = {
-    "calibrate": "measuring the maps",
-    "clusters": "grouping the errors",
-    "regions": "testing the groups' regions",
-    "alignment": "comparing with masks",
-    "flips": "finding flip sets",
+    "calibrate": {
+        "title": "Which map to trust?",
+        "says": "Every patch of some errors is taken away alone and the answer asked again: a map is worth as much as "
+        "its order of the patches agrees with that. The best one is then drawn; the last row is removal itself, the "
+        "most a map could reach.",
+        "start": "Measure the maps",
+    },
+    "clusters": {
+        "title": "Groups of errors",
+        "says": "Errors whose maps, layers and embeddings are alike. Each card shows the mean map of its errors over "
+        "the most typical one. Testing takes the region of that map out of all of them: where the answer changes far "
+        "more often than with a random region, the region is a cause.",
+        "start": "Group the errors",
+    },
+    "regions": {"title": "", "says": "", "start": "Test the regions"},
+    "flips": {
+        "title": "Fragile answers",
+        "says": "The fewest patches, along the map that is drawn, without which the answer changes. Few, and far more "
+        "telling than as many random ones: the answer hangs on a detail, and the open sample shows which. What was "
+        "found is kept: stop whenever you like, and go on later.",
+        "start": "Find the flip sets",
+    },
+    "alignment": {
+        "title": "Maps against masks",
+        "says": "Where the evidence is, against the mask of the object. Evidence for what it was taken for beside the "
+        "object, and for what it is on the object: that is how a shortcut looks. The sliders decide what counts as "
+        "high; a click on a number shows its samples.",
+        "start": "Compare with masks",
+    },
 }
-"""By their names on the wire, what is being done."""
+"""By their names on the wire: what they are called, how what they find is to be read, and what starts them."""
+HEADINGS = {
+    "rank_correlation": ("rank correlation", "Of the map and of exact removal over all patches; 1 is the same order"),
+    "captured": ("damage found", "What the map's 3 highest patches take away, of what the 3 most damaging ones do"),
+    "top_patch": ("top patch", "Share of the samples whose highest patch is the most damaging one"),
+    "flip_size": ("flip set", "Median number of patches, in the map's order, that change the answer; fewer are better"),
+    "mask_precision": (
+        "mask precision", "Average precision of the evidence for the true class against the masks",
+    ),
+}  # fmt: skip
+"""What the page shows of a calibration: headings, and what they mean."""
 TELL_EVERY = 0.2
 """Seconds between two words about how far it is."""
 FEW_PATCHES = 100
@@ -145,7 +180,7 @@ class Studies:
         except Cancelled:
             state = "stopped"
         except Exception as error:
-            log.debug("%s failed", STUDIES[what], exc_info=error)
+            log.debug("the study %r failed", what, exc_info=error)
             state, says = "failed", rules.sentence(error)
         with self._lock():
             if state == "running":
@@ -189,11 +224,12 @@ def _coarse(inspection: Inspection) -> int | None:
 def studies_of(inspection: Inspection, paces: Mapping[str, float] | None = None) -> dict[str, Any]:
     """``_studies``: whether there are masks, and what was found so far, by the page or from Python.
 
-    ``outdated`` of each is a sentence where it is of another map, of fewer errors or of other masks than those of now.
+    ``stale`` of each is a sentence where it is of another map, of fewer errors or of other masks than those of now.
     ``paces``: seconds per sample of the studies that ran, for an idea of what another run takes.
     """
     old = _outdated(inspection)
     return {
+        "about": STUDIES,
         "masks": bool(inspection.masks.any or inspection.covers),
         "drawn": described(inspection.overlay)["name"],
         "errors": len(inspection.wrong),
@@ -213,7 +249,7 @@ def _outdated(inspection: Inspection) -> dict[str, str]:
 
 
 def _aged(found: dict[str, Any] | None, says: str | None) -> dict[str, Any] | None:
-    return None if found is None else {**found, "outdated": says or ""}
+    return None if found is None else {**found, "stale": says or ""}
 
 
 def _costs(inspection: Inspection, paces: Mapping[str, float]) -> dict[str, Any] | None:
@@ -262,6 +298,8 @@ def overlay_named(inspection: Inspection, name: str) -> Overlay:
 
 
 def _calibration(inspection: Inspection) -> dict[str, Any] | None:
+    from ..inspection.calibration import MEASURES
+
     found = inspection.calibrated
     if found is None:
         return None
@@ -271,6 +309,11 @@ def _calibration(inspection: Inspection) -> dict[str, Any] | None:
         "samples": len(found.samples),
         "coarse": found.coarse is not None,
         "columns": list(found.frame.columns),
+        "headings": [
+            {"name": name, "title": title, "says": says, "more": MEASURES[name]}
+            for name, (title, says) in HEADINGS.items()
+            if found.frame[name].notna().any()
+        ],
         "maps": [
             {**one, "values": wire.numbers(values)}
             for one, (_, values) in zip(maps, found.frame.iterrows(), strict=True)
@@ -284,10 +327,9 @@ def _clusters(inspection: Inspection) -> dict[str, Any] | None:
         return None
     numbers = {at: card.number for card in found for at in card.members}
     return {
-        "silhouette": wire.number(found.silhouette),
+        "says": _grouped(found),
         "k": found.k,
         "weights": list(found.weights),
-        "map": described(found.overlay)["title"],
         "tested": found.tested,
         "rows": list(found.rows),
         "groups": [numbers[at] for at in found.rows],
@@ -300,13 +342,48 @@ def _clusters(inspection: Inspection) -> dict[str, Any] | None:
                 "medoid": card.medoid,
                 "map": wire.pack(card.mean_map),
                 "pairs": [{"true": true, "predicted": taken, "count": n} for true, taken, n in card.pairs[:TOP_PAIRS]],
-                "flips": wire.number(card.flips),
-                "random": wire.number(card.random_flips),
+                "tested": _tested(card.flips, card.random_flips),
                 "margins": wire.numbers(card.margins),
+                "lost": _lost(card.margins),
             }
             for card in found.cards
         ],
     }
+
+
+def _grouped(found: Clusters) -> str:
+    """How many groups, by what, and how well they part."""
+    count = len(found)
+    how = f"{count} group{'s' * (count != 1)} by the map {described(found.overlay)['title']}"
+    how += ", as many as part best" * (found.k is None)
+    apart = "" if found.silhouette != found.silhouette else (
+        f"; silhouette {found.silhouette:.2f} (1: well apart, 0: touching)"
+    )  # fmt: skip
+    return f"{how}{apart}."
+
+
+def _tested(flips: float, random: float) -> str:
+    """Whether the region of a group is a cause."""
+    if flips != flips:
+        return "not tested on the model"
+    return f"changed without its region: {_percent(flips)}, without a random one {_percent(random)}"
+
+
+def _percent(share: float) -> str:
+    """A share as the gallery writes it: what is not all is not 100 %, and what is not nothing is not 0 %."""
+    whole = round(100 * share)
+    return "> 99 %" if whole == 100 and share < 1 else "< 1 %" if whole == 0 and share > 0 else f"{whole} %"
+
+
+def _lost(margins: Sequence[float]) -> str:
+    """From which layer on the wrong class leads in a group, on average; "" where that is not known."""
+    if len(margins) < 2:
+        return ""
+    behind = [layer for layer, margin in enumerate(margins, 1) if not margin > 0]
+    since = behind[-1] + 1 if behind else 1
+    if since > len(margins):
+        return "on average the wrong class does not lead at the last layer"
+    return f"on average the wrong class leads from layer {since} of {len(margins)}"
 
 
 def _flips(inspection: Inspection) -> dict[str, Any] | None:
@@ -316,12 +393,12 @@ def _flips(inspection: Inspection) -> dict[str, Any] | None:
     if not inspection.flip_sets:
         return None
     found = fragility(inspection)
-    return {
-        "asked": found.asked,
-        "found": found.found,
-        "median": wire.number(found.median),
-        "random": wire.number(found.random),
-    }
+    says = f"{found.asked} of {len(inspection.wrong)} errors searched: {found.found} have a flip set"
+    if found.found:
+        says += f", half of them of at most {found.median:g} patch{'es' * (found.median != 1)}"
+    if found.random == found.random:
+        says += f". As many random patches change the answer in {_percent(found.random)}"
+    return {"asked": found.asked, "found": found.found, "says": f"{says}."}
 
 
 def _cases(inspection: Inspection) -> dict[str, Any] | None:
@@ -333,10 +410,12 @@ def _cases(inspection: Inspection) -> dict[str, Any] | None:
     frame, limits = inspection.frame, inspection.thresholds
     counts = {side: frame[f"case_{side}"].value_counts() for side in ("predicted", "true")}
     compared = frame.loc[frame["case_predicted"] != "", "correct"]
+    right = int(compared.sum())
     return {
         "thresholds": {"iou": limits.iou, "saliency": limits.saliency, "ground": limits.ground},
         "measured": len(compared),
-        "right": int(compared.sum()),
+        "right": right,
+        "says": f"{len(compared) - right} errors{f' and {right} right answers' * bool(right)} with a mask",
         "cases": [
             {"name": case, "says": MEANINGS[case], **{side: int(one.get(case, 0)) for side, one in counts.items()}}
             for case in CASES

@@ -186,7 +186,9 @@ def test_the_page_groups_the_errors_and_narrows_to_a_group(
 ) -> None:
     inspector.get("open-clusters").click()
     inspector.get("start-clusters").click()
-    groups = inspector.get("groups").locator("button")
+    groups = inspector.get("groups").locator("[data-group]")
+    expect(groups.first).to_contain_text("not tested", timeout=3 * ANSWER_MS)
+    inspector.get("start-regions").click()
     expect(groups.first).to_contain_text("changed without its region", timeout=3 * ANSWER_MS)
     sizes = notebook.value("[len(card) for card in r.inspection.clustered]")
     expect(groups).to_have_count(len(sizes))
@@ -197,6 +199,27 @@ def test_the_page_groups_the_errors_and_narrows_to_a_group(
     inspector.output.screenshot(path=artifacts / "inspect-groups.png")
     groups.nth(1).click()
     expect(inspector.get("shown")).to_have_text(f"{sum(sizes)} shown")
+
+    plane = inspector.get("plane")  # a rectangle around all of it
+    plane.scroll_into_view_if_needed()
+    box = plane.bounding_box()
+    inspector.page.mouse.move(box["x"] + 2, box["y"] + 2)
+    inspector.page.mouse.down()
+    inspector.page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=3)
+    inspector.page.mouse.up()
+    notebook.expect_value("len(r.selected)", sum(sizes))
+
+    inspector.get("group-k").select_option("3")  # again, without asking the model
+    expect(groups).to_have_count(3)
+    expect(groups.first).to_contain_text("not tested")
+    notebook.execute("r.overlay = type(r.overlay)('legrad')")
+    expect(inspector.get("stale-clusters")).to_contain_text("the map is LeGrad now: group again")
+    inspector.get("open-flips").click()
+    inspector.get("start-flips").click()
+    expect(inspector.get("flips-found")).to_contain_text(f"{sum(sizes)} of {sum(sizes)} errors", timeout=6 * ANSWER_MS)
+    inspector.get("sort-flips").click()
+    expect(inspector.get("sort")).to_have_value("flip_set")
+    inspector.output.screenshot(path=artifacts / "inspect-flips.png")
 
 
 def test_the_page_compares_all_with_masks_and_sliders_move_the_counts(

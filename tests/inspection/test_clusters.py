@@ -145,6 +145,19 @@ def test_regions_are_tested_when_somebody_asks(carded):
     assert str(tested).startswith(f"3 clusters of {len(r.wrong)} errors by the map attention_gradient")
 
 
+def test_members_that_the_model_itself_takes_for_something_else_are_not_counted_as_changed():
+    logits = np.random.default_rng(0).standard_normal((12, 7))
+    r = world.inspected(12, logits=logits)
+    r.clusters(1)
+    own = world.inspected(12).records["predicted"]
+    (card,) = r.clustered
+    agreed = [at for at in card.members if own[at] == r.records["predicted"][at]]
+    assert len(agreed) < len(card.members)
+    module = r.model.module
+    flipped = [masked_logits(module, r.encoding(at).image, card.region, 1).argmax() != own[at] for at in agreed]
+    assert card.flips == pytest.approx(np.mean(flipped)) if agreed else np.isnan(card.flips)
+
+
 def test_grouping_again_asks_the_model_nothing(carded, monkeypatch):
     _, r, _ = carded
     r.clusters(3, test=False)

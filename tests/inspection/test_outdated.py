@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from legrad_widget.inspection import InspectionWarning, Overlay, Thresholds, open_inspection
+from legrad_widget.inspection import InspectionError, InspectionWarning, Overlay, Thresholds, open_inspection
 from tests.inspection import world
 
 
@@ -60,6 +60,11 @@ def test_samples_that_were_compared_by_several_maps_are_counted_apart(r):
     assert "('otsu')" in r.outdated["cases"]
     r.alignment([first, second])
     assert r.outdated == {}
+
+
+def test_cases_of_nothing_are_told(r):
+    with pytest.raises(InspectionError, match="alignment\\(\\) does that"):
+        r.cases()
 
 
 def test_more_errors_and_other_masks_are_said(r):

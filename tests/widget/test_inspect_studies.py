@@ -70,7 +70,10 @@ def test_groups_are_made_as_they_are_wished_and_again_without_the_model(
     np.testing.assert_array_equal(points, made.points)
     assert told["shown"] == list(made.shown)
     assert [card["margins"] for card in told["cards"]] == [pytest.approx(card.margins) for card in made]
-    assert told["map"] == "Attention gradient"
+    assert told["says"].startswith("2 groups by the map Attention gradient; silhouette")
+    for card, one in zip(told["cards"], made, strict=True):
+        assert card["tested"] == "not tested on the model"
+        assert (card["lost"] == "on average the wrong class leads from layer 1 of 3") == all(m > 0 for m in one.margins)
 
 
 def test_maps_are_ranked_by_what_is_wished_and_the_cost_is_told(widget: InspectWidget, page: Reader) -> None:
@@ -100,8 +103,10 @@ def test_right_answers_are_compared_where_that_is_wished_and_counted_apart(widge
     told = study(widget, page, "alignment")["cases"]
     wrong = [row for row in widget.errors.index if row != COUNT - 1]  # the last one has no mask
     assert (told["measured"], told["right"]) == (len(wrong), 0)
+    assert told["says"] == f"{len(wrong)} errors with a mask"
     told = study(widget, page, "alignment", right=True)["cases"]
     assert (told["measured"], told["right"]) == (COUNT - 1, 4)
+    assert told["says"] == f"{len(wrong)} errors and 4 right answers with a mask"
     frame = widget.frame
     for side in ("predicted", "true"):
         counts = {one["name"]: one[side] for one in told["cases"] if one[side]}
@@ -122,7 +127,9 @@ def test_flip_sets_of_all_errors_become_an_order_and_go_on_where_they_stopped(
     told = study(widget, page, "flips")["flips"]
     sizes = widget.errors["flip_size"]
     some = sizes[sizes > 0]
-    assert (told["asked"], told["found"], told["median"]) == (len(sizes), len(some), float(some.median()))
+    assert (told["asked"], told["found"]) == (len(sizes), len(some))
+    assert told["says"].startswith(f"{len(sizes)} of {len(sizes)} errors searched: {len(some)} have a flip set")
+    assert f"at most {some.median():g} patch" in told["says"]
     assert all(widget.inspection.flip_sets[row] is one for row, one in kept.items())
     assert [page.table["flip_size"][row] for row in sizes.index] == sizes.tolist()
     assert {row for row, size in page.table["by_flip_set"].items() if size > 0} == set(some.index)
@@ -132,15 +139,15 @@ def test_what_is_of_another_map_says_so_by_the_names_of_the_page(widget: Inspect
     study(widget, page, "clusters", k=2)
     study(widget, page, "alignment")
     study(widget, page, "flips")
-    assert not any(found(widget, what)["outdated"] for what in ("clusters", "cases", "flips"))
+    assert not any(found(widget, what)["stale"] for what in ("clusters", "cases", "flips"))
     page.say("draw", name="legrad/equal")
     for what in ("clusters", "cases", "flips"):
-        assert "Attention gradient" in found(widget, what)["outdated"]
-        assert "LeGrad, layers counted equally" in found(widget, what)["outdated"]
+        assert "Attention gradient" in found(widget, what)["stale"]
+        assert "LeGrad, layers counted equally" in found(widget, what)["stale"]
     assert found(widget, "flips")["asked"] == 0  # along the map of now
     study(widget, page, "clusters", k=2)
-    assert found(widget, "clusters")["outdated"] == ""
-    assert found(widget, "cases")["outdated"] != ""
+    assert found(widget, "clusters")["stale"] == ""
+    assert found(widget, "cases")["stale"] != ""
 
 
 def test_without_the_model_all_is_there_and_the_second_file_is_handed_over(
@@ -204,7 +211,25 @@ def test_weights_that_leave_nothing_are_told(widget: InspectWidget, page: Reader
 
 def test_the_overlay_is_the_inspections_own(widget: InspectWidget, page: Reader) -> None:
     widget.overlay = Overlay("legrad")
-    assert study(widget, page, "clusters", k=2)["clusters"]["map"] == "LeGrad"
+    assert "by the map LeGrad;" in study(widget, page, "clusters", k=2)["clusters"]["says"]
+
+
+@pytest.mark.parametrize(
+    ("margins", "says"),
+    [
+        ((1.0, 2.0), "leads from layer 1 of 2"),
+        ((1.0, -1.0, 2.0), "leads from layer 3 of 3"),
+        ((-1.0, 0.0, 0.0), "does not lead at the last layer"),
+        ((), ""),
+    ],
+)
+def test_when_a_group_was_lost_in_words(margins: tuple[float, ...], says: str) -> None:
+    assert says in inspect_studies._lost(margins)
+
+
+def test_shares_are_never_rounded_to_all_or_nothing() -> None:
+    shares = (0.0, 0.001, 0.25, 0.999, 1.0)
+    assert [inspect_studies._percent(share) for share in shares] == ["0 %", "< 1 %", "25 %", "> 99 %", "100 %"]
 
 
 def test_what_python_finds_is_on_the_page(widget: InspectWidget, page: Reader) -> None:

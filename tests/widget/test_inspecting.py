@@ -840,7 +840,7 @@ def test_the_page_groups_the_errors(widget: InspectWidget, page: Reader) -> None
         assert members == set(one.members)
         assert card["medoid"] in members
         np.testing.assert_array_equal(np.frombuffer(card["map"]["data"], "<f4"), one.mean_map.ravel())
-        assert (card["flips"], card["random"]) == (one.flips, one.random_flips)
+        assert f": {round(100 * one.flips)} %, without a random one {round(100 * one.random_flips)} %" in card["tested"]
         assert sum(pair["count"] for pair in card["pairs"]) <= card["size"]
 
 

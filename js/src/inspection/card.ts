@@ -48,6 +48,13 @@ const scratch = () => {
   return spare;
 };
 
+/** What the second file draws samples with: it is not packed a second time. */
+export interface Brush {
+  readonly look: Look;
+  readonly small: typeof drawSmall;
+  readonly said: typeof words;
+}
+
 export interface CardView {
   readonly element: HTMLElement;
   /** The position in the order that it shows; -1 for none. */

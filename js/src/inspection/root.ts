@@ -5,6 +5,7 @@ import { button, el, focusedIn, listen, onEnd, set, watch } from "../ui/element"
 import { NO_SHORTCUTS } from "../ui/keys";
 import { slot } from "../ui/slots";
 import { progressLine, sieveBar, tagBar } from "./bar";
+import { drawSmall, LOOK, words } from "./card";
 import { confusion } from "./confusion";
 import { grid } from "./grid";
 import { legend, sampleView } from "./sample";
@@ -47,7 +48,7 @@ export function mountGallery(
   const drawn = el("span.lg-small");
   const view = sampleView(store, close, life);
   /** Held free for what a model makes possible. */
-  const room = store.card.peek().live && "height:28px";
+  const room = store.card.peek().live ? "height:28px" : undefined;
   const root = el(
     "div.legrad.lg-inspector",
     { testid: "inspector", [NO_SHORTCUTS]: "true", tabindex: -1, role: "group", label: "LeGrad inspector" },
@@ -62,9 +63,9 @@ export function mountGallery(
         { label: "Gallery" },
         sieveBar(store, life),
         gallery,
-        el("div.lg-row.lg-pair", {}, legend(), el("div.lg-row", {}, drawn, room && slot("map", room))),
+        el("div.lg-row.lg-pair", {}, legend(), el("div.lg-row", {}, drawn, slot("map", room))),
         tags.element,
-        room && slot("errors", room),
+        slot("errors", room),
       ),
     ),
     slot("studies"),
@@ -81,9 +82,9 @@ export function mountGallery(
 
   watch(life, () => {
     const make = store.second.make.value;
-    if (!make || studied || !store.card.peek().live) return;
+    if (!make || studied) return;
     studied = true;
-    untracked(() => make.studies(store, root, life));
+    untracked(() => make.studies(store, root, life, { look: LOOK, small: drawSmall, said: words }));
   });
   watch(life, () => {
     complaint.textContent = store.complaint.value;

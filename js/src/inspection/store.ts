@@ -69,8 +69,8 @@ export interface GalleryStore {
   note(row: number, words: string): void;
   steer(to: "pause" | "run"): void;
   findFlipSet(row: number): void;
-  /** Send a message; false where there is no kernel. */
-  send(kind: string, content: object): boolean;
+  /** Send a message, about `rows` where it is about some; false where there is no kernel. */
+  send(kind: string, content: object, rows?: readonly number[]): boolean;
 }
 
 export function createGallery(host: Host, life: AbortSignal): GalleryStore {
@@ -272,6 +272,6 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     send,
   };
   send("table", {});
-  if (card.peek().live) second.want();
+  second.want();
   return store;
 }

@@ -1,43 +1,54 @@
-// Which map to trust: every cheap map against exact removal, as a ranked table to choose from.
+// Which map to trust: every cheap map against exact removal, as a table to sort and to choose from.
 
+import { signal } from "../../signals";
 import { button, el, watch } from "../../ui/element";
-import { panel } from "./panel";
-import { SAMPLES, type Studies } from "./store";
+import { panel, takes } from "./panel";
+import type { Studies } from "./store";
+import type { Calibration } from "./wire";
 
-/** What is shown of what was measured: column, heading, and what it means. */
-const COLUMNS: readonly (readonly [string, string, string])[] = [
-  [
-    "rank_correlation",
-    "rank correlation",
-    "Of the map and of exact removal over all patches; 1 is the same order",
-  ],
-  ["top_patch", "top patch", "Share of the samples whose highest patch is the most damaging one"],
-  ["flip_size", "flip set", "Median number of patches, in the map's order, that change the answer"],
-  [
-    "mask_precision",
-    "mask precision",
-    "Average precision of the evidence for the true class against the masks",
-  ],
-];
+/** Errors that maps are measured on, to begin with; and at most. */
+const SAMPLES = 32;
+const MOST = 512;
 
 export function calibrate(studies: Studies, life: AbortSignal) {
+  const { found } = studies;
+  /** The column that ranks; "": as it was measured. */
+  const by = signal("");
+  const many = signal(SAMPLES);
+  const input = el("input.lg-text", {
+    type: "number",
+    min: 1,
+    max: MOST,
+    value: SAMPLES,
+    testid: "calibrate-samples",
+    oninput: () => {
+      many.value = Math.min(Math.max(Math.round(Number(input.value)) || 1, 1), MOST);
+    },
+  });
   const chosen = el("p.lg-note", { testid: "chosen" });
   const table = el("table.lg-ranked");
   watch(life, () => {
-    const { calibration: found, drawn } = studies.found.value;
-    table.hidden = chosen.hidden = !found;
-    if (!found) return;
-    const shown = COLUMNS.map((column) => ({
-      column,
-      at: found.columns.indexOf(column[0]),
-      share: column[0] !== "flip_size",
-    })).filter(({ at }) => at >= 0 && found.maps.some(({ values }) => values[at] !== null));
-    const at = found.maps.findIndex(({ name }) => name && name === drawn);
-    const best = found.maps[0]?.title;
-    chosen.textContent =
-      at === 0
-        ? `${best} agrees best on ${found.samples} samples, and is drawn.`
-        : `${best} agrees best on ${found.samples} samples; ${at > 0 ? found.maps[at]!.title : "another map"} is drawn.`;
+    const { calibration: measured, drawn } = found.value;
+    table.hidden = chosen.hidden = !measured;
+    if (!measured) return;
+    const at = table.querySelector(":focus")?.getAttribute("data-by");
+    draw(measured, drawn, by.value || measured.by);
+    if (at) table.querySelector<HTMLElement>(`[data-by="${at}"]`)?.focus();
+  });
+
+  function draw({ maps, columns, headings, samples, coarse }: Calibration, drawn: string, ranking: string) {
+    const shown = headings.map((heading) => ({ ...heading, at: columns.indexOf(heading.name) }));
+    const key = shown.find(({ name }) => name === ranking) ?? shown[0];
+    if (!key) return;
+    const worth = (values: Calibration["maps"][number]["values"]) =>
+      (key.more ? 1 : -1) * (values[key.at] ?? Number.NEGATIVE_INFINITY);
+    const ranked = maps.filter(({ name }) => name).sort((a, b) => worth(b.values) - worth(a.values));
+    const exact = maps.filter(({ name }) => !name);
+    const best = ranked[0];
+    const other = maps.find(({ name }) => name === drawn)?.title ?? "another map";
+    chosen.textContent = `By ${key.title}, ${best?.title} is best on ${samples} samples${
+      best?.name === drawn ? ", and is drawn." : `; ${other} is drawn.`
+    }${coarse ? " Removal was approximated, 2 × 2 patches at a time first: the grid is large." : ""}`;
     table.replaceChildren(
       el("caption.lg-sr", {}, "Maps, the most trustworthy first"),
       el(
@@ -47,43 +58,77 @@ export function calibrate(studies: Studies, life: AbortSignal) {
           "tr",
           {},
           el("th", { scope: "col" }, "map"),
-          ...shown.map(({ column: [, title, says] }) => el("th", { scope: "col", title: says }, title)),
+          ...shown.map((column) => {
+            const sorted = column === key && (column.more ? "descending" : "ascending");
+            return el(
+              "th",
+              { scope: "col", "aria-sort": sorted || "none" },
+              button(
+                ".lg-plain",
+                {
+                  title: column.says,
+                  "data-by": column.name,
+                  onclick: () => {
+                    by.value = column.name;
+                  },
+                },
+                column.title,
+              ),
+            );
+          }),
           el("th", { scope: "col" }, el("span.lg-sr", {}, "choose")),
         ),
       ),
       el(
         "tbody",
         {},
-        ...found.maps.map(({ name, title, values }) =>
+        ...[...ranked, ...exact].map(({ name, title, values }) =>
           el(
             "tr",
             { "aria-current": !!name && name === drawn, "data-map": name },
-            el("th", { scope: "row" }, title),
-            ...shown.map(({ at, share }) => {
+            el("th", { scope: "row" }, name || !coarse ? title : `${title}, approximated`),
+            ...shown.map(({ at, more }) => {
               const value = values[at] ?? null;
-              return el("td", {}, value === null ? "–" : share ? value.toFixed(2) : String(value));
+              return el("td", {}, value === null ? "–" : more ? value.toFixed(2) : String(value));
             }),
             el(
               "td",
               {},
-              name && name !== drawn
+              name && name !== drawn && studies.gallery.card.peek().live
                 ? button(
                     ".lg-plain",
                     { label: `Draw ${title}`, onclick: () => studies.draw(name) },
                     "draw this",
                   )
-                : name && "drawn",
+                : name && name === drawn && "drawn",
             ),
           ),
         ),
       ),
     );
-  });
-  const about = {
-    what: "calibrate",
-    title: "Which map to trust?",
-    says: `Every patch of ${SAMPLES} errors is taken away alone and the answer asked again: a map is worth as much as its order of the patches agrees with that. The best one is then drawn; the last row is removal itself, the most a map could reach.`,
-    start: "Measure the maps",
-  } as const;
-  return panel(studies, about, life, chosen, el("div.lg-scroll", {}, table));
+  }
+  return panel(
+    studies,
+    {
+      starts: [
+        {
+          what: "calibrate",
+          options: () => ({ samples: many.peek(), ...(by.peek() && { by: by.peek() }) }),
+          cost(all) {
+            const { costs, errors } = all;
+            const right = many.value > errors ? `; ${errors} errors, then right answers` : "";
+            const coarse = costs?.coarse
+              ? "; approximated, 2 × 2 patches at a time first: the grid is large"
+              : "";
+            return takes(all, "calibrate", many.value, costs?.calibrate) + right + coarse;
+          },
+        },
+      ],
+      result: ({ calibration }) => calibration,
+    },
+    life,
+    [el("label.lg-row", {}, "errors", input)],
+    chosen,
+    el("div.lg-scroll", {}, table),
+  );
 }

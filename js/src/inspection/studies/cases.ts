@@ -1,7 +1,8 @@
 // Maps against masks: how many errors are of which case, and from where on a number counts as high.
 
-import { button, el, watch } from "../../ui/element";
-import { panel } from "./panel";
+import { signal } from "../../signals";
+import { button, el, listen, watch } from "../../ui/element";
+import { panel, takesMaps } from "./panel";
 import type { Studies } from "./store";
 import type { Cases, Thresholds } from "./wire";
 
@@ -27,24 +28,21 @@ export function cases(studies: Studies, life: AbortSignal) {
       testid: `limit-${name}`,
       oninput: () => {
         value.textContent = input.value;
-        const limits = inputs.map((one) => [one.name, Number(one.input.value)]);
-        studies.limit(Object.fromEntries(limits) as unknown as Thresholds);
+        const wanted = inputs.map((one) => [one.name, Number(one.input.value)]);
+        studies.limit(Object.fromEntries(wanted) as unknown as Thresholds);
       },
     });
     return { name, input, value, row: el("label.lg-limit", { title: says }, title, input, value) };
   });
   const table = el("table.lg-ranked", { testid: "case-counts" });
-  const box = el(
-    "div.lg-stack",
-    {},
-    el("div.lg-scroll", {}, table),
-    el("div.lg-limits", {}, ...inputs.map(({ row }) => row)),
-  );
+  const limits = el("div.lg-limits", {}, ...inputs.map(({ row }) => row));
+  const box = el("div.lg-stack", {}, el("div.lg-scroll", {}, table), limits);
 
   watch(life, () => {
     const given = found.value.cases;
     const { values } = gallery.sieve.value;
     box.hidden = !given;
+    limits.hidden = gallery.card.value.page; // nobody is there to count anew
     if (!given) return;
     for (const { name, input, value } of inputs) {
       if (input.matches(":active, :focus")) continue; // what a person moves is ahead of the kernel
@@ -55,7 +53,7 @@ export function cases(studies: Studies, life: AbortSignal) {
     if (at) table.querySelector<HTMLElement>(`[data-case="${at}"]`)?.focus();
   });
 
-  function rows({ cases: all, measured }: Cases, values: Readonly<Record<string, string>>) {
+  function rows({ cases: all, says, right: fine }: Cases, values: Readonly<Record<string, string>>) {
     const pick = (column: string, name: string, wrong: boolean) => {
       const { case_predicted: _, case_true: __, ...others } = values;
       gallery.narrow({
@@ -71,7 +69,7 @@ export function cases(studies: Studies, life: AbortSignal) {
         el(
           "tr",
           {},
-          el("th", { scope: "col" }, `${measured} samples with a mask; the evidence`),
+          el("th", { scope: "col" }, `${says}; the evidence`),
           ...SIDES.map(([, title]) => el("th", { scope: "col" }, title)),
         ),
       ),
@@ -80,8 +78,7 @@ export function cases(studies: Studies, life: AbortSignal) {
         {},
         ...all.flatMap((one) => {
           const wrong = one.says.startsWith("wrong");
-          // Samples that are right are compared one by one, when they are opened.
-          if (!wrong && !one.predicted && !one.true) return [];
+          if (!wrong && !fine) return [];
           return el(
             "tr",
             {},
@@ -108,11 +105,31 @@ export function cases(studies: Studies, life: AbortSignal) {
       ),
     ];
   }
-  const about = {
-    what: "alignment",
-    title: "Maps against masks",
-    says: "Where the evidence is, against the mask of the object. Evidence for what it was taken for beside the object, and for what it is on the object: that is how a shortcut looks. The sliders decide what counts as high; a click on a number shows its samples.",
-    start: "Compare all with masks",
-  } as const;
-  return panel(studies, about, life, box);
+  const also = el("input", { type: "checkbox", testid: "also-right" });
+  const right = signal(false);
+  listen(also, {
+    change: () => {
+      right.value = also.checked;
+    },
+  });
+  const many = el("span");
+  watch(life, () => {
+    many.textContent = `also the ${found.value.right} that are right`;
+  });
+  return panel(
+    studies,
+    {
+      starts: [
+        {
+          what: "alignment",
+          options: () => ({ right: also.checked }),
+          cost: ({ errors, right: fine }) => takesMaps(errors + (right.value ? fine : 0)),
+        },
+      ],
+      result: ({ cases: given }) => given,
+    },
+    life,
+    [el("label.lg-row", {}, also, many)],
+    box,
+  );
 }
