@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, overload
 
 from ..explainer import Model
 from .cache import opened
 from .classes import chooser
 from .inspection import Inspection
 from .problem import InspectionError
-from .samples import Samples
+from .samples import Files, Samples
 from .storage import read, restore
 from .streaming import specification
-
-
-@dataclass(frozen=True, slots=True)
-class _Paths(Sequence[Any]):
-    """Pictures where they were when the inspection was saved."""
-
-    paths: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Any]: ...
-    def __getitem__(self, index: Any) -> Any:
-        path = self.paths[index]
-        if not path:
-            raise InspectionError("it was no file, so of its picture only the thumbnail was saved")
-        return path
 
 
 def open_inspection(
@@ -55,7 +32,7 @@ def open_inspection(
     try:
         names = tuple(said["class_names"])
         chosen = None if model is None else chooser(model, names, said["templates"])
-        samples = Samples(_Paths(tuple(said["paths"])), said["labels"] or None, tuple(said["names"]))
+        samples = Samples(Files(tuple(said["paths"])), said["labels"] or None, tuple(said["names"]))
         made = Inspection.__new__(Inspection)
         height, width = said["size"]
         made._begin(chosen, samples, names, said["fit"], (height, width))
@@ -68,7 +45,6 @@ def open_inspection(
         if said["asked"] is not None and specification(made).hex() != said["asked"]:
             raise InspectionError(
                 f"this is another model than the one that was inspected ({said['model']}), or its weights or "
-                "settings changed; "
-                "open it without a model, or inspect anew"
+                "settings changed; open it without a model, or inspect anew"
             )
     return made

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from PIL import Image
@@ -18,13 +18,34 @@ _CALL = "lw.inspect(model, images, labels)"
 
 
 @dataclass(frozen=True, slots=True)
+class Files(Sequence[Any]):
+    """Pictures where they were when an inspection was saved; "" where one was no file."""
+
+    paths: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+    def __getitem__(self, index: Any) -> Any:
+        path = self.paths[index]
+        if not path:
+            raise InspectionError("it was read from no file of its own, so of its picture only the thumbnail was saved")
+        return path
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """N pictures in their order.
 
     Attributes:
         source: what ``source[i]`` gives: a path, a picture, or (picture, label).
         labels: N of them, integers or names; None where every picture brings its own.
-        names: what the samples are called: their paths as given, "" where a picture has none.
+        names: what the samples are called: their paths as given, or as their Dataset lists them (ImageFolder's
+            ``samples``); "" where a picture has none.
     """
 
     source: Sequence[Any]
@@ -33,6 +54,13 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names that are read as they are; "" where a Dataset stands between the file and what the model sees."""
+        if isinstance(self.source, Files):
+            return self.source.paths
+        return self.names if isinstance(self.source, list) else ("",) * len(self)
 
     def read(self, index: int) -> tuple[Any, Any]:
         """(what ``encode`` reads, label) of one sample; nothing is decoded here.
@@ -68,7 +96,7 @@ def samples_of(images: Any, labels: Any = None) -> Samples:
     if not len(source):
         raise InspectionError(f"there is nothing to inspect: images is empty. {_CALL}")
     given = _listed(labels, len(source)) if labels is not None else own or _own_labels(images, source)
-    names = tuple(_name_of(one) for one in source) if isinstance(source, list) else ("",) * len(source)
+    names = tuple(map(_name_of, source)) if isinstance(source, list) else _files_of(images, len(source))
     return Samples(source, given, names)
 
 
@@ -86,7 +114,8 @@ def _folder(folder: Path) -> tuple[list[Path], list[str] | None]:
 
 def _pictures_in(folder: Path) -> Iterator[Path]:
     known = Image.registered_extensions()
-    return (path for path in folder.rglob("*") if path.suffix.lower() in known and not path.name.startswith("."))
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in known)
+    return (path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _sequence(images: Any) -> Sequence[Any]:
@@ -152,6 +181,18 @@ def _plain(label: Any) -> Any:
     """The number out of a tensor or an array that holds one."""
     held = isinstance(label, Tensor | np.ndarray | np.generic) and np.prod(label.shape) == 1
     return label.item() if held else label
+
+
+def _files_of(images: Any, count: int) -> tuple[str, ...]:
+    """The files behind a Dataset, where it lists them as torchvision's do, also those behind a Subset; else ""."""
+    if hasattr(images, "dataset") and hasattr(images, "indices"):
+        names = _files_of(images.dataset, len(images.dataset))
+        return tuple(names[index] for index in images.indices)
+    for attribute in ("samples", "imgs", "paths", "files"):
+        held = getattr(images, attribute, None)
+        if isinstance(held, Sequence) and not isinstance(held, str) and len(held) == count:
+            return tuple(map(_name_of, held))
+    return ("",) * count
 
 
 def _name_of(item: Any) -> str:

@@ -202,7 +202,7 @@ def _manifest(inspection: Inspection, maps: Iterable[tuple[int, str]]) -> dict[s
         "fit": inspection.fit,
         "size": list(inspection.size),
         "names": list(inspection.samples.names),
-        "paths": [_absolute(name) for name in inspection.samples.names],
+        "paths": [_absolute(name) for name in inspection.samples.files],
         "labels": [_plain(label) for label in inspection.samples.labels or ()],
         "overlay": asdict(inspection.overlay),
         "thresholds": asdict(inspection.thresholds),

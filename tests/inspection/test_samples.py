@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning
+from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning, open_inspection
 from legrad_widget.inspection.labels import Labels
 from tests.inspection import world
 
@@ -157,3 +157,51 @@ def test_logits_that_are_there_already_are_not_computed_again(monkeypatch):
     assert r.layers == ()
     with pytest.raises(InspectionError, match="no layer was seen"):
         r.curve(0)
+
+
+class Listed(Dataset):
+    """As torchvision's ImageFolder: files and labels in ``samples``, pictures opened by the Dataset itself."""
+
+    def __init__(self, folder):
+        files = sorted(folder.rglob("*.png"))
+        self.samples = [(str(path), NAMES.index(path.parent.name)) for path in files]
+        self.targets = [label for _, label in self.samples]
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        path, label = self.samples[index]
+        return Image.open(path).convert("RGB"), label
+
+
+def test_the_files_of_a_dataset_are_named_also_behind_a_subset(tmp_path):
+    data = Listed(world.folder(tmp_path / "data"))
+    r = Inspection(world.classifier(), data, cache=False)
+    assert r.frame["path"].tolist() == [path for path, _ in data.samples]
+    part = torch.utils.data.Subset(torch.utils.data.Subset(data, [5, 3, 1]), [2, 0])
+    r = Inspection(world.classifier(), part, cache=False).run(False)
+    assert r.frame["path"].tolist() == [data.samples[1][0], data.samples[5][0]]
+    assert r.records["label"].tolist() == [data.targets[1], data.targets[5]]
+    again = open_inspection(r.save(tmp_path / "saved"))
+    assert again.frame["path"].tolist() == r.frame["path"].tolist()
+    with pytest.raises(InspectionError, match="only the thumbnail was saved"):  # the Dataset is not there to open it
+        again.picture(0)
+
+
+def test_files_are_found_again_after_being_saved_twice(tmp_path):
+    data = world.folder(tmp_path / "data")
+    r = Inspection(world.classifier(), data, cache=False).run(False)
+    once = open_inspection(r.save(tmp_path / "once"))
+    twice = open_inspection(once.save(tmp_path / "twice"))
+    assert twice.picture(3).tobytes() == r.picture(3).tobytes()
+
+
+def test_what_is_hidden_in_a_folder_is_left_out(tmp_path):
+    data = world.folder(tmp_path / "data")
+    hidden = data / "ant" / ".ipynb_checkpoints"
+    hidden.mkdir()
+    Image.fromarray(world.pictures()[0]).save(hidden / "0-checkpoint.png")
+    assert len(Inspection(world.classifier(), data, cache=False)) == 14
+    moved = data.rename(tmp_path / ".hidden")  # only what is inside of the folder counts
+    assert len(Inspection(world.classifier(), moved, cache=False)) == 14
