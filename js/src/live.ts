@@ -3,7 +3,8 @@
 // A part is a factory in ui/ that takes the `LiveStore`; it is put into a slot of the page (ui/slots.ts) here.
 // What these parts import of the first file is not packed a second time (build.mjs).
 
-import { studies } from "./inspection/studies";
+import { type MakeStudies, studies } from "./inspection/studies";
+import { workbench } from "./inspection/workbench";
 import css from "./live.css";
 import type { Store } from "./store";
 import { contesting } from "./store/contest";
@@ -97,4 +98,10 @@ const explorer = (view: Store, { root, bitmap }: Page, life: AbortSignal): Live 
   };
 };
 
-export const live: MakeLive = Object.assign(explorer, { studies });
+const inspector: MakeStudies = (...inspected) => {
+  studies(...inspected);
+  const [gallery, root, life] = inspected;
+  workbench(gallery, root, life);
+};
+
+export const live: MakeLive = Object.assign(explorer, { studies: inspector });

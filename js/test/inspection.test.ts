@@ -390,7 +390,35 @@ describe("page", () => {
     host.set("_sample", { row: 1, needs: "Brushing needs the model." });
     expect(drawn).not.toHaveBeenCalled();
     expect(document.querySelector("[data-testid=needs]")!.textContent).toBe("Brushing needs the model.");
-    expect(document.querySelector<HTMLElement>("[data-testid=flip-set]")!.hidden).toBe(true);
+    expect(document.querySelector("[data-testid=flip-set]")).toBeNull();
+  });
+  it("shows what the map says against the mask, and hides that where there is no mask", () => {
+    const { host, store } = gallery();
+    mountGallery(document.body, store, null, life.signal);
+    store.open(1);
+    const table = document.querySelector<HTMLTableElement>("[data-testid=against]")!;
+    host.set("_sample", { row: 1 });
+    expect(table.parentElement!.hidden).toBe(true);
+    host.set("_sample", {
+      row: 1,
+      mask: { picture: null, drawn: true, says: "Outline: the mask you drew." },
+      against: {
+        sides: ["dog", NAMES[2]],
+        says: "The object covers 12 % of what the model saw.",
+        rows: [{ title: "map and object share", says: "IoU: ...", values: ["0.31", "–"] }],
+      },
+      cases: [{ about: "the true class", name: "confuser", says: "wrong: it looks at the object" }],
+    });
+    expect(table.parentElement!.hidden).toBe(false);
+    expect([...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent))).toEqual([
+      ["evidence for", "dog", NAMES[2]],
+      ["map and object share", "0.31", "–"],
+    ]);
+    expect(table.rows[1]!.cells[0]!.title).toBe("IoU: ...");
+    expect(document.querySelector("[data-testid=mask-says]")!.textContent).toBe(
+      "Outline: the mask you drew.",
+    );
+    expect(document.querySelector("[data-testid=cases]")!.textContent).toContain("looks at the object");
   });
   it("goes on with N, tags with X, and back with Escape", () => {
     const { host, store } = gallery();

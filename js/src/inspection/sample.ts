@@ -3,6 +3,7 @@
 import { scaleMap } from "../heat/merge";
 import { button, el, set, watch } from "../ui/element";
 import { drawHeat } from "../ui/raster";
+import { slot } from "../ui/slots";
 import { drawSmall, LOOK, percent, words } from "./card";
 import { curveChart } from "./curve";
 import type { GalleryStore } from "./store";
@@ -40,10 +41,12 @@ export function sampleView(store: GalleryStore, close: () => void, life: AbortSi
     el(
       "div.lg-sample-parts",
       {},
-      el("div.lg-stack", {}, overview(store, life), flipSet(store, life)),
-      el("div.lg-stack", {}, lens(store, life), remarks(store, life)),
-      neighbours(store, life),
+      overview(store, life),
+      el("div.lg-stack", {}, lens(store, life), flipSet(store, life)),
+      against(store, life),
+      el("div.lg-stack", {}, neighbours(store, life), remark(store, life)),
     ),
+    slot("plain"),
   );
   watch(life, () => {
     const row = store.opened.value;
@@ -79,40 +82,57 @@ function overview(store: GalleryStore, life: AbortSignal): HTMLElement {
     label: "The picture with its map",
   });
   const needs = el("p.lg-note", { testid: "needs" });
-  const box = el("div.lg-stack", {}, canvas, legend(), needs);
-  let bitmap: { readonly of: Uint8Array; readonly image: Promise<ImageBitmap | null> } | undefined;
+  const mask = el("p.lg-small", { testid: "mask-says" });
+  const box = el("div.lg-stack", {}, canvas, legend(), mask, slot("drawing"), needs);
+  const [picture, outline] = [unpacked(), unpacked()];
   watch(life, () => {
     const sample = store.sample.value;
     box.hidden = !sample;
     needs.textContent = sample?.needs ?? "";
+    mask.textContent = sample?.mask?.says ?? "";
     canvas.hidden = !sample?.picture;
     if (!sample?.picture) return;
-    const { mime, data } = sample.picture;
-    if (bitmap?.of.length !== data.length || bitmap.of.some((byte, i) => byte !== data[i])) {
-      void bitmap?.image.then((image) => image?.close());
-      bitmap = { of: data, image: createImageBitmap(new Blob([data], { type: mime })).catch(() => null) };
-    }
-    void bitmap.image.then((image) => {
-      if (image && store.sample.peek() === sample) draw(sample, image, canvas);
+    void Promise.all([picture(sample.picture), outline(sample.mask?.picture)]).then(([image, over]) => {
+      if (image && store.sample.peek() === sample) draw(sample, image, over, canvas);
     });
   });
   return box;
 }
 
-function draw({ map, flipSet }: Sample, image: ImageBitmap, canvas: HTMLCanvasElement) {
+/** Decodes a picture, once for as long as it is the same. */
+function unpacked() {
+  let held: { readonly of: Uint8Array; readonly image: Promise<ImageBitmap | null> } | undefined;
+  return (picture: Sample["picture"] | undefined) => {
+    if (!picture) return null;
+    const { mime, data } = picture;
+    if (held?.of.length !== data.length || held.of.some((byte, i) => byte !== data[i])) {
+      void held?.image.then((image) => image?.close());
+      held = { of: data, image: createImageBitmap(new Blob([data], { type: mime })).catch(() => null) };
+    }
+    return held.image;
+  };
+}
+
+function draw(
+  { map, flipSet }: Sample,
+  image: ImageBitmap,
+  outline: ImageBitmap | null,
+  canvas: HTMLCanvasElement,
+) {
   const context = canvas.getContext("2d");
   if (!context) return;
   const scale = LONGEST / Math.max(image.width, image.height);
   const [width, height] = [Math.round(image.width * scale), Math.round(image.height * scale)];
   [canvas.width, canvas.height] = [width, height];
   context.drawImage(image, 0, 0, width, height);
-  if (!map) return;
-  const heat = scaleMap(map.values, map.rows, map.cols, true);
-  if (!heat.flat) {
+  const heat = map && scaleMap(map.values, map.rows, map.cols, true);
+  if (heat && !heat.flat) {
     const over = document.createElement("canvas");
     drawHeat(over, heat, LOOK, width, height);
     context.drawImage(over, 0, 0);
   }
+  if (outline) context.drawImage(outline, 0, 0, width, height);
+  if (!map) return;
   const [across, down] = [width / map.cols, height / map.rows];
   for (const [row, column] of flipSet?.patches ?? []) {
     for (const [colour, line] of [
@@ -213,36 +233,51 @@ function neighbours(store: GalleryStore, life: AbortSignal): HTMLElement {
 
 /** What would change it. */
 function flipSet(store: GalleryStore, life: AbortSignal): HTMLElement {
-  const find = button(
-    ".lg-button",
-    {
-      testid: "flip-set",
-      title: "The fewest patches without which it says something else",
-      onclick: () => {
-        const row = store.opened.peek();
-        if (row !== null) store.findFlipSet(row);
-      },
-    },
-    "Find the smallest flip set",
-  );
   const found = el("p.lg-note", { role: "status", testid: "flip-words" });
   watch(life, () => {
-    const sample = store.sample.value;
-    const given = sample?.flipSet;
-    const row = store.opened.value;
-    store.version.value;
-    find.hidden = !store.card.value.live || row === null || !store.table.wrong(row);
-    find.disabled = given?.state === "running" || !sample;
+    const given = store.sample.value?.flipSet;
     found.textContent = given?.words ?? "";
     found.classList.toggle("lg-bad", given?.state === "failed");
     set(found, "data-patches", JSON.stringify(given?.patches ?? []));
   });
-  return el("div.lg-stack", {}, find, found);
+  return el("div.lg-stack", {}, slot("flip"), found);
 }
 
-/** What case it is, and what somebody wrote about it. */
-function remarks(store: GalleryStore, life: AbortSignal): HTMLElement {
+/** Where the evidence is, against the mask: what case that is, and the numbers. */
+function against(store: GalleryStore, life: AbortSignal): HTMLElement {
   const cases = el("ul.lg-stack", { testid: "cases" });
+  const table = el("table.lg-against", { testid: "against" });
+  const share = el("p.lg-small");
+  const box = el("div.lg-stack", {}, el("h3.lg-legend", {}, "Against the mask"), cases, table, share);
+  const row = (title: string, says: string | undefined, values: readonly string[], tag: "th" | "td") =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row", title: says }, title),
+      ...values.map((value) => el(tag, {}, value)),
+    );
+  watch(life, () => {
+    const sample = store.sample.value;
+    const numbers = sample?.against;
+    box.hidden = !numbers && !sample?.cases.length;
+    cases.replaceChildren(
+      ...(sample?.cases ?? []).map(({ about, name, says }) =>
+        el("li.lg-note", { title: name }, `${says || name} (evidence for ${about})`),
+      ),
+    );
+    table.hidden = !numbers;
+    share.textContent = numbers?.says ?? "";
+    if (!numbers) return;
+    table.replaceChildren(
+      row("evidence for", undefined, numbers.sides, "th"),
+      ...numbers.rows.map(({ title, says, values }) => row(title, says, values, "td")),
+    );
+  });
+  return box;
+}
+
+/** What somebody wrote about it. */
+function remark(store: GalleryStore, life: AbortSignal): HTMLElement {
   const note = el("textarea.lg-text" as "textarea", {
     testid: "note",
     rows: 3,
@@ -255,13 +290,6 @@ function remarks(store: GalleryStore, life: AbortSignal): HTMLElement {
   /** The sample that the note is about: another one may be opened while somebody writes. */
   let noted: number | null = null;
   watch(life, () => {
-    cases.replaceChildren(
-      ...(store.sample.value?.cases ?? []).map(({ about, name, says }) =>
-        el("li.lg-note", { title: name }, `${says || name} (evidence for ${about})`),
-      ),
-    );
-  });
-  watch(life, () => {
     const row = store.opened.value;
     store.version.value;
     const saved = row === null ? "" : store.table.words("note", row);
@@ -269,10 +297,5 @@ function remarks(store: GalleryStore, life: AbortSignal): HTMLElement {
     noted = row;
     if (note.value !== saved) note.value = saved;
   });
-  return el(
-    "div.lg-stack",
-    {},
-    cases,
-    el("label.lg-stack", {}, el("span.lg-legend", {}, "Note about this sample"), note),
-  );
+  return el("label.lg-stack", {}, el("span.lg-legend", {}, "Note about this sample"), note);
 }

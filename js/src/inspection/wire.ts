@@ -77,6 +77,11 @@ export const decodeProgress = fields<Progress>({
   faults: whole,
 });
 
+interface Picture {
+  readonly mime: string;
+  readonly data: Uint8Array<ArrayBuffer>;
+}
+
 /** The sample that is open, beside its row of the table. Layers count from 1, patches are [row, column]. */
 export interface Sample {
   readonly row: number;
@@ -89,7 +94,18 @@ export interface Sample {
   readonly flip: string;
   readonly neighbours: readonly { readonly title: string; readonly rows: readonly number[] }[];
   readonly cases: readonly { readonly about: string; readonly name: string; readonly says: string }[];
-  readonly picture: { readonly mime: string; readonly data: Uint8Array<ArrayBuffer> } | null;
+  readonly picture: Picture | null;
+  readonly mask: { readonly picture: Picture | null; readonly drawn: boolean; readonly says: string } | null;
+  /** Numbers of the map against the mask, for the evidence of two classes. */
+  readonly against: {
+    readonly sides: readonly string[];
+    readonly says: string;
+    readonly rows: readonly {
+      readonly title: string;
+      readonly says: string;
+      readonly values: readonly string[];
+    }[];
+  } | null;
   readonly map: { readonly rows: number; readonly cols: number; readonly values: Float32Array } | null;
   /** What is missing here, and what would bring it; "". */
   readonly needs: string;
@@ -99,6 +115,10 @@ export interface Sample {
     readonly patches: readonly number[][];
   } | null;
 }
+
+const readPicture = maybe(
+  fields<Picture>({ mime: text, data: (raw) => decodeBytes(raw, "the sample's picture") }),
+);
 
 const readSample = fields<Sample>({
   row: whole,
@@ -110,10 +130,19 @@ const readSample = fields<Sample>({
   flip: text,
   neighbours: listOf(fields<Sample["neighbours"][number]>({ title: text, rows: listOf(whole) })),
   cases: listOf(fields<Sample["cases"][number]>({ about: text, name: text, says: text })),
-  picture: maybe(
-    fields<NonNullable<Sample["picture"]>>({
-      mime: text,
-      data: (raw) => decodeBytes(raw, "the sample's picture"),
+  picture: readPicture,
+  mask: maybe(fields<NonNullable<Sample["mask"]>>({ picture: readPicture, drawn: yes, says: text })),
+  against: maybe(
+    fields<NonNullable<Sample["against"]>>({
+      sides: listOf(text),
+      says: text,
+      rows: listOf(
+        fields<NonNullable<Sample["against"]>["rows"][number]>({
+          title: text,
+          says: text,
+          values: listOf(text),
+        }),
+      ),
     }),
   ),
   map: maybe((raw) => {
