@@ -64,21 +64,28 @@ export interface CardView {
 }
 
 export function createCard(store: GalleryStore, id: string): CardView {
-  const canvas = el("canvas", { "aria-hidden": true });
+  const canvas = el("canvas");
   const lack = el("span.lg-lack");
-  const check = el("span.lg-check", { "aria-hidden": true });
+  const check = el("span.lg-check");
   const pair = el("p.lg-pair-words");
   const sure = el("p.lg-small");
   const bar = el("span.lg-meter");
   const tags = el("p.lg-small.lg-tags");
+  /** For those who do not see it: the same in a sentence. */
+  const said = el("span.lg-sr");
   const element = el(
     "div.lg-card",
     { role: "option", id, testid: "card" },
-    el("div.lg-small-picture", {}, canvas, lack, check),
-    bar,
-    pair,
-    sure,
-    tags,
+    said,
+    el(
+      "div",
+      { "aria-hidden": true },
+      el("div.lg-small-picture", {}, canvas, lack, check),
+      bar,
+      pair,
+      sure,
+      tags,
+    ),
   );
   const view: CardView = {
     element,
@@ -103,11 +110,8 @@ export function createCard(store: GalleryStore, id: string): CardView {
       tags.textContent = table.words("tags", row);
       const name = table.words("name", row) || `sample ${row}`;
       element.title = `${name}\n${words(store, row)}`;
-      set(
-        element,
-        "label",
-        `${name}: ${words(store, row)}${tags.textContent ? `; tagged ${tags.textContent}` : ""}`,
-      );
+      const tagged = tags.textContent && `; tagged ${tags.textContent}`;
+      said.textContent = `${name}: ${words(store, row)}${tagged}`;
       set(element, "data-row", row);
       set(element, "data-state", scored ? (t === p ? "right" : "wrong") : "pending");
       set(element, "aria-posinset", position + 1);
