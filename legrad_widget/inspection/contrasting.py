@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..target import TargetError
-from .cache import digest, digest_of_picture
 from .evidence import Evidence, Overlay, evidence
+from .identity import digest, digest_of_picture
 from .problem import InspectionError, PictureGone, Problem
 from .reopening import raw
 from .streaming import specification

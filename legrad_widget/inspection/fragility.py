@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..target import TargetError
-from .cache import digest
 from .contrasting import key_of, overlay_of, surest_first
 from .counterfactual import flip_set
 from .evidence import Overlay
 from .flip_set import FlipSet, Goal
+from .identity import digest
 from .problem import PictureGone, Problem
 
 if TYPE_CHECKING:

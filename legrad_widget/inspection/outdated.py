@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from .cache import digest
 from .evidence import Overlay
+from .identity import digest
 from .problem import InspectionWarning
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..explainer import Model
 from ..models.preprocess import Fit, View
-from .cache import digest_of_picture
+from .identity import digest_of_picture
 from .labels import Labels
 from .problem import UNREADABLE, InspectionError, Problem
 from .samples import Samples

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..explainer import Encoding
 from ..models.preprocess import ImageError
 from ..models.preprocess import picture as as_picture
-from .cache import digest_of_picture
+from .identity import digest_of_picture
 from .problem import UNREADABLE, PictureGone
 from .reading import held, says
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ..models.capture import fingerprint
 from ..models.forward import batch_size
 from ..models.view import ViT
-from .cache import bias_of, digest, digest_of_model
+from .identity import bias_of, digest, digest_of_model
 from .problem import UNREADABLE, InspectionError, Problem
 from .reading import Read, read, says, thumbnail, view
 from .sample_neighbours import know_disagreement
-from .scoring import record_type, score_images
+from .scoring import record_type, records_of, score_images
 
 if TYPE_CHECKING:
     from .inspection import Inspection
@@ -130,8 +130,6 @@ def precomputed(inspection: Inspection, logits: Any, embeddings: Any) -> list[Sc
     Raises:
         InspectionError: other shapes.
     """
-    from .scoring import records_of
-
     names, count = inspection.class_names, inspection.total
     values = _matrix(logits, "logits", count)
     if values.shape[1] != len(names):

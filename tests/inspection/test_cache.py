@@ -16,7 +16,8 @@ from torch import nn
 
 import legrad_widget as lw
 from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning
-from legrad_widget.inspection.cache import Cache, architecture, default_limit, digest, digest_of_picture
+from legrad_widget.inspection.cache import Cache, default_limit
+from legrad_widget.inspection.identity import architecture, digest, digest_of_picture
 from tests import specimens
 from tests.inspection import world
 
@@ -213,7 +214,8 @@ def test_two_processes_share_one_file(tmp_path):
     script = textwrap.dedent("""
         import sys, warnings
         warnings.simplefilter("error")
-        from legrad_widget.inspection.cache import Cache, digest
+        from legrad_widget.inspection.cache import Cache
+        from legrad_widget.inspection.identity import digest
         cache = Cache(sys.argv[1])
         sys.stdout.write("ready\\n"), sys.stdout.flush()
         for number in range(100):

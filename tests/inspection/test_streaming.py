@@ -12,7 +12,8 @@ import torch
 
 import legrad_widget as lw
 from legrad_widget.inspection import Inspection, InspectionWarning
-from legrad_widget.inspection.cache import Cache, digest, digest_of_picture
+from legrad_widget.inspection.cache import Cache
+from legrad_widget.inspection.identity import digest, digest_of_picture
 from tests import specimens
 from tests.inspection import world
 
