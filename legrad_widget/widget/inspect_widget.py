@@ -9,6 +9,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import traitlets
 from tqdm.auto import tqdm
 
 from ..explanation import WEIGHTS
@@ -200,6 +201,10 @@ class InspectWidget(Inspecting, LeGradWidget):  # type: ignore[misc]  # what is 
         start: begin to score at once.
     """
 
+    plain = traitlets.Bool(
+        False, help="Whether the plain maps of both classes stand beneath too, beside the two contrasts"
+    ).tag(sync=True)
+
     def __init__(self, inspection: Inspection, *, worker: Worker | None = None, start: bool = True) -> None:
         model = inspection.model
         if model is None:
@@ -241,7 +246,7 @@ class InspectWidget(Inspecting, LeGradWidget):  # type: ignore[misc]  # what is 
         inspection = self.inspection
         if (status := inspection.status(row)) != "scored":
             raise Refused(f"sample {row} cannot be explained: it is {status}")
-        targets, name = _targets(inspection, row), name_of(str(inspection.samples.names[row]), row)
+        targets, name = _targets(inspection, row, self.plain), name_of(str(inspection.samples.names[row]), row)
         with self.hold_sync():
             self._quiet = True
             try:
@@ -253,6 +258,18 @@ class InspectWidget(Inspecting, LeGradWidget):  # type: ignore[misc]  # what is 
             if path := inspection.samples.names[row]:
                 self._sources = {rev: path}
             self._take_picture(Sample(rev, inspection, row, name))
+
+    def _show_plain(self, on: bool) -> None:
+        self.plain = on
+
+    @traitlets.observe("plain")
+    def _add_or_remove_plain(self, _change: Any) -> None:
+        """What else is asked about the open sample stays as it is."""
+        with self._settled:
+            if self.opened is not None:
+                alone = self.inspection.pair(self.opened)
+                others = [target for target in self.targets if getattr(target, "index", target) not in alone]
+                self.targets = [*others, *alone] if self.plain else others
 
     def _follow_overlay(self) -> None:
         """Explain by the overlay's method, once for every overlay, where the explorer has that method."""
@@ -334,13 +351,14 @@ def open_inspection(folder: str | os.PathLike[str], model: Any = None) -> Inspec
     return SavedInspectWidget(opened) if opened.model is None else InspectWidget(opened)
 
 
-def _targets(inspection: Inspection, row: int) -> list[Any]:
-    """What is asked about a sample: why the class that was taken rather than the true one, and both alone.
+def _targets(inspection: Inspection, row: int, plain: bool) -> list[Any]:
+    """What is asked about a sample: why the class that was taken rather than the true one, and the reverse. Plain maps
+    of two classes that are easily confused look much alike: they come with ``plain`` alone.
 
     Of a sample that is right: why it rather than the runner-up.
     """
     predicted, rival = inspection.pair(row)
-    return [Contrast(predicted, rival), Contrast(rival, predicted), predicted, rival]
+    return [Contrast(predicted, rival), Contrast(rival, predicted), *((predicted, rival) if plain else ())]
 
 
 def _then(method: Callable[..., Any], after: Callable[[], None]) -> Callable[..., Any]:

@@ -392,6 +392,7 @@ class Gallery(anywidget.AnyWidget):
             log.debug("sample %d has no map", row, exc_info=error)
         known = compared(Detail(row), self.inspection)
         with self._settled:
+            ticket.check()  # its mask may have been drawn anew meanwhile: then that is compared next
             if self._detail is not None and self._detail.row == row:
                 mask = {name: getattr(known, name) for name in ("mask", "cases", "against")}
                 self._tell_detail(replace(self._detail, map=found, **mask))

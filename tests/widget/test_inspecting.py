@@ -181,10 +181,9 @@ def test_opening_a_sample_asks_why_that_class_and_not_the_true_one(widget: Inspe
     predicted, true = int(found["predicted_index"]), int(found["label_index"])
     assert widget.opened == row
     assert widget.compare == "prompts"
-    first, second, third, fourth = widget.targets
+    first, second = widget.targets
     assert isinstance(first, Contrast)
     assert (first.a.index, first.b.index, second.a.index, second.b.index) == (predicted, true, true, predicted)
-    assert (third, fourth) == (predicted, true)
     np.testing.assert_array_equal(np.asarray(widget.image), np.asarray(widget.picture(row)))
     assert all(explanation is not None for explanation in widget.explanations)
     eventually(lambda: widget.comm.state["_sample"].get("row") == row)
@@ -196,6 +195,29 @@ def test_opening_a_sample_asks_why_that_class_and_not_the_true_one(widget: Inspe
     assert [group["rows"] for group in sample["neighbours"]] == expected
     page.say("open", row=None)
     assert (widget.opened, widget.comm.state["_sample"]) == (None, {})
+
+
+def test_plain_maps_are_added_and_removed_and_stay_from_sample_to_sample(widget: InspectWidget, page: Reader) -> None:
+    first, second = widget.errors.index[:2].tolist()
+    pairs = {row: widget.inspection.pair(row) for row in (first, second)}
+    page.say("open", row=first)
+    widget.wait(60)
+    page.say("plain", on=True)
+    widget.wait(60)
+    assert widget.plain is True
+    assert tuple(widget.targets[2:]) == pairs[first]
+    assert all(explanation is not None for explanation in widget.explanations)
+    page.say("open", row=second)
+    widget.wait(60)
+    assert tuple(widget.targets[2:]) == pairs[second]
+    widget.targets = [*widget.targets, next(c for c in range(7) if c not in pairs[second])]  # somebody's own question
+    widget.plain = False
+    assert len(widget.targets) == 3
+    assert all(isinstance(target, Contrast) for target in widget.targets[:2])
+    widget.active = 2
+    widget.show(first)
+    widget.wait(60)
+    assert len(widget.targets) == len(widget.explanations) == 2
 
 
 def test_a_sample_is_opened_while_others_are_still_scored(
