@@ -25,7 +25,8 @@ def inspect(
             :func:`.mask_sources.masks_of`); ``logits`` [N, C] and ``embeddings`` [N, E] that are there
             already (nothing is run then, and there are no curves over layers); ``fit``, ``size`` (how the model
             sees a picture, as in ``encode``); ``batch`` (pictures in one forward); ``cache`` (True: results are kept
-            in the user's cache folder, so that nothing is computed twice; a folder; or False).
+            in the user's cache folder, so that nothing is computed twice; at most $LEGRAD_WIDGET_CACHE_GB gigabytes, 4
+            if it is not set, of which the oldest make room. A folder. Or False).
 
     Raises:
         InspectionError: it cannot be inspected; the sentence says why. TypeError: arguments in another order.

@@ -82,7 +82,15 @@ def architecture(module: nn.Module) -> Iterator[bytes]:
     for name, part in module.named_modules():
         kind, settings = type(part), sorted(vars(part).items())
         plain = [(key, _setting(value)) for key, value in settings if key[0] != "_" and key != "training"]
-        yield digest(name, f"{kind.__module__}.{kind.__qualname__}", plain)
+        yield digest(name, f"{kind.__module__}.{kind.__qualname__}", plain, *_written_here(kind))
+
+
+def _written_here(kind: type[nn.Module]) -> tuple[bytes, str]:
+    """What a class of the notebook itself does: its cell may be changed and run again."""
+    code = getattr(kind.forward, "__code__", None)
+    if kind.__module__ != "__main__" or code is None:
+        return b"", ""
+    return code.co_code, _setting((*code.co_names, *code.co_consts))
 
 
 def _setting(value: Any) -> str:

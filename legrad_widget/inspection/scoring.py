@@ -53,9 +53,9 @@ def score_images(scores: ClassScores, images: Tensor, labels: NDArray[np.int64])
         features = layer_features(scores.model.vit, images)
         by_layer, logits = scores(features)
     return records_of(
-        logits[:, -1].double().cpu().numpy(),
+        logits[:, -1].cpu().double().numpy(),
         labels,
-        by_layer.double().cpu().numpy(),
+        by_layer.cpu().double().numpy(),
         features[:, -1].float().cpu().numpy(),
     )
 
@@ -82,8 +82,8 @@ def records_of(
     strongest_other = np.where(predicted == labels, chances[at, order[:, 1]], chances[at, predicted])
     records["label"], records["predicted"], records["rival"] = labels, predicted, rival
     records["p_true"], records["p_pred"] = chances[at, labels], chances[at, predicted]
-    records["loss"], records["margin"] = -log_chances[at, labels], chances[at, labels] - strongest_other
-    records["entropy"] = -(chances * log_chances).sum(1)
+    records["loss"], records["margin"] = 0 - log_chances[at, labels], chances[at, labels] - strongest_other
+    records["entropy"] = 0 - (chances * log_chances).sum(1)  # not -: certainty is 0, and not -0
     records["rank"] = 1 + np.argmax(order == labels[:, None], 1)
     records["top"] = order[:, : records["top"].shape[1]]
     records["p_top"] = np.take_along_axis(chances, records["top"].astype(np.int64), 1)

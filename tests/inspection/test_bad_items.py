@@ -179,3 +179,11 @@ def test_weights_that_changed_after_the_answers_are_told(ask):
         module.head.weight.mul_(-1)
     with pytest.raises(InspectionError, match="weights changed"):
         getattr(r, ask)(*([at, [(0, 0)]] if ask == "without" else [at]))
+
+
+def test_a_certain_answer_has_no_loss_and_no_negative_zero():
+    logits = np.eye(7)[:4] * 1e5
+    r = Inspection(world.classifier(), world.pictures(4), [0, 1, 2, 3], logits=logits, cache=False)
+    for name in ("loss", "entropy"):
+        assert r.frame[name].tolist() == [0, 0, 0, 0]
+        assert not np.signbit(r.frame[name]).any()

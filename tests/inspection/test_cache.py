@@ -88,6 +88,18 @@ def test_the_same_architecture_is_told_alike_when_it_is_built_again_and_after_it
     assert list(architecture(module)) == before == list(architecture(again))
 
 
+def test_a_class_of_the_notebook_is_told_by_what_it_does():
+    def defined(body):
+        cell = {"__name__": "__main__", "nn": nn}
+        exec(f"class Mine(nn.Module):\n    def forward(self, x):\n        return {body}", cell)
+        return list(architecture(cell["Mine"]()))
+
+    assert defined("x * 2") == defined("x * 2")
+    assert (
+        len({*defined("x * 2"), *defined("x * 3"), *defined("x + 2"), *defined("x.relu()"), *defined("x.tanh()")}) == 5
+    )
+
+
 def test_results_of_another_version_are_not_there(tmp_path, monkeypatch):
     kept(world.classifier(), tmp_path)
     monkeypatch.setattr(lw, "__version__", "999")
