@@ -37,7 +37,7 @@ MOST_IN_TABLE = 100_000
 """Samples in the table of one page, about 40 MB."""
 WORST = 20
 """Mistakes in the table that is there without scripts."""
-HEADING = "What a vision transformer gets wrong"
+HEADING = "Misclassified samples of a vision transformer"
 KEPT = "saved page: tags and notes last until it is closed; Export takes them along in the table"
 NEEDS = "This is a saved page: whatever has to be computed needs Python and the model."
 
@@ -74,7 +74,7 @@ def to_html(inspection: Inspection, told: Callable[[], dict[str, Any]], rows: An
     return page.assemble(
         heading=HEADING,
         title=title(inspection),
-        instead=_instead(inspection, details),
+        instead=_instead(inspection),
         footer=f"Model: {inspection.model_name}. {_contents(inspection, details)}",
         state=state,
         front_end="inspect",
@@ -90,7 +90,7 @@ def save_html(path: str | os.PathLike[str], make: Callable[[], str], *, overwrit
 
 def title(inspection: Inspection) -> str:
     """What the page is about, in words."""
-    return f"{len(inspection.wrong)} of {len(inspection.scored)} samples wrong, by {inspection.model_name}"
+    return f"What {inspection.model_name} gets wrong: {len(inspection.wrong)} of {counted(len(inspection.scored))}"
 
 
 def chosen_rows(inspection: Inspection, rows: Any = None) -> Rows:
@@ -190,21 +190,18 @@ def _seen(inspection: Inspection, details: dict[int, Detail]) -> set[int]:
 # -- what is said without scripts
 
 
-def _instead(inspection: Inspection, details: dict[int, Detail]) -> str:
+def _instead(inspection: Inspection) -> str:
     """The essentials as HTML in ASCII: how many, and the worst mistakes as a plain table."""
     said = f"{title(inspection)}. This page is interactive where scripts may run; without them it is this table."
     worst = inspection.sorted("confident_errors", errors_only=True).head(WORST)
     heads = ("sample", "file", "is", "taken for", "sure of it", "tags")
     lines = (
-        (row, name_of(one["path"], row), one["label"], one["predicted"], f"{100 * one['p_pred']:.0f} %", one["tags"])
+        (row, name_of(one["path"], row), one["label"], one["predicted"], f"{100 * one['p_pred']:.3g} %", one["tags"])
         for row, one in zip(worst.index.tolist(), worst.to_dict("records"), strict=True)
     )
     head = "".join(f"<th>{page.text(word)}</th>" for word in heads)
     body = "".join(f"<tr>{''.join(f'<td>{page.text(str(word))}</td>' for word in line)}</tr>\n" for line in lines)
-    return (
-        f"<p>{page.text(said)} {page.text(_contents(inspection, details))}</p>\n"
-        f"<table><caption>The surest mistakes</caption>\n<tr>{head}</tr>\n{body}</table>"
-    )
+    return f"<p>{page.text(said)}</p>\n<table><caption>The surest mistakes</caption>\n<tr>{head}</tr>\n{body}</table>"
 
 
 def _contents(inspection: Inspection, details: dict[int, Detail]) -> str:

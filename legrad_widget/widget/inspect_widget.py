@@ -255,7 +255,7 @@ class InspectWidget(Inspecting, LeGradWidget):  # type: ignore[misc]  # what is 
             finally:
                 self._quiet = False
             rev = next(self._photos)
-            if path := inspection.samples.names[row]:
+            if path := inspection.samples.files[row]:
                 self._sources = {rev: path}
             self._take_picture(Sample(rev, inspection, row, name))
 

@@ -184,7 +184,7 @@ def test_without_scripts_there_are_counts_and_the_surest_mistakes(widget: Inspec
     assert [int(cell) for cell in cells[::6]] == worst.index[:20].tolist()
     assert cells[2:4] == worst.iloc[0][["label", "predicted"]].tolist()
     assert "&lt;b&gt;odd&lt;/b&gt;" in cells
-    assert f"{len(worst)} of {COUNT} samples wrong" in inside
+    assert f"What tiny classifier gets wrong: {len(worst)} of {COUNT} samples." in inside
 
 
 def test_the_sizes_that_the_docstring_states(classifier: Model) -> None:
@@ -237,7 +237,7 @@ def test_no_errors_at_all(classifier: Model) -> None:
     live.wait(60)
     state = state_of(live.to_html())
     assert state["_details"] == {}
-    assert "0 of 4 samples wrong" in Reader(live.to_html()).inside["title"]
+    assert "0 of 4 samples" in Reader(live.to_html()).inside["title"]
 
 
 def test_very_many_errors_are_refused_with_what_to_pass(classifier: Model, tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_static_is_the_gallery_too(widget: InspectWidget) -> None:
     assert frame["sandbox"] == "allow-scripts"
     assert frame["srcdoc"] == widget.to_html([1])
     assert "height: 700px" in (frame["style"] or "")
-    assert f"of {COUNT} samples wrong, by tiny classifier" in repr(page)
+    assert f"of {COUNT} samples" in repr(page)
 
 
 def test_a_snapshot_is_of_the_open_sample(widget: InspectWidget) -> None:
