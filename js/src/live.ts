@@ -3,13 +3,10 @@
 // A part is a factory in ui/ that takes the `LiveStore`; it is put into a slot of the page (ui/slots.ts) here.
 // What these parts import of the first file is not packed a second time (build.mjs).
 
-import { type MakeStudies, studies } from "./inspection/studies";
-import { workbench } from "./inspection/workbench";
 import css from "./live.css";
-import type { Store } from "./store";
 import { contesting } from "./store/contest";
-import { type Live, overlayOf, withTools } from "./store/live";
-import type { MakeLive, Page } from "./store/second";
+import { overlayOf, withTools } from "./store/live";
+import type { MakeLive } from "./store/second";
 import { holdAgainst } from "./store/specificity";
 import { testing } from "./store/trust";
 import { asking } from "./ui/asking";
@@ -33,7 +30,7 @@ import { fillTrust } from "./ui/trust";
 import { takeActs, undo } from "./ui/undo";
 import { takePictures } from "./ui/upload";
 
-const explorer = (view: Store, { root, bitmap }: Page, life: AbortSignal): Live => {
+export const live: MakeLive = (view, { root, bitmap }, life) => {
   const store = withTools(view, life);
   const { patch } = store;
   const tests = testing(store, life);
@@ -97,11 +94,3 @@ const explorer = (view: Store, { root, bitmap }: Page, life: AbortSignal): Live 
     },
   };
 };
-
-const inspector: MakeStudies = (...inspected) => {
-  studies(...inspected);
-  const [gallery, root, life] = inspected;
-  workbench(gallery, root, life);
-};
-
-export const live: MakeLive = Object.assign(explorer, { studies: inspector });

@@ -355,7 +355,7 @@ def _grouped(found: Clusters) -> str:
     """How many groups, by what, and how well they part."""
     count = len(found)
     how = f"{count} group{'s' * (count != 1)} by the map {described(found.overlay)['title']}"
-    how += ", as many as part best" * (found.k is None)
+    how += ", as many as fit best" * (found.k is None)
     apart = "" if found.silhouette != found.silhouette else (
         f"; silhouette {found.silhouette:.2f} (1: well apart, 0: touching)"
     )  # fmt: skip

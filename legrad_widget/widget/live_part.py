@@ -1,7 +1,8 @@
-"""The front end's second file, ``live.js``: everything in the page that needs a kernel, handed over when asked.
+"""The front end's second files: everything in the page that needs a kernel, handed over when asked.
 
-The first one, ``widget.js``, is stored with every widget in every saved notebook and is kept small; it knows the
-second file that belongs to it by its hash (``js/build.mjs``). The page names no file: there is one.
+``live.js`` is the explorer's, ``gallery.js`` the inspector's. The first file, ``widget.js`` or ``inspect.js``, is
+stored with every widget in every saved notebook and is kept small; it knows the second file that belongs to it by its
+hash (``js/build.mjs``). The page names no file: what it says is a hash, and there are two.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).parent.parent / "static" / "live.js"
+GALLERY = FILE.with_name("gallery.js")
 
 
 def live_part(expected: str) -> tuple[dict[str, Any], list[bytes]]:
@@ -18,17 +20,21 @@ def live_part(expected: str) -> tuple[dict[str, Any], list[bytes]]:
 
     Read anew each time: while the front end is worked on, both files change under a running kernel.
     """
-    try:
-        code = FILE.read_bytes()
-    except OSError:
-        return _without("its second file, live.js, is missing: in the project's folder run: cd js && npm run build")
-    found = hash_of(code)
-    if found != expected:
+    found: dict[str, bytes] = {}
+    for file in (FILE, GALLERY):
+        try:
+            code = file.read_bytes()
+        except OSError:
+            return _without(
+                f"a part of the front end, {file.name}, is missing: in the project's folder run: cd js && npm run build"
+            )
+        found[hash_of(code)] = code
+    if expected not in found:
         return _without(
-            f"the page has the front end of another version of legrad-widget (it expects {expected}, here is {found}): "
-            "restart the kernel, run the cell again, and reload the page"
+            f"the page has the front end of another version of legrad-widget (it expects {expected}, here is "
+            f"{' and '.join(found)}): restart the kernel, run the cell again, and reload the page"
         )
-    return {"kind": "live", "hash": found, "message": ""}, [code]
+    return {"kind": "live", "hash": expected, "message": ""}, [found[expected]]
 
 
 def hash_of(code: bytes) -> str:

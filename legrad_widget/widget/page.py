@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data: blob:"
 GENERATOR = "legrad_widget"
 _STATIC = Path(__file__).parent.parent / "static"
+_SECOND = {"widget": "live.js", "inspect": "gallery.js"}
+"""By the first file of the front end, the second one that a page needs."""
 _ELSEWHERE = {"_request", "_look", "_result", "_comparison", "_tools", "_status"}
 """Traits of a conversation with a kernel; the page has its own."""
 _STYLE = """
@@ -144,7 +146,7 @@ def assemble(
         instead: HTML in ASCII, for browsers that may run no script.
         footer: what is said below, after the version.
         state: the traits, and whatever the page's kernel reads; JSON with bytes in it.
-        front_end: which anywidget module and style. script: the script that runs it.
+        front_end: which anywidget module and style, and their second file. script: the script that runs it.
 
     Raises:
         FileNotFoundError: the front end is not built.
@@ -159,7 +161,7 @@ def assemble(
         footer=text(f"Saved from legrad_widget {_version()} without a kernel. {footer}"),
         state=_json(state),
         widget=_json(_front_end(f"{front_end}.js")),
-        live=_json(_front_end("live.js")),
+        live=_json(_front_end(_SECOND[front_end])),
         script=_front_end(f"{script}.js"),
     )
 

@@ -43,7 +43,7 @@ def test_a_fresh_bundle_is_kept(clone: Path) -> None:
     assert not hatch_build.is_stale(clone)
 
 
-@pytest.mark.parametrize("name", ["widget.js", "inspect.js", "live.js", "page.js"])
+@pytest.mark.parametrize("name", ["widget.js", "inspect.js", "live.js", "gallery.js", "page.js"])
 def test_a_missing_bundle_is_built(clone: Path, name: str) -> None:
     (clone / "legrad_widget" / "static" / name).unlink()
     assert hatch_build.is_stale(clone)

@@ -14,7 +14,7 @@ from legrad_widget.inspection import Inspection, Overlay
 from legrad_widget.widget import inspect_studies
 from legrad_widget.widget.inspect_studies import Options, read_options
 from legrad_widget.widget.inspect_widget import InspectWidget
-from legrad_widget.widget.live_part import FILE, hash_of
+from legrad_widget.widget.live_part import FILE, GALLERY, hash_of
 from legrad_widget.widget.rules import Refused
 from tests.widget.test_inspecting import Reader, eventually, finished
 
@@ -165,12 +165,13 @@ def test_without_the_model_all_is_there_and_the_second_file_is_handed_over(
 
     reader, sent = Reader(opened.comm, monkeypatch), []
     monkeypatch.setattr(opened, "send", lambda content, buffers=None: sent.append((content, buffers)))
-    reader.say("live", hash=hash_of(FILE.read_bytes()))
-    (content, buffers), *_ = sent
-    assert content["kind"] == "live"
-    assert buffers == [FILE.read_bytes()]
+    for number, file in enumerate((GALLERY, FILE)):
+        wanted = hash_of(file.read_bytes())
+        reader.say("live", hash=wanted)
+        assert sent[number] == ({"kind": "live", "hash": wanted, "message": ""}, [file.read_bytes()])
+    sent.clear()
     reader.say("live", hash="of another version")
-    assert "another version" in sent[1][0]["message"]
+    assert "another version" in sent[0][0]["message"]
     reader.say("thresholds", iou=0.0, saliency=0.5, ground=0.5)
     eventually(lambda: opened.comm.state["_studies"]["cases"]["thresholds"]["iou"] == 0.0)
     eventually(

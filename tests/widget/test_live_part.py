@@ -31,6 +31,12 @@ def test_the_first_file_expects_the_second_by_its_hash(widget: LeGradWidget, pag
     assert page.buffers == [code]
 
 
+def test_the_inspectors_first_file_knows_both_second_ones() -> None:
+    first = (live_part.FILE.parent / "inspect.js").read_text()
+    for file in (live_part.FILE, live_part.GALLERY):
+        assert f'"{live_part.hash_of(file.read_bytes())}"' in first
+
+
 def test_a_notebook_stores_the_first_file_alone(widget: LeGradWidget) -> None:
     second = live_part.FILE.read_text()
     stored = widget.get_state()
@@ -49,10 +55,13 @@ def test_a_page_of_another_version_is_told_what_to_do(widget: LeGradWidget, page
 def test_without_the_file_it_says_how_to_build_it(
     widget: LeGradWidget, page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(live_part, "FILE", tmp_path / "live.js")
-    said = ask(page, "0123456789abcdef")
-    assert "npm run build" in said["message"]
-    assert str(tmp_path) not in said["message"]
+    for name, file in (("FILE", "live.js"), ("GALLERY", "gallery.js")):
+        with monkeypatch.context() as changed:
+            changed.setattr(live_part, name, tmp_path / file)
+            said = ask(page, "0123456789abcdef")
+        assert f"{file}, is missing" in said["message"]
+        assert "npm run build" in said["message"]
+        assert str(tmp_path) not in said["message"]
 
 
 @pytest.mark.parametrize(

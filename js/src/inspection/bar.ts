@@ -103,7 +103,11 @@ export function sieveBar(store: GalleryStore, life: AbortSignal): HTMLElement {
         ...found
           .slice(0, OFFERED)
           .map(([value, count]) =>
-            el("option", { value, selected: value === chosen }, `${value} (${count})`),
+            el(
+              "option",
+              { value, selected: value === chosen },
+              `${value === chosen ? `${title}: ` : ""}${value} (${count})`,
+            ),
           ),
       );
     }

@@ -84,7 +84,7 @@ export function mountGallery(
     const make = store.second.make.value;
     if (!make || studied) return;
     studied = true;
-    untracked(() => make.studies(store, root, life, { look: LOOK, small: drawSmall, said: words }));
+    untracked(() => make(store, root, life, { look: LOOK, small: drawSmall, said: words }));
   });
   watch(life, () => {
     complaint.textContent = store.complaint.value;

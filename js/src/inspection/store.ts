@@ -1,6 +1,7 @@
 // Everything the gallery knows and can do, without a page: the parts in this folder draw these signals and call these
 // actions, and a test can do the same.
 
+import type { MakeGallery } from "../gallery";
 import { clamp } from "../heat/frame";
 import { batch, computed, type ReadonlySignal, signal } from "../signals";
 import { bring, type Second } from "../store/second";
@@ -23,6 +24,8 @@ import {
   type Sort,
 } from "./wire";
 
+/** The second file that belongs to this one; the build writes it. */
+export const HASH = "the-gallery-files-hash";
 /** While samples are still being scored the order is made anew this often: cards should not move all the time. */
 export const SETTLE_MS = 1000;
 
@@ -50,7 +53,7 @@ export interface GalleryStore {
   /** Why something cannot be done or read, in a sentence; "". */
   readonly complaint: ReadonlySignal<string>;
   /** The second file, which adds what is computed about all errors. */
-  readonly second: Second;
+  readonly second: Second<MakeGallery>;
 
   className(kind: number): string;
   narrow(change: Partial<Sieve>): void;
@@ -119,7 +122,8 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     }
   }
 
-  const second = bring(host, { send: (content) => send("live", content) }, signal(""), life);
+  const ask = { send: (content: object) => send("live", content) };
+  const second = bring<MakeGallery>(host, ask, signal(""), life, HASH);
   const shelf = createShelf(
     (pictures, maps) => send("visible", { pictures: pictures.length }, [...pictures, ...maps]),
     life,

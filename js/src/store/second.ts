@@ -1,8 +1,8 @@
-// The second file, `live.js`: everything that needs a live kernel. The kernel hands it over when it is first asked,
-// and the page runs it once for all widgets. What is in it is `../live.ts`; what it adds to a view is `Live`.
+// A second file: what a page needs only with a live kernel. The kernel hands it over when it is first asked, and the
+// page runs it once for all widgets. The explorer's is `live.js` (`../live.ts`; what it adds to a view is `Live`), the
+// inspector's `gallery.js` (`../gallery.ts`).
 
 import { core } from "../core";
-import type { MakeStudies } from "../inspection/studies";
 import { computed, type ReadonlySignal, signal } from "../signals";
 import { decodeBytes, decodeMessage } from "../wire";
 import type { Store } from ".";
@@ -21,15 +21,11 @@ export interface Page {
   readonly root: HTMLElement;
   readonly bitmap: ReadonlySignal<ImageBitmap | null>;
 }
-export interface MakeLive {
-  (store: Store, page: Page, life: AbortSignal): Live;
-  /** What it adds to the inspector's gallery. */
-  readonly studies: MakeStudies;
-}
+export type MakeLive = (store: Store, page: Page, life: AbortSignal) => Live;
 
-export interface Second {
+export interface Second<Made = MakeLive> {
   /** The second file, run; null until it is here. */
-  readonly make: ReadonlySignal<MakeLive | null>;
+  readonly make: ReadonlySignal<Made | null>;
   /** What is said where it is wanted and not here: that it is on its way, or why it cannot come. */
   readonly wait: ReadonlySignal<string>;
   /** Ask for it. */
@@ -38,7 +34,7 @@ export interface Second {
 
 /** One file on its way into this page, whichever widget asks for it. */
 interface Delivery {
-  readonly file: Promise<(core: (at: number) => unknown) => MakeLive>;
+  readonly file: Promise<(core: (at: number) => unknown) => unknown>;
   arrive(code: BlobPart): void;
   /** When it was asked for last; 0: not yet. */
   asked: number;
@@ -69,26 +65,28 @@ async function run(code: BlobPart) {
   }
 }
 
-export function bring(
+export function bring<Made = MakeLive>(
   host: Host,
   { send }: Pick<Conversation, "send">,
   /** Why there is no kernel to ask. */
   lacks: ReadonlySignal<string>,
   life: AbortSignal,
-): Second {
-  const make = signal<MakeLive | null>(null);
+  /** Of the file. */
+  expected = HASH,
+): Second<Made> {
+  const make = signal<Made | null>(null);
   /** Why the kernel did not hand it over, when last asked; why it does not run. */
   const refusal = signal("");
   const fault = signal("");
   const wanted = signal(false);
   const late = signal(false);
-  const delivery = deliveryOf(HASH);
+  const delivery = deliveryOf(expected);
   let timer: ReturnType<typeof setTimeout> | undefined;
   onEnd(life, () => clearTimeout(timer));
 
   delivery.file.then(
     (file) => {
-      make.value = file(core);
+      make.value = file(core) as Made;
     },
     (error) => {
       fault.value = `The tools could not be started: ${error}. Reload the page.`;
@@ -100,13 +98,13 @@ export function bring(
     if (kind === "alive" && Date.now() - delivery.asked > PATIENCE_MS) ask();
     if (kind !== "live") return;
     refusal.value = message;
-    if (hash === HASH && buffers[0]) delivery.arrive(decodeBytes(buffers[0], "the tools"));
+    if (hash === expected && buffers[0]) delivery.arrive(decodeBytes(buffers[0], "the tools"));
   });
 
   function ask() {
     if (make.peek()) return;
     delivery.asked = Date.now();
-    send({ kind: "live", hash: HASH });
+    send({ kind: "live", hash: expected });
   }
 
   return {

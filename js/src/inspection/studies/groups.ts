@@ -120,7 +120,7 @@ function choices(studies: Studies, life: AbortSignal) {
   const many = el(
     "select",
     { testid: "group-k", label: "How many groups", onchange: again },
-    el("option", { value: "" }, "as many as part best"),
+    el("option", { value: "" }, "as many as fit best"),
     ...Array.from({ length: MOST - 1 }, (_, i) => el("option", { value: i + 2 }, String(i + 2))),
   );
   const sliders = BLOCKS.map((title, i) => {
