@@ -48,7 +48,7 @@ class Flips:
         layer: the first layer from which on the predicted class leads to the end, from 1; where ``at_most`` is set,
             the first layer of which that can be trusted.
         at_most: the change may have come earlier: a layer that would tell is weak.
-        kind: "never right": the predicted class leads from layer 1. "lost": the true class led, then no more. "won
+        kind: "never right": the true class never led. "lost": the true class led, then no more. "won
             back and lost": the lead changed at least twice. "undecided": the margin is within a quarter of its layer's
             spread until the last two layers. "" without layers.
         lost_after: the last layer at which the true class led; 0: never.
@@ -125,11 +125,18 @@ def flips(margins: Numbers, spread: Numbers, weak: NDArray[np.bool_]) -> Flips:
     at_most = (sure != first) | ((first > 0) & weak[np.maximum(first - 1, 0)]) if layers > 1 else sure != first
     ahead = margins < 0
     lost_after = np.where(ahead.any(1), layers - np.argmax(ahead[:, ::-1], 1), 0)
-    changes = (np.diff(leads.astype(np.int8), axis=1) != 0).sum(1)
+    changes = _changes(np.where(leads, 1, -ahead.astype(np.int8)))
     open_until = layers >= 3 and (np.abs(margins[:, :-2]) < NOISE * spread[:-2]).all(1)
     undecided = np.broadcast_to(open_until, count)
     kind = tuple(_kind(bool(u), int(c)) for u, c in zip(undecided, changes, strict=True))
     return Flips(sure + 1, np.asarray(at_most), kind, lost_after)
+
+
+def _changes(side: NDArray[np.integer]) -> NDArray[np.int64]:
+    """[n] how often the lead changes between 1 and -1 along the layers; a tie, 0, leaves it where it was."""
+    for layer in range(1, side.shape[1]):
+        side[:, layer] = np.where(side[:, layer] == 0, side[:, layer - 1], side[:, layer])
+    return ((side[:, 1:] != side[:, :-1]) & (side[:, :-1] != 0)).sum(1)
 
 
 def _kind(undecided: bool, changes: int) -> FlipKind:

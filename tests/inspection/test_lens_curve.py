@@ -28,6 +28,10 @@ def kinds(rows, weak=STRONG, spread=None):
         ([-1, 2, -1, 2, 3], 4, "won back and lost", 3),
         ([0.1, -0.1, 0.2, 2, 3], 3, "undecided", 2),
         ([-1, -1, 0, 0, 0], 5, "lost", 2),
+        ([0, 0, 1, 1, 1], 3, "never right", 0),
+        ([1, 0, 1, 1, 1], 3, "never right", 0),
+        ([-1, 0, -1, 1, 1], 4, "lost", 3),
+        ([0, -1, 1, 0, 2], 5, "lost", 2),
     ],
 )
 def test_where_it_went_wrong(margins, layer, kind, lost_after):
