@@ -146,8 +146,11 @@ describe("panels", () => {
     expect(get("clusters").hidden).toBe(true);
   });
   it("are introduced by the kernel's words; masks are not spoken of where there are none", () => {
-    page({ masks: false });
+    const { host } = page();
+    get("open-alignment").click();
+    host.set("_studies", { ...host.state._studies!, masks: false }); // the last one that was drawn is taken away
     expect(get("open-alignment").parentElement!.hidden).toBe(true);
+    expect(get("alignment").hidden).toBe(true);
     expect(get("open-calibrate").textContent).toBe("title of calibrate");
     expect(get("clusters").textContent).toContain("what clusters says");
     expect(get("start-regions").hidden).toBe(true); // there is nothing to test yet

@@ -84,7 +84,7 @@ def frame(inspection: Inspection) -> pd.DataFrame:
     known[scored] = True
     label, predicted = (np.where(known, records[field], -1) for field in ("label", "predicted"))
     columns: dict[str, Any] = {
-        "path": list(inspection.samples.names),
+        "path": [_readable(name) for name in inspection.samples.names],
         "label": names[label],
         "predicted": names[predicted],
         "label_index": _whole(label, known),
@@ -103,6 +103,11 @@ def frame(inspection: Inspection) -> pd.DataFrame:
     columns["tags"] = [", ".join(inspection.tags.get(i, ())) for i in range(count)]
     columns["note"] = [inspection.notes.get(i, "") for i in range(count)]
     return pd.DataFrame(columns, index=pd.RangeIndex(count, name="sample"))
+
+
+def _readable(name: str) -> str:
+    """A file's name as text: what of it is no UTF-8 stands as an escape, for no table can hold it otherwise."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _whole(values: NDArray[Any], known: NDArray[np.bool_]) -> Any:
@@ -143,7 +148,10 @@ def problems(inspection: Inspection) -> pd.DataFrame:
     """What was skipped or left out: sample, path, kind and one sentence each, in the order of the samples."""
     import pandas as pd
 
-    rows = [(one.index, one.name, one.kind, one.says) for one in sorted(inspection.found, key=lambda one: one.index)]
+    rows = [
+        (one.index, _readable(one.name), one.kind, one.says)
+        for one in sorted(inspection.found, key=lambda one: one.index)
+    ]
     return pd.DataFrame(rows, columns=["sample", "path", "kind", "says"])
 
 
@@ -214,7 +222,7 @@ def sorted_by(inspection: Inspection, key: str, *, errors_only: bool = False) ->
 
 
 def query(inspection: Inspection, expression: str) -> pd.DataFrame:
-    """Rows of the frame by a pandas query: ``r.query("label == 'wolf' and p_predicted > 0.9")``.
+    """Rows of the frame by a pandas query: ``r.query("label == 'wolf' and p_pred > 0.9")``.
 
     Raises:
         InspectionError: it cannot be read; the sentence says where.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import legrad_widget as lw
 from legrad_widget.inspection import Inspection, InspectionError, open_inspection
@@ -169,6 +171,22 @@ def test_given_logits_are_saved_with_thumbnails(model, tmp_path):
     again = open_inspection(tmp_path)
     pd.testing.assert_frame_equal(again.frame, r.frame)
     assert again.thumbnail(0)[:2] == b"\xff\xd8"
+
+
+@pytest.mark.parametrize("table", ["csv", "parquet"])
+def test_a_file_whose_name_is_no_utf8_is_in_the_table(model, tmp_path, table):
+    name = str(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    try:
+        Image.fromarray(specimens.picture()).save(name)
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes only UTF-8")
+    r = Inspection(model, [name], [0], cache=False).run(False)
+    r.save(tmp_path / "saved", table=table)
+    read = pd.read_csv if table == "csv" else pd.read_parquet
+    assert read(tmp_path / "saved" / f"samples.{table}")["path"][0].endswith("caf\\udce9.png")
+    again = open_inspection(tmp_path / "saved")
+    assert again.frame["path"][0].endswith("caf\\udce9.png")
+    assert again.picture(0).size == r.picture(0).size
 
 
 @pytest.mark.parametrize("table", ["csv", "parquet"])

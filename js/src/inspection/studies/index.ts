@@ -22,5 +22,6 @@ export function studies(gallery: GalleryStore, root: HTMLElement, life: AbortSig
   slotOf(root, "studies").append(maps.panel, ...about.map(({ panel }) => panel));
   watch(life, () => {
     masked.hidden = !store.found.value.masks;
+    if (masked.hidden && store.shown.peek() === "alignment") store.shown.value = "";
   });
 }
