@@ -119,9 +119,6 @@ class Cache:
             except sqlite3.Error as error:
                 self._cope(error, "written")
 
-    def flush(self) -> None:
-        """Nothing is waiting: every write is made at once."""
-
     def close(self) -> None:
         """Let the file go."""
         with self._lock:
@@ -154,6 +151,8 @@ class Cache:
                 self._open(self._file)
         elif what not in self._told:
             self._told.add(what)
+            if self._base is not None:
+                self._base.execute("PRAGMA busy_timeout = 100")  # waited for once; not half a minute each time
             warnings.warn(
                 f"kept results cannot be {what} now ({error}); all else goes on", InspectionWarning, stacklevel=4
             )

@@ -37,6 +37,7 @@ from .cache import Cache, opened
 from .classes import ClassScores, chooser
 from .evidence import Overlay
 from .flip_set import FlipSet
+from .foreground import Progress, run
 from .labels import Labels, of_folders
 from .mask_sources import Masks, masks_of
 from .overlap import Thresholds
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Indices = NDArray[np.int64]
-Progress = Callable[[int, int], None]
 Status = Literal["pending", "scored", "unreadable", "label", "not finite"]
 STATUSES: tuple[Status, ...] = ("pending", "scored", "unreadable", "label", "not finite")
 _ENCODINGS = 2  # held at a time
@@ -156,8 +156,6 @@ class Inspection:
         Raises:
             InspectionError: not one of the samples can be used.
         """
-        from .foreground import run
-
         run(self, progress)
         return self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .inspection import Inspection
 
 Indices = NDArray[np.int64]
-Progress = Callable[[int, int], None]
 LARGEST = 256  # samples in one batch
 
 

@@ -203,6 +203,7 @@ def test_a_file_that_another_process_holds_is_done_without(tmp_path):
     with pytest.warns(InspectionWarning, match="database is locked") as told:
         r.run(False)
     assert len(told) == 2  # once for reading, once for writing
+    assert r.cache._base.execute("PRAGMA busy_timeout").fetchone() == (100,)  # and it is not waited for long again
     other.rollback()
     other.close()
     assert len(r.scored) == 6
