@@ -137,11 +137,34 @@ describe("the kernel of a saved gallery", () => {
     expect(again.table.words("note", 3)).toBe("why?");
     expect([...again.selected.value]).toEqual([2, 3, 1, 0]);
   });
+  it("asks whoever leaves it with tags or notes that are in no table yet", () => {
+    const listened = vi.spyOn(globalThis, "addEventListener");
+    const { store } = open();
+    document.body.append(...leaving(store, life.signal));
+    const [, leave] = listened.mock.calls.find(([event]) => event === "beforeunload")!;
+    const asks = () => {
+      const event = new Event("beforeunload", { cancelable: true });
+      (leave as (event: Event) => void)(event);
+      return event.defaultPrevented;
+    };
+    expect(asks()).toBe(false);
+    store.note(3, "why?");
+    store.toggle(2);
+    store.tag("odd", true);
+    expect(asks()).toBe(true);
+    const csv = document.querySelector<HTMLElement>("[data-testid=export-csv]")!;
+    vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(() => {});
+    csv.click(); // the selected sample alone
+    expect(asks()).toBe(true);
+    store.selectAll(true);
+    csv.click();
+    expect(asks()).toBe(false);
+  });
   it("hands over the second file, and says in a sentence that nothing else can be asked", async () => {
     const { store, host, of } = open();
     host.send({ kind: "live", hash: HASH });
     expect(new TextDecoder().decode(of("live").at(-1)!.buffers[0] as Uint8Array)).toBe("the second file");
-    store.findFlipSet(1);
+    store.send("flip", { row: 1 });
     await Promise.resolve();
     expect(store.complaint.value).toBe("that needs Python");
     store.open(1);

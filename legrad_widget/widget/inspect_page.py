@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from . import page
 from .inspect_detail import Detail, cases_in, detail_of, flip_set_words
 from .inspect_mask import against_mask
 from .inspect_pictures import Thumbnails, difference, pictures
-from .inspect_table import Table, name_of
+from .inspect_table import Message, Table, name_of
 from .rules import Refused, sentence
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def to_html(inspection: Inspection, told: Callable[[], dict[str, Any]], rows: An
         inspection: what is shown.
         told: gives the gallery's traits as they are once everything is known.
         rows: as :meth:`Inspection.rows` takes them; None: the errors.
-        progress: called with (step, total) before each of these samples; raises to cancel.
+        progress: called with (step, total) before each of these samples, and then of those whose small picture is
+            seen beside them; raises to cancel.
 
     Raises:
         Refused: too many samples. FileNotFoundError: the front end is not built.
@@ -61,6 +63,7 @@ def to_html(inspection: Inspection, told: Callable[[], dict[str, Any]], rows: An
 
     chosen = chosen_rows(inspection, rows)
     details = _details(inspection, chosen, progress)
+    small = _small(inspection, details, progress)
     traits = told()
     state = {
         **traits,
@@ -70,6 +73,7 @@ def to_html(inspection: Inspection, told: Callable[[], dict[str, Any]], rows: An
         "_sample": {},
         "_study": {},
         **_saved(inspection, details, SORT_KEYS),
+        "_pictures": small,
     }
     return page.assemble(
         heading=HEADING,
@@ -158,13 +162,12 @@ def _detail(inspection: Inspection, row: int) -> Detail:
 
 
 def _saved(inspection: Inspection, details: dict[int, Detail], keys: Mapping[str, SortKey]) -> dict[str, Any]:
-    """The table, small pictures and details; see ``Saved`` in ``js/src/inspection/saved.ts``."""
+    """The table and details; see ``Saved`` in ``js/src/inspection/saved.ts``."""
     table = Table(inspection.total).take(inspection.frame, keys)
     wired = {row: detail.wire for row, detail in details.items()}
     same = _same(list(wired.values()))
     return {
         "_table": table,
-        "_pictures": pictures(sorted(_seen(inspection, details)), Thumbnails(inspection)),
         "_details": {
             row: {name: value for name, value in one.items() if name not in same} for row, one in wired.items()
         },
@@ -180,11 +183,16 @@ def _same(wired: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in first.items() if all(one[name] == value for one in others)}
 
 
-def _seen(inspection: Inspection, details: dict[int, Detail]) -> set[int]:
-    """The samples of which a small picture is shown: also neighbours, and what stands for a group of errors."""
+def _small(inspection: Inspection, details: dict[int, Detail], progress: Progress) -> Message:
+    """The small pictures: also of neighbours, and of what stands for a group of errors."""
     near = {row for detail in details.values() for _, rows in detail.neighbours for row in rows}
     middles = {card.medoid for card in inspection.clustered.cards} if inspection.clustered is not None else set()
-    return {*details} | near | middles
+    rows = sorted({*details} | near | middles)
+    for step, row in enumerate(rows, len(details)):
+        progress(step, len(details) + len(rows))
+        with suppress(ValueError, TypeError, LookupError, OSError):  # of what cannot be read there is none
+            inspection.thumbnail(row)  # which keeps it
+    return pictures(rows, Thumbnails(inspection))
 
 
 # -- what is said without scripts

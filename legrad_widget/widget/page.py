@@ -49,6 +49,7 @@ footer { padding-top: 10px; color: light-dark(#5d6670, #9ba4ad); font-size: 12px
 #root [data-testid="chip"] > button:last-child { padding-inline-end: 11px; }
 noscript img { display: block; max-width: 100%; height: auto; margin-top: 10px; }
 noscript table { border-collapse: collapse; margin-top: 10px; }
+noscript caption { padding-bottom: 6px; text-align: start; }
 noscript :is(th, td) { padding: 2px 14px 2px 0; text-align: start; overflow-wrap: anywhere; }
 """
 _PAGE = """<!doctype html>
@@ -87,10 +88,11 @@ class StaticPage:
 
     def _repr_html_(self) -> str:
         style = f"width: 100%; height: {self.height}px; border: 0; resize: vertical"
-        # Only scripts are let in: the frame has an origin of its own, and reaches nothing of the notebook.
+        # Scripts are let in, and files that somebody asks for are let out. The frame has an origin of its own, and
+        # reaches nothing of the notebook.
         return (
-            f'<iframe title="{text(self.title)}" sandbox="allow-scripts" loading="lazy" style="{style}" '
-            f'srcdoc="{html.escape(self.html)}"></iframe>'
+            f'<iframe title="{text(self.title)}" sandbox="allow-scripts allow-downloads" loading="lazy" '
+            f'style="{style}" srcdoc="{html.escape(self.html)}"></iframe>'
         )
 
     def __repr__(self) -> str:

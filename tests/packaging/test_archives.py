@@ -20,7 +20,9 @@ MB = 1_000_000
 BUNDLE = ("legrad_widget/static/widget.js", "legrad_widget/static/widget.css")
 BUNDLE_BYTES = 60_000
 SECOND = {"legrad_widget/static/live.js": 88_000, "legrad_widget/static/gallery.js": 30_000}
-OTHERS = tuple(f"legrad_widget/static/{name}" for name in ("page.js", "inspect-page.js", "inspect.js", "inspect.css"))
+PAGES = ("legrad_widget/static/page.js", "legrad_widget/static/inspect-page.js")
+PAGES_BYTES = 6_000
+OTHERS = tuple(f"legrad_widget/static/{name}" for name in ("inspect.js", "inspect.css"))
 WHEEL_BYTES = 15 * MB
 WEIGHTS_BYTES = 8 * MB
 NOT_OURS = re.compile(
@@ -30,8 +32,9 @@ NOT_OURS = re.compile(
 
 def test_both_carry_the_bundle_within_its_budget(archives: Archives) -> None:
     for files in (archives.in_sdist, archives.in_wheel):
-        assert {*BUNDLE, *SECOND, *OTHERS} <= set(files)
+        assert {*BUNDLE, *SECOND, *PAGES, *OTHERS} <= set(files)
         assert sum(files[name] for name in BUNDLE) <= BUNDLE_BYTES
+        assert sum(files[name] for name in PAGES) <= PAGES_BYTES
         assert all(files[name] <= most for name, most in SECOND.items())
 
 

@@ -354,7 +354,7 @@ def test_an_interruption_writes_nothing_and_keeps_what_was_computed(
 def test_static_is_the_gallery_too(widget: InspectWidget) -> None:
     page = widget.static(height=700, rows=[1])
     (frame,) = Reader(page._repr_html_()).named("iframe")
-    assert frame["sandbox"] == "allow-scripts"
+    assert frame["sandbox"] == "allow-scripts allow-downloads"
     assert frame["srcdoc"] == widget.to_html([1])
     assert "height: 700px" in (frame["style"] or "")
     assert f"of {COUNT} samples" in repr(page)

@@ -320,7 +320,7 @@ def test_without_a_picture_there_is_nothing_to_save(model: Model, tmp_path: Path
 def test_a_static_page_is_a_sandboxed_frame_with_the_page_in_it(widget: LeGradWidget) -> None:
     shown = widget.static(height=500)
     (frame,) = Reader(shown._repr_html_()).named("iframe")
-    assert frame["sandbox"] == "allow-scripts"
+    assert frame["sandbox"] == "allow-scripts allow-downloads"
     assert frame["srcdoc"] == widget.to_html()
     assert "height: 500px" in (frame["style"] or "")
     assert frame["title"] == "a cat, by LeGrad"

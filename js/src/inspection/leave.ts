@@ -37,7 +37,11 @@ export function leaving(store: GalleryStore, life: AbortSignal): readonly HTMLEl
     {
       testid: "export-csv",
       title: "Paths, labels, predictions, margins, cases, tags and notes",
-      onclick: () => say(download(csvFile(csvOf(store, rows())), "samples.csv")),
+      onclick: () => {
+        const taken = rows();
+        say(download(csvFile(csvOf(store, taken)), "samples.csv"));
+        if (store.card.peek().page) store.send("kept", {}, taken);
+      },
     },
     "Table .csv",
   );

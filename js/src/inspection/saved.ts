@@ -1,5 +1,6 @@
 // The model of a saved gallery: the table, pictures and details that were saved, and instead of a kernel what finds
-// them. Tags and notes change here, for as long as the page is open.
+// them. Tags and notes change here, for as long as the page is open: whoever leaves it with some that are in no table
+// yet is asked first.
 
 import type { AnyModel } from "@anywidget/types";
 import { type Buffers, pageModel, type State } from "../page-model";
@@ -73,9 +74,22 @@ export function savedGallery(state: State, live = ""): AnyModel {
     }
   }
 
+  /** Samples whose tags or note are in no table yet. */
+  const loose = new Set<number>();
+  addEventListener("beforeunload", (event) => {
+    if (loose.size) event.preventDefault();
+  });
+
   /** Write a column of words of some samples, and tell of it. */
   function write(column: string, known: Map<number, string>, wanted: readonly number[], said: string[]) {
-    for (const [i, row] of wanted.entries()) known.set(row, said[i]!);
+    for (const [i, row] of wanted.entries()) {
+      known.set(row, said[i]!);
+      loose.add(row);
+    }
+    retell(column, wanted, said);
+  }
+
+  function retell(column: string, wanted: readonly number[], said: string[]) {
     tell({ kind: "cells", columns: [], words: { [column]: said } }, [packed(wanted)]);
   }
 
@@ -87,8 +101,8 @@ export function savedGallery(state: State, live = ""): AnyModel {
   const grants: Readonly<Record<string, (wish: Wish, rows: readonly number[]) => void>> = {
     table() {
       for (const [content, buffers] of _table) tell(content, buffers);
-      write("tags", tags, [...tags.keys()], [...tags.values()]);
-      write("note", notes, [...notes.keys()], [...notes.values()]);
+      retell("tags", [...tags.keys()], [...tags.values()]);
+      retell("note", [...notes.keys()], [...notes.values()]);
     },
     visible({ pictures }, wanted) {
       sendPictures(wanted.slice(0, pictures));
@@ -107,6 +121,9 @@ export function savedGallery(state: State, live = ""): AnyModel {
         wanted.map((row) => tagged(row, tag, on)),
       ),
     note: ({ row, text }) => row !== null && write("note", notes, [row], [text]),
+    kept(_, wanted) {
+      for (const row of wanted) loose.delete(row);
+    },
   };
   const { model, set, tell } = pageModel(state, live, (wish: Wish, buffers) => {
     const grant = grants[wish.kind];
