@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..models.preprocess import Preprocess
-from .cache import digest
 from .contrasting import contrast
 from .mask_sources import Mask, as_mask, of_boxes, patch_shares
 from .problem import InspectionError, Problem
@@ -54,12 +52,6 @@ def usable_share(inspection: Inspection, index: int) -> NDArray[np.float64] | No
         if found not in inspection.found:
             inspection.keep(found)
         return None
-
-
-def mask_digest(inspection: Inspection, rows: Iterable[int]) -> str:
-    """What tells the masks of these samples, as far as they were laid on patches, from others; "" for none at all."""
-    covers = [inspection.covers.get(at) for at in rows]
-    return digest(*covers).hex() if any(cover is not None for cover in covers) else ""
 
 
 def draw_mask(inspection: Inspection, index: int, mask: Any, how: How = "replace") -> None:
