@@ -94,7 +94,7 @@ def save_html(path: str | os.PathLike[str], make: Callable[[], str], *, overwrit
 
 def title(inspection: Inspection) -> str:
     """What the page is about, in words."""
-    return f"What {inspection.model_name} gets wrong: {len(inspection.wrong)} of {counted(len(inspection.scored))}"
+    return f"Mistakes of {inspection.model_name}: {len(inspection.wrong)} of {counted(len(inspection.scored))}"
 
 
 def chosen_rows(inspection: Inspection, rows: Any = None) -> Rows:
@@ -204,12 +204,17 @@ def _instead(inspection: Inspection) -> str:
     worst = inspection.sorted("confident_errors", errors_only=True).head(WORST)
     heads = ("sample", "file", "is", "taken for", "sure of it", "tags")
     lines = (
-        (row, name_of(one["path"], row), one["label"], one["predicted"], f"{100 * one['p_pred']:.3g} %", one["tags"])
+        (row, name_of(one["path"], row), one["label"], one["predicted"], _percent(one["p_pred"]), one["tags"])
         for row, one in zip(worst.index.tolist(), worst.to_dict("records"), strict=True)
     )
     head = "".join(f"<th>{page.text(word)}</th>" for word in heads)
     body = "".join(f"<tr>{''.join(f'<td>{page.text(str(word))}</td>' for word in line)}</tr>\n" for line in lines)
     return f"<p>{page.text(said)}</p>\n<table><caption>The surest mistakes</caption>\n<tr>{head}</tr>\n{body}</table>"
+
+
+def _percent(share: float) -> str:
+    """As the gallery writes it: never 100 % where it is less."""
+    return "> 99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
 
 
 def _contents(inspection: Inspection, details: dict[int, Detail]) -> str:

@@ -184,7 +184,7 @@ def test_without_scripts_there_are_counts_and_the_surest_mistakes(widget: Inspec
     assert [int(cell) for cell in cells[::6]] == worst.index[:20].tolist()
     assert cells[2:4] == worst.iloc[0][["label", "predicted"]].tolist()
     assert "&lt;b&gt;odd&lt;/b&gt;" in cells
-    assert f"What tiny classifier gets wrong: {len(worst)} of {COUNT} samples." in inside
+    assert f"Mistakes of tiny classifier: {len(worst)} of {COUNT} samples." in inside
 
 
 def test_the_sizes_that_the_docstring_states(classifier: Model) -> None:
