@@ -24,12 +24,12 @@ SAYS = {
 }
 NUMBERS: tuple[tuple[str, str, str], ...] = (
     ("iou", "map and object share", "IoU: what the strongest patches and the mask share, of what either covers"),
-    ("ground_coverage", "of the object, under the map", "Ground truth coverage (Shared Interest)"),
-    ("saliency_coverage", "of the map, on the object", "Saliency coverage (Shared Interest)"),
+    ("ground_coverage", "object under the map", "Ground truth coverage (Shared Interest)"),
+    ("saliency_coverage", "map on the object", "Saliency coverage (Shared Interest)"),
     ("average_precision", "order of the patches", "Average precision of the map against the mask: no threshold"),
-    ("iou_top", "shared with as many patches", "IoU of as many of the highest patches as the mask is large"),
-    ("mass_above_floor", "of the evidence, on the object", "Mass in the mask, the median of the map taken away"),
-    ("lift", "times as much as by chance", "Lift: that share over the share of the picture that the mask covers"),
+    ("iou_top", "shared by as many patches", "IoU of as many of the highest patches as the mask is large"),
+    ("mass_above_floor", "evidence on the object", "Mass in the mask, the median of the map taken away"),
+    ("lift", "times chance", "Lift: that share over the share of the picture that the mask covers"),
 )
 """What is told of the map against the mask: the number, in plain words, and what it is called."""
 

@@ -94,7 +94,15 @@ def test_brushing_the_cue_away_changes_the_answer(inspector: Inspector, notebook
     expect(inspector.get("verdict")).to_contain_text(f"{true} taken for {predicted}")
     explorer = inspector.explorer
     explorer.expect_compared()
-    assert explorer.panes == [f"{predicted} over {true}", f"{true} over {predicted}", predicted, true]
+    contrasts = [f"{predicted} over {true}", f"{true} over {predicted}"]
+    assert explorer.panes == contrasts
+    inspector.get("plain").check()
+    notebook.expect_value("r.plain", wanted=True)
+    explorer.expect_compared()
+    expect(explorer.root.get_by_test_id("pane")).to_have_count(4)
+    assert explorer.panes == [*contrasts, predicted, true]
+    inspector.get("plain").uncheck()
+    notebook.expect_value("len(r.targets)", 2)
 
     inspector.get("flip-set").click()
     expect(inspector.get("flip-words")).to_contain_text("Without 1 patch", timeout=ANSWER_MS)
@@ -114,6 +122,81 @@ def test_brushing_the_cue_away_changes_the_answer(inspector: Inspector, notebook
     best = f"max({classes}, key=lambda one: one['%s'])['label']"
     assert notebook.value(best % "before") == predicted
     assert notebook.value(best % "after") == notebook.value("r.class_names[flip.after]") != predicted
+
+
+def test_a_mask_is_drawn_on_the_open_sample_and_compared_at_once(notebook: Notebook, artifacts: Path) -> None:
+    notebook.page.set_viewport_size({"width": 1280, "height": 2000})
+    notebook.execute(SETUP)
+    source = "r = lw.inspect(model, list(world.images[:80]), list(world.labels[:80]), cache=False)\nr"
+    inspector = Inspector(notebook, notebook.run(source))
+    inspector.expect_scored(80)
+    notebook.execute("""
+row = int(r.errors.index[0])
+side = world.images[row].shape[0]
+ys, xs = np.nonzero(world.masks[row])
+x0, y0, x1, y1 = (float(v) / side for v in (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
+""")
+    inspector.open(notebook.value("row"))
+    expect(inspector.get("open-alignment")).to_be_hidden()
+    expect(inspector.get("against")).to_be_hidden()
+    mouse = inspector.page.mouse
+
+    def drag(*corners: tuple[float, float], let_go: bool = True) -> None:
+        lies = inspector.get("draw-layer").bounding_box()
+        for at, (x, y) in enumerate(corners):
+            mouse.move(lies["x"] + x * lies["width"], lies["y"] + y * lies["height"], steps=4)
+            if at == 0:
+                mouse.down()
+        if let_go:
+            mouse.up()
+
+    inspector.get("draw-box").click()
+    x0, y0, x1, y1 = notebook.value("(x0, y0, x1, y1)")
+    drag((x0, y0), (x1, y1))
+    against = inspector.get("against")
+    expect(against).to_be_visible(timeout=ANSWER_MS)
+    expect(inspector.get("cases").locator("li")).to_have_count(2)
+    expect(inspector.get("mask-says")).to_have_text("Outline: the mask you drew.")
+    notebook.execute("""
+box = np.zeros((side, side), bool)
+box[round(y0 * side):round(y1 * side), round(x0 * side):round(x1 * side)] = True
+drawn = r.inspection.masks.drawn[row]
+""")
+    assert notebook.value("float((drawn & box).sum() / (drawn | box).sum())") > 0.9  # a pixel of the screen is wider
+    assert against.locator("td").first.inner_text() == notebook.value("f'{r.frame.loc[row, \"iou\"]:.2f}'")
+    expect(inspector.get("open-alignment")).to_be_visible()
+    expect(inspector.get("sort").locator("option[value=outside_mask]")).to_have_count(1)
+
+    inspector.get("draw-lasso").click()
+    before = notebook.value("int(drawn.sum())")
+    inspector.page.keyboard.down("Shift")
+    drag((0.02, 0.7), (0.3, 0.75), (0.28, 0.97), (0.03, 0.95))
+    inspector.page.keyboard.up("Shift")
+    notebook.expect_value(f"int(r.inspection.masks.drawn[row].sum()) > {before}", wanted=True)
+    notebook.expect_value("bool(r.inspection.masks.drawn[row][round(0.85 * side), round(0.15 * side)])", wanted=True)
+    inspector.page.wait_for_timeout(600)
+    inspector.output.screenshot(path=artifacts / "inspect-mask.png")
+    drag((0.5, 0.1), (0.9, 0.1), (0.9, 0.3), let_go=False)
+    inspector.page.keyboard.press("Escape")
+    mouse.up()
+    inspector.page.keyboard.press("Escape")
+    expect(inspector.get("draw-layer")).to_be_hidden()
+    expect(inspector.get("draw-lasso")).to_be_focused()
+    assert notebook.value("bool(r.inspection.masks.drawn[row][round(0.15 * side), round(0.85 * side)])") is False
+
+    for theme, width in (("Dark", 1280), ("Light", 620)):
+        notebook.theme(theme)
+        inspector.page.set_viewport_size({"width": width, "height": 2600})
+        inspector.page.wait_for_timeout(600)
+        inspector.get("sample").screenshot(path=artifacts / f"inspect-mask-{theme.lower()}-{width}.png")
+    inspector.page.add_script_tag(path=AXE)
+    found = inspector.root.evaluate("async root => (await axe.run(root)).violations")
+    assert not [f"{rule['id']}: {[node['html'][:160] for node in rule['nodes']]}" for rule in found]
+
+    inspector.get("draw-clear").click()
+    expect(against).to_be_hidden()
+    expect(inspector.get("open-alignment")).to_be_hidden()
+    notebook.expect_value("r.inspection.masks.any", wanted=False)
 
 
 def test_tags_and_notes_end_up_in_the_table(inspector: Inspector, notebook: Notebook) -> None:

@@ -606,9 +606,9 @@ def test_a_mask_is_drawn_and_the_sample_is_compared_with_it(widget: InspectWidge
     assert told["against"]["sides"] == [found["predicted"], found["label"]]
     numbers = {row["title"]: row["values"][0] for row in told["against"]["rows"]}
     assert numbers["map and object share"] == f"{found['iou']:.2f}"
-    assert numbers["of the object, under the map"] == f"{found['ground_coverage']:.2f}"
-    assert numbers["of the map, on the object"] == f"{found['saliency_coverage']:.2f}"
-    assert numbers["times as much as by chance"] == f"{found['lift']:.1f} ×"
+    assert numbers["object under the map"] == f"{found['ground_coverage']:.2f}"
+    assert numbers["map on the object"] == f"{found['saliency_coverage']:.2f}"
+    assert numbers["times chance"] == f"{found['lift']:.1f} ×"
     np.testing.assert_allclose(page.table["outside_mask"][opened], found["outside_mask"], rtol=1e-6)
     assert page.table["case_predicted"][opened] == found["case_predicted"]
     assert widget.comm.state["_studies"]["masks"] is True

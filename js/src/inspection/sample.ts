@@ -43,8 +43,8 @@ export function sampleView(store: GalleryStore, close: () => void, life: AbortSi
       {},
       overview(store, life),
       el("div.lg-stack", {}, lens(store, life), flipSet(store, life)),
-      against(store, life),
-      el("div.lg-stack", {}, neighbours(store, life), remark(store, life)),
+      el("div.lg-stack", {}, against(store, life), remark(store, life)),
+      neighbours(store, life),
     ),
     slot("plain"),
   );
@@ -189,7 +189,7 @@ function lens(store: GalleryStore, life: AbortSignal): HTMLElement {
 
 /** Who is like it. */
 function neighbours(store: GalleryStore, life: AbortSignal): HTMLElement {
-  const box = el("div.lg-stack", { testid: "neighbours" });
+  const box = el("div.lg-alike", { testid: "neighbours" });
   let shown: { readonly row: number; readonly canvas: HTMLCanvasElement }[] = [];
   watch(life, () => {
     const groups = store.sample.value?.neighbours.filter(({ rows }) => rows.length) ?? [];

@@ -71,7 +71,6 @@ export interface GalleryStore {
   tag(name: string, on: boolean): void;
   note(row: number, words: string): void;
   steer(to: "pause" | "run"): void;
-  findFlipSet(row: number): void;
   /** Send a message, about `rows` where it is about some; false where there is no kernel. */
   send(kind: string, content: object, rows?: readonly number[]): boolean;
 }
@@ -272,7 +271,6 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     },
     note: (row, words) => void send("note", { row, text: words }),
     steer: (to) => void send("steer", { to }),
-    findFlipSet: (row) => void send("flip", { row }),
     send,
   };
   send("table", {});
