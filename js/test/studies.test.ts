@@ -51,7 +51,7 @@ const GROUPS = {
   cards: [card(1), card(2)],
 };
 const ABOUT = Object.fromEntries(
-  ["calibrate", "clusters", "regions", "alignment", "flips"].map((what) => [
+  ["calibrate", "specificity", "clusters", "regions", "alignment", "flips"].map((what) => [
     what,
     { title: `title of ${what}`, says: `what ${what} says`, start: `start ${what}` },
   ]),
@@ -259,6 +259,18 @@ describe("which map to trust", () => {
     expect(get("chosen").textContent).toContain("By flip set, Attention gradient is best");
     get("start-calibrate").click();
     expect(host.of("study")).toMatchObject([{ by: "flip_size" }]);
+  });
+  it("asks whether plain maps know the class, until it is known of all errors", () => {
+    const { host } = page();
+    expect(get("cost-specificity").textContent).toContain(
+      "of 3 errors: about 3 forwards, and two gradients each",
+    );
+    get("start-specificity").click();
+    expect(host.of("study")).toMatchObject([{ what: "specificity", on: true }]);
+    const known = { asked: 3, says: "They differ by 0.40.", stale: "Of 5 values, 2 are old." };
+    host.set("_studies", { ...host.state._studies!, specificity: known });
+    expect(get("specificity").textContent).toBe("They differ by 0.40. Of 5 values, 2 are old.");
+    expect(get("start-specificity").hidden).toBe(true);
   });
   it("says where removal was approximated", () => {
     page({ calibration: { ...CALIBRATION, coarse: true } });

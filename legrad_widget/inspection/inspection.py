@@ -20,6 +20,7 @@ from ..target import Class
 from . import (
     aligning,
     calibration,
+    class_specificity,
     cluster_cards,
     contrasting,
     counterfactual,
@@ -130,6 +131,7 @@ class Inspection:
         self.covers: dict[int, NDArray[np.float64]] = {}
         self.measured: dict[int, aligning.Measured] = {}
         self.flip_sets: dict[int, FlipSet] = {}
+        self.specificities: dict[int, class_specificity.Specific] = {}
         self.clustered: cluster_cards.Clusters | None = None
         self.calibrated: calibration.Calibration | None = None
         self.disagreement: NDArray[np.float64] | None = None
@@ -190,6 +192,10 @@ class Inspection:
         if self.flip_sets:
             sizes = {at: found.size for at, found in self.flip_sets.items()}
             columns["flip_size"] = table.whole_column(sizes, self.total)
+        if self.specificities:
+            columns["specificity"] = table.number_column(
+                {at: found.value for at, found in self.specificities.items()}, self.total
+            )
         if self.clustered is not None:
             columns["cluster"] = cluster_cards.cluster_column(self, self.clustered.cards)
         return columns
@@ -318,6 +324,7 @@ class Inspection:
     clusters = cluster_cards.clusters
     check_regions = cluster_cards.check_regions
     find_flip_sets = fragility.find_flip_sets
+    specificity = class_specificity.specificity
     outdated = property(outdated.outdated)
 
     # ------------------------------------------------------------ marks, and out

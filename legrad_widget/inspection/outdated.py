@@ -29,6 +29,7 @@ def outdated(inspection: Inspection, called: Called = lambda overlay: overlay.la
       ``cases()``. Every sample keeps the map that it was compared with, so one table may hold several.
     - "flip_sets": the column ``flip_size``. A flip set is a fact about the model whichever map is drawn; another map
       may find a smaller one.
+    - "specificity": the column of that name, like "cases".
     - "calibration": it ranks all maps, so it does not depend on the overlay, but on the errors it was drawn from.
 
     Args:
@@ -39,6 +40,7 @@ def outdated(inspection: Inspection, called: Called = lambda overlay: overlay.la
         "clusters": _clusters(inspection, called),
         "cases": _cases(inspection, called),
         "flip_sets": _flip_sets(inspection, called),
+        "specificity": _specificity(inspection, called),
     }
     return {what: says for what, says in sentences.items() if says}
 
@@ -108,3 +110,11 @@ def _flip_sets(inspection: Inspection, called: Called) -> str:
         f"Of {len(inspection.flip_sets)} flip sets, {' and '.join(parts)} were searched: they hold whichever map is "
         f"drawn, but along {called(inspection.overlay)} there may be smaller ones."
     )
+
+
+def _specificity(inspection: Inspection, called: Called) -> str:
+    kinds = Counter(one.overlay for one in inspection.specificities.values())
+    if set(kinds) <= {inspection.overlay}:
+        return ""
+    parts = [f"{count} are of the map {called(overlay)}" for overlay, count in kinds.most_common()]
+    return f"Of {kinds.total()} values, {' and '.join(parts)}; the map is {called(inspection.overlay)} now: ask again."

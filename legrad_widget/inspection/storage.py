@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from .. import atomic_file
 from .aligning import Measured
 from .calibration import Calibration
+from .class_specificity import Specific
 from .cluster_cards import Card, Clusters
 from .contrasting import on_disk
 from .evidence import Overlay
@@ -213,6 +214,9 @@ def _manifest(inspection: Inspection, maps: Iterable[tuple[int, str]]) -> dict[s
         "measured_by": [
             [None if one.overlay is None else asdict(one.overlay), one.binarise] for one in inspection.measured.values()
         ],
+        "specificity": {
+            str(at): [_number(found.value), asdict(found.overlay)] for at, found in inspection.specificities.items()
+        },
         "map_methods": [method for _, method in maps],
         "calibration": _of_calibration(inspection.calibrated),
         "clusters": _of_clusters(inspection.clustered),
@@ -336,6 +340,10 @@ def restore(inspection: Inspection, said: dict[str, Any], arrays: dict[str, NDAr
     inspection.flip_sets = {
         int(at): _flip_set(one, removed)
         for (at, one), removed in zip(said["flip_sets"].items(), arrays["flip_sets"], strict=True)
+    }
+    inspection.specificities = {
+        int(at): Specific(_told(value), Overlay(**overlay))
+        for at, (value, overlay) in said.get("specificity", {}).items()
     }
     inspection.model_name = said["model"]
     inspection.calibrated = _calibration(said["calibration"])

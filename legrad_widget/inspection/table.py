@@ -13,6 +13,7 @@ Columns, in order (not applicable: empty, or NaN):
   ``outside_mask``, the share of its floor-removed mass that lies outside the mask
 - after ``flip_set(i)`` or ``find_flip_sets()``: ``flip_size``, the patches of the smallest flip set that was found; 0:
   none
+- after ``specificity()``: ``specificity``, 1 - r of the plain maps of the predicted and the true class
 - after ``clusters()``: ``cluster``, from 1
 - ``tags`` (", " between them), ``note``
 
@@ -64,13 +65,21 @@ SORT_KEYS: dict[str, SortKey] = {
     "entropy": SortKey("entropy", False, "least decided"),
     "outside_mask": SortKey("outside_mask", False, "evidence outside the mask", "outside_mask == outside_mask"),
     "flip_set": SortKey("flip_size", True, "the answer that hangs on the fewest patches", "flip_size > 0"),
+    "specificity": SortKey(
+        "specificity", False, "plain maps that depend most on the class", "specificity == specificity"
+    ),
     "label_noise": SortKey("disagreement", False, "the label that its neighbours contradict"),
     "cluster": SortKey("cluster", True, "errors of one kind together", "cluster > 0"),
 }
 
 
-_SOURCES = {"flip_size": "find_flip_sets()", "cluster": "clusters()", "outside_mask": "alignment()"}
-_FILLED_BY = {"cluster": "clusters", "outside_mask": "cases"}
+_SOURCES = {
+    "flip_size": "find_flip_sets()",
+    "specificity": "specificity()",
+    "cluster": "clusters()",
+    "outside_mask": "alignment()",
+}
+_FILLED_BY = {"cluster": "clusters", "specificity": "specificity", "outside_mask": "cases"}
 """What of ``outdated`` is about a column."""
 
 
@@ -124,6 +133,13 @@ def whole_column(values: dict[int, int], count: int) -> Any:
     rows, known = np.zeros(count, np.int64), np.zeros(count, np.bool_)
     rows[list(values)], known[list(values)] = list(values.values()), True
     return _whole(rows, known)
+
+
+def number_column(values: dict[int, float], count: int) -> NDArray[np.float64]:
+    """Numbers by sample; nan where there is none."""
+    rows = np.full(count, np.nan)
+    rows[list(values)] = list(values.values())
+    return rows
 
 
 def _flip_columns(inspection: Inspection) -> dict[str, Any]:

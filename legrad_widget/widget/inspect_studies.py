@@ -34,6 +34,7 @@ STUDIES = {
         "most a map could reach.",
         "start": "Measure the maps",
     },
+    "specificity": {"title": "", "says": "", "start": "Do they know the class?"},
     "clusters": {
         "title": "Groups of errors",
         "says": "Errors whose maps, layers and embeddings are alike. Each card shows the mean map of its errors over "
@@ -208,6 +209,8 @@ def _run(inspection: Inspection, what: str, options: Options, progress: Callable
         inspection.clusters(options.k, options.weights, test=False, progress=progress)
     elif what == "regions":
         inspection.check_regions(progress=progress)
+    elif what == "specificity":
+        inspection.specificity(progress=progress)
     elif what == "flips":
         inspection.find_flip_sets(progress=progress)
     else:
@@ -239,6 +242,7 @@ def studies_of(inspection: Inspection, paces: Mapping[str, float] | None = None)
         "clusters": _aged(_clusters(inspection), old.get("clusters")),
         "cases": _aged(_cases(inspection), old.get("cases")),
         "flips": _aged(_flips(inspection), old.get("flip_sets")),
+        "specificity": _aged(_specificity(inspection), old.get("specificity")),
     }
 
 
@@ -399,6 +403,22 @@ def _flips(inspection: Inspection) -> dict[str, Any] | None:
     if found.random == found.random:
         says += f". As many random patches change the answer in {_percent(found.random)}"
     return {"asked": found.asked, "found": found.found, "says": f"{says}."}
+
+
+def _specificity(inspection: Inspection) -> dict[str, Any] | None:
+    """How much plain maps of the errors by the map of now depend on the class, in words; None where nobody asked."""
+    if not inspection.specificities:
+        return None
+    wrong = set(inspection.wrong.tolist())
+    ours = [at for at, one in inspection.specificities.items() if one.overlay == inspection.overlay and at in wrong]
+    values = [value for at in ours if not np.isnan(value := inspection.specificities[at].value)]
+    says = ""
+    if values:
+        says = (
+            f"Plain maps of the predicted and of the true class differ by {np.median(values):.2f} (1 - r, median of "
+            f"{len(values)} errors; 0: the same map whichever is asked, then only the contrast tells them apart)."
+        )
+    return {"asked": len(ours), "says": says}
 
 
 def _cases(inspection: Inspection) -> dict[str, Any] | None:

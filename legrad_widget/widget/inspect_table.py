@@ -30,7 +30,7 @@ WHOLE = {
 }
 """Columns of whole numbers by their names on the wire; -1 where there is none."""
 REAL = (
-    *("p_true", "p_pred", "loss", "margin", "entropy", "disagreement", "outside_mask"),
+    *("p_true", "p_pred", "loss", "margin", "entropy", "disagreement", "outside_mask", "specificity"),
     *("iou", "ground_coverage", "saliency_coverage"),
 )
 """Columns of numbers; nan where there is none."""
@@ -145,6 +145,7 @@ SORTS: Mapping[str, str] = {
     "late_losers": "Lost late",
     "entropy": "Undecided",
     "outside_mask": "Looks elsewhere",
+    "specificity": "Maps that know the class",
     "flip_set": "Fragile: few patches decide",
     "label_noise": "Label may be wrong",
     "cluster": "By cluster",

@@ -40,7 +40,7 @@ _DELEGATED = frozenset(
         *("confusion", "confusion_matrix", "cell", "sorted", "query", "rows", "reliability", "cases"),
         *("curve", "neighbours", "picture", "source", "target", "thumbnail", "encoding", "mask_share"),
         *("contrast", "contrasts", "calibrate", "without", "flip_set", "alignment", "clusters"),
-        *("find_flip_sets", "check_regions", "outdated"),
+        *("find_flip_sets", "check_regions", "specificity", "outdated"),
         *("tag", "untag", "note", "tagged", "save"),
     }
 )
@@ -49,14 +49,14 @@ _OF_ALL = frozenset(
     {
         *("frame", "errors", "problems", "scored", "wrong", "confusion", "confusion_matrix", "cell", "sorted", "query"),
         *("reliability", "cases", "neighbours", "contrasts", "calibrate", "alignment", "clusters", "save"),
-        *("find_flip_sets", "check_regions", "outdated"),
+        *("find_flip_sets", "check_regions", "specificity", "outdated"),
     }
 )
 """Those of them that are about all samples: they wait until the run has ended, or is paused."""
 _CHANGES = frozenset(
     {
         *("tag", "untag", "note", "calibrate", "flip_set", "clusters", "alignment"),
-        *("find_flip_sets", "check_regions"),
+        *("find_flip_sets", "check_regions", "specificity"),
     }
 )
 """Those of them after which the table, or the overlay, may say something else."""

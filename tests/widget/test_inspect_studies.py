@@ -241,3 +241,15 @@ def test_what_python_finds_is_on_the_page(widget: InspectWidget, page: Reader) -
     table = widget.find_flip_sets(widget.errors.index[:2].tolist())
     assert found(widget, "flips")["asked"] == len(table) == 2
     assert widget.outdated == {}
+
+
+def test_specificity_becomes_an_order_and_a_sentence(widget: InspectWidget, page: Reader) -> None:
+    assert found(widget, "specificity") is None
+    told = study(widget, page, "specificity")["specificity"]
+    values = widget.errors["specificity"]
+    assert told["asked"] == len(values)
+    assert f"differ by {values.median():.2f} (1 - r, median of {len(values)} errors" in told["says"]
+    assert {row for row, value in page.table["by_specificity"].items() if value == value} == set(values.index)
+    widget.overlay = Overlay("legrad")
+    assert "are of the map Attention gradient" in found(widget, "specificity")["stale"]
+    assert (found(widget, "specificity")["asked"], found(widget, "specificity")["says"]) == (0, "")

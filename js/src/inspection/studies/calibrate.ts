@@ -27,6 +27,11 @@ export function calibrate(studies: Studies, life: AbortSignal) {
   });
   const chosen = el("p.lg-note", { testid: "chosen" });
   const table = el("table.lg-ranked");
+  const plain = el("p.lg-note", { testid: "specificity" });
+  watch(life, () => {
+    const known = found.value.specificity;
+    plain.textContent = known ? `${known.says} ${known.stale}` : "";
+  });
   watch(life, () => {
     const { calibration: measured, drawn } = found.value;
     table.hidden = chosen.hidden = !measured;
@@ -123,6 +128,12 @@ export function calibrate(studies: Studies, life: AbortSignal) {
             return takes(all, "calibrate", many.value, costs?.calibrate) + right + coarse;
           },
         },
+        {
+          what: "specificity",
+          able: ({ errors, specificity }) => (specificity?.asked ?? 0) < errors,
+          cost: (all) =>
+            `plain maps of both classes, of ${all.errors} errors: ${takes(all, "specificity", all.errors, 1)}, and two gradients each`,
+        },
       ],
       result: ({ calibration }) => calibration,
     },
@@ -130,5 +141,6 @@ export function calibrate(studies: Studies, life: AbortSignal) {
     [el("label.lg-row", {}, "errors", input)],
     chosen,
     el("div.lg-scroll", {}, table),
+    plain,
   );
 }

@@ -7,8 +7,8 @@ const maybe =
   (raw) =>
     raw === null || raw === undefined ? null : read(raw);
 
-export type What = "calibrate" | "clusters" | "regions" | "alignment" | "flips";
-const WHATS = ["calibrate", "clusters", "regions", "alignment", "flips"] as const;
+const WHATS = ["calibrate", "specificity", "clusters", "regions", "alignment", "flips"] as const;
+export type What = (typeof WHATS)[number];
 
 /** How far the computation is that was asked for last. */
 export interface Run {
@@ -141,6 +141,8 @@ export interface Found {
   readonly clusters: Groups | null;
   readonly cases: Cases | null;
   readonly flips: Flips | null;
+  /** Whether plain maps depend on the class: of how many errors that is known, and in words. */
+  readonly specificity: (Aged & { readonly asked: number; readonly says: string }) | null;
 }
 
 const yes: Reader<boolean> = (raw) => raw === true;
@@ -215,5 +217,6 @@ export const decodeFound = fields<Found>({
       ),
     }),
   ),
+  specificity: maybe(fields({ ...aged, asked: amount, says: text })),
   flips: maybe(fields<Flips>({ ...aged, asked: amount, found: amount, says: text })),
 });
