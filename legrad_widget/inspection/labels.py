@@ -79,6 +79,8 @@ class Labels:
         if not found:
             close = difflib.get_close_matches(label, self.names, n=1, cutoff=0.6)
             hint = f"; did you mean {close[0]!r}?" if close else ""
+            if label.strip().isdecimal():
+                hint = f"; for the class of that number pass {int(label)}, without quotes"
             raise InspectionError(f"there is no class {label!r:.60}{hint}")
         return found[0]
 

@@ -122,8 +122,8 @@ def _sequence(images: Any) -> Sequence[Any]:
     """A list where the pictures are held already, else the source itself, asked one by one."""
     if hasattr(images, "columns"):
         raise TypeError(f"a table has many columns: pass the one with the paths, e.g. table['path']. {_CALL}")
-    if hasattr(images, "tolist") and getattr(images, "ndim", 0) == 1:  # an array, or a pandas column
-        return list(images.tolist())
+    if (column := _column(images)) is not None:
+        return column
     if isinstance(images, list | tuple):
         return list(images)
     if isinstance(images, Image.Image | bytes | dict | set) or not hasattr(images, "__getitem__"):
@@ -137,8 +137,18 @@ def _sequence(images: Any) -> Sequence[Any]:
     return images
 
 
+def _column(values: Any) -> list[Any] | None:
+    """What a one-dimensional array, or a column of pandas, polars or pyarrow holds; None of anything else."""
+    if getattr(values, "ndim", 1) != 1:
+        return None
+    listing = next((name for name in ("tolist", "to_list", "to_pylist") if hasattr(values, name)), None)
+    return None if listing is None else list(getattr(values, listing)())
+
+
 def _listed(labels: Any, count: int) -> list[Any]:
-    values = labels.tolist() if hasattr(labels, "tolist") else labels
+    if hasattr(labels, "columns"):
+        raise TypeError(f"a table has many columns: pass the one with the labels, e.g. table['label']. {_CALL}")
+    values = labels if (column := _column(labels)) is None else column
     if isinstance(values, str | bytes | dict | set) or not isinstance(values, Iterable):
         raise TypeError(f"labels is a list with one label per picture; this is {type(labels).__name__}. {_CALL}")
     values = list(values)
@@ -154,7 +164,7 @@ def _own_labels(images: Any, source: Sequence[Any]) -> list[Any] | None:
     """A Dataset's list of labels, or None where each item brings its own."""
     for name in ("targets", "labels"):
         held = getattr(images, name, None)
-        held = held.tolist() if held is not None and hasattr(held, "tolist") else held
+        held = held if (column := _column(held)) is None else column
         if isinstance(held, Sequence) and not isinstance(held, str) and len(held) == len(source):
             return list(held)
     try:

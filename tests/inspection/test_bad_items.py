@@ -86,6 +86,16 @@ def test_labels_may_be_anything_that_can_be_listed(make):
     assert r.records["label"].tolist() == [0, 1, 2, 3]
 
 
+def test_a_table_is_no_column_of_labels():
+    with pytest.raises(TypeError, match="pass the one with the labels"):  # its columns are as many as the pictures
+        Inspection(world.classifier(), world.pictures(7), pd.get_dummies(pd.Series(world.NAMES)), cache=False)
+
+
+def test_numbers_in_quotes_are_told():
+    r = Inspection(world.classifier(), world.pictures(2), ["0", 1], cache=False).run(False)
+    assert r.problems["says"].tolist() == ["there is no class '0'; for the class of that number pass 0, without quotes"]
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [

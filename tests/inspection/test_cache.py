@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ import legrad_widget as lw
 from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning
 from legrad_widget.inspection.cache import Cache, default_limit
 from legrad_widget.inspection.identity import architecture, digest, digest_of_picture
+from legrad_widget.inspection.layer_features import layer_features
 from tests import specimens
 from tests.inspection import world
 
@@ -165,6 +167,38 @@ def test_maps_that_were_made_on_the_way_are_kept_too(tmp_path, ask, capsys):
             again.contrast(at, method)
     assert methods
     assert count.count == 0
+
+
+def test_one_picture_with_two_labels_has_two_maps(tmp_path):
+    model, image = world.classifier(), world.pictures()[0]
+    answers = Inspection(model, [image], [0], cache=False).run(False)
+    _, second, third = answers.records["top"][0][:3].tolist()
+    found = []
+    for label in (second, third):
+        r = Inspection(model, [image], [label], cache=tmp_path).run(False)
+        fresh = Inspection(model, [image], [label], cache=False).run(False)
+        found.append(r.contrast(0).predicted)
+        assert np.array_equal(found[-1], fresh.contrast(0).predicted)
+    assert not np.array_equal(*found)
+
+
+def test_a_forward_of_the_callers_own_meanwhile_is_not_taken_for_ours():
+    """Another thread runs the same module in the middle of our forward."""
+    module, noise = specimens.timm_vit(), torch.randn(2, 3, 48, 48)
+    view, images = lw.wrap(module).vit, torch.zeros(2, 3, 48, 48)
+    expected = layer_features(view, images)
+    busy = []
+
+    def meanwhile(*_):
+        if not busy:
+            busy.append(True)
+            other = threading.Thread(target=lambda: module(noise))
+            other.start()
+            other.join()
+
+    module.blocks[-1].register_forward_hook(meanwhile)
+    assert torch.equal(layer_features(view, images), expected)
+    assert busy
 
 
 # ---------------------------------------------------------------- damage, and other trouble

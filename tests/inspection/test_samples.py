@@ -101,6 +101,19 @@ def test_a_folder_with_a_sub_folder_per_class(tmp_path):
     pd.testing.assert_frame_equal(answers(r), answers(again))
 
 
+def test_columns_of_any_table(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    paths = [str(path) for path in sorted(world.folder(tmp_path / "data").rglob("*.png"))]
+    kinds = [path.split("/")[-2] for path in paths]
+    table = pyarrow.table({"path": paths, "kind": kinds, "number": [NAMES.index(kind) for kind in kinds]})
+    base = Inspection(world.classifier(), paths, kinds, cache=False).run(False)
+    for column in (table["kind"], table["number"], table["kind"].combine_chunks(), pd.array(kinds), iter(kinds)):
+        r = Inspection(world.classifier(), table["path"], column, cache=False).run(False)
+        pd.testing.assert_frame_equal(r.frame, base.frame)
+    with pytest.raises(TypeError, match="pass the one with the paths"):
+        Inspection(world.classifier(), table, kinds, cache=False)
+
+
 def test_folders_of_other_names_are_the_classes_in_sorted_order_and_that_is_told(tmp_path):
     data = world.folder(tmp_path / "data")
     for index, name in enumerate(NAMES):
