@@ -182,6 +182,18 @@ def test_one_picture_with_two_labels_has_two_maps(tmp_path):
     assert not np.array_equal(*found)
 
 
+def test_every_method_has_its_own_map(tmp_path):
+    model = world.classifier()
+    methods = ("attention_gradient", "legrad", "gradcam", "rollout")
+    r, fresh = kept(model, tmp_path), kept(model, False)
+    at = int(r.wrong[0])
+    for method in methods:
+        r.contrast(at, method)
+    again = kept(model, tmp_path)
+    for method in reversed(methods):
+        assert np.array_equal(again.contrast(at, method).predicted, fresh.contrast(at, method).predicted), method
+
+
 def test_a_forward_of_the_callers_own_meanwhile_is_not_taken_for_ours():
     """Another thread runs the same module in the middle of our forward."""
     module, noise = specimens.timm_vit(), torch.randn(2, 3, 48, 48)
