@@ -150,7 +150,7 @@ def clusters(
     maps = np.stack([_of_mass_one(one.merged()[0]) for one in shown])
     layers = np.stack([_layer_shares(one) for one in shown])
     measured = features(maps, layers, inspection.records["embedding"][rows].astype(np.float64), weights)
-    numbers, silhouette = grouped(measured, k, seed=seed)
+    numbers, silhouette = grouped(measured, k, seed=seed, between=told.again)
     cards = []
     for number in range(int(numbers.max()) + 1):
         inside = np.flatnonzero(numbers == number)
@@ -211,6 +211,11 @@ class _Told:
         if self._progress is not None:
             self._progress(self._step, self._total)
         self._step += 1
+
+    def again(self) -> None:
+        """The same step goes on: whoever listens may wait there, or cancel."""
+        if self._progress is not None:
+            self._progress(max(self._step - 1, 0), self._total)
 
 
 def _card(inspection: Inspection, number: int, members: NDArray[np.int64], maps: NDArray[Any]) -> Card:

@@ -34,7 +34,7 @@ STUDIES = {
         "most a map could reach.",
         "start": "Measure the maps",
     },
-    "specificity": {"title": "", "says": "", "start": "Do they know the class?"},
+    "specificity": {"title": "", "says": "", "start": "Do the maps know the class?"},
     "clusters": {
         "title": "Groups of errors",
         "says": "Errors whose maps, layers and embeddings are alike. Each card shows the mean map of its errors over "

@@ -292,6 +292,18 @@ def test_the_page_groups_the_errors_and_narrows_to_a_group(
     inspector.page.mouse.up()
     notebook.expect_value("len(r.selected)", sum(sizes))
 
+    inspector.page.add_script_tag(path=AXE)
+    found = inspector.root.evaluate("async root => (await axe.run(root)).violations")
+    assert not [f"{rule['id']}: {[node['html'][:160] for node in rule['nodes']]}" for rule in found]
+    notebook.theme("Dark")
+    try:
+        inspector.page.set_viewport_size({"width": 620, "height": 3200})
+        inspector.page.wait_for_timeout(600)
+        inspector.output.screenshot(path=artifacts / "inspect-groups-dark-narrow.png")
+    finally:
+        notebook.theme("Light")
+        inspector.page.set_viewport_size({"width": 1280, "height": 2000})
+
     inspector.get("group-k").select_option("3")  # again, without asking the model
     expect(groups).to_have_count(3)
     expect(groups.first).to_contain_text("not tested")
@@ -426,11 +438,19 @@ r = lw.inspect(model, files, list(world.labels[:48]), cache=False)
 row = int(r.errors.index[0])
 r.contrast(row)
 r.tag("shortcut", where=[row])
+r.clusters(2)
 r.save({str(tmp_path / "audit")!r})
 r.close()
 """)
     inspector = Inspector(notebook, notebook.run(f"s = lw.open_inspection({str(tmp_path / 'audit')!r})\ns"))
     inspector.expect_scored(48)
+    inspector.get("open-clusters").click()
+    expect(inspector.get("groups").locator("[data-group]")).to_have_count(2)
+    expect(inspector.get("needs-clusters")).to_contain_text("lw.open_inspection(folder, model=model)")
+    expect(inspector.get("start-clusters")).to_be_hidden()
+    expect(inspector.get("open-calibrate")).to_be_hidden()  # nothing was found
+    inspector.root.screenshot(path=artifacts / "inspect-saved-groups.png")
+    inspector.get("open-clusters").click()
     row = notebook.value("row")
     inspector.get("filter-tags").select_option("shortcut")
     expect(inspector.get("shown")).to_have_text("1 shown")
