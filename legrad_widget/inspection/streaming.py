@@ -42,9 +42,9 @@ def stream(inspection: Inspection) -> Iterator[Indices]:
     Stop where you like: what was yielded is kept, here and in the cache, and the next call goes on from there.
     """
     model = inspection.needs_model("score samples")
-    spec = specification(inspection)
-    size = inspection.batch or _batch(model.vit, inspection.grid)
     pending = inspection.pending
+    spec = specification(inspection, anew=True) if len(pending) else b""
+    size = inspection.batch or _batch(model.vit, inspection.grid)
     for start in range(0, len(pending), size):
         part = pending[start : start + size]
         for scored in _scored(inspection, spec, part):
@@ -60,15 +60,18 @@ def _batch(vit: ViT, grid: tuple[int, int]) -> int:
     return min(LARGEST, fits if vit.device.type != "cpu" else max(1, fits // 4))
 
 
-def specification(inspection: Inspection) -> bytes:
+def specification(inspection: Inspection, *, anew: bool = False) -> bytes:
     """The digest of all that an answer depends on beside picture and label; made anew where weights changed.
+
+    Args:
+        anew: look at every weight, not only at PyTorch's count of writes, which ``.data`` goes past.
 
     Raises:
         InspectionError: the weights changed since the first answer.
     """
     model, vectors = inspection.needs_model("score samples"), inspection.scores.vectors()
     mark = (fingerprint(model.module), digest(vectors, bias_of(model)))
-    if inspection.asked is None or inspection.asked[0] != mark:
+    if anew or inspection.asked is None or inspection.asked[0] != mark:
         made = digest(digest_of_model(model, vectors), inspection.fit, inspection.size, str(model.vit.dtype))
         if inspection.asked is not None and inspection.asked[1] != made:
             raise InspectionError("the model's weights changed since the inspection began; inspect it anew")
@@ -88,6 +91,7 @@ def _scored(inspection: Inspection, spec: bytes, part: Indices) -> list[Scored |
     known = inspection.cache.get("score", keys)
     new = {key: one for key, one in zip(keys, found, strict=True) if key not in known}  # the same picture once
     computed, problems = _computed(inspection, new)
+    specification(inspection)  # the answers of weights that changed meanwhile are not kept as those of the old ones
     inspection.cache.put("score", computed)
     known |= computed
     for key, one in zip(keys, found, strict=True):

@@ -197,3 +197,30 @@ def test_a_certain_answer_has_no_loss_and_no_negative_zero():
     for name in ("loss", "entropy"):
         assert r.frame[name].tolist() == [0, 0, 0, 0]
         assert not np.signbit(r.frame[name]).any()
+
+
+def test_weights_written_past_pytorch_are_told_when_the_run_goes_on():
+    module = specimens.timm_vit()
+    model = lw.wrap(module, class_names=world.NAMES)
+    r = Inspection(model, world.pictures(6), world.labels(6), cache=False, batch=2)
+    next(iter(r.stream()))
+    module.blocks[0].mlp.fc1.weight.data.mul_(2)
+    with pytest.raises(InspectionError, match="weights changed since the inspection began"):
+        r.run(False)
+    assert r.done == 2
+
+
+def test_answers_of_weights_that_change_between_batches_are_not_kept_as_those_of_the_old_ones(tmp_path):
+    module = specimens.timm_vit()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    model, images, labels = lw.wrap(module, class_names=world.NAMES), world.pictures(6), world.labels(6)
+    stream = Inspection(model, images, labels, cache=tmp_path, batch=2).stream()
+    next(stream)
+    with torch.no_grad():
+        module.head.weight.mul_(-2)
+    with pytest.raises(InspectionError, match="weights changed since the inspection began"):
+        next(stream)
+    module.load_state_dict(before)
+    again = Inspection(model, images, labels, cache=tmp_path).run(False)
+    fresh = Inspection(model, images, labels, cache=False).run(False)
+    assert np.allclose(again.records["loss"], fresh.records["loss"], atol=1e-5)
