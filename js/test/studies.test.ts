@@ -426,7 +426,7 @@ describe("fragile answers", () => {
     const flips = { asked: 2, found: 2, says: "2 of 3 errors searched.", stale: "" };
     const { host, store } = page({ flips });
     expect(get("flips-found").textContent).toBe("2 of 3 errors searched.");
-    expect(get("cost-flips").textContent).toBe("of 1 errors: about 40 forwards");
+    expect(get("cost-flips").textContent).toBe("of 1 error: about 40 forwards");
     get("start-flips").click();
     expect(host.of("study")).toMatchObject([{ what: "flips", on: true }]);
     const sorted = vi.spyOn(store, "sortBy");

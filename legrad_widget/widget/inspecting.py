@@ -191,7 +191,8 @@ class Gallery(anywidget.AnyWidget):
             self._tell_table()
             self._tell_progress(self._scoring["state"], self._scoring["message"])
             self._selected = [int(row) for row in self.inspection.selected.index]
-            self._studies = studies_of(self.inspection, self._all.paces)
+            if self._stream is not None:
+                self._studies = studies_of(self.inspection, self._all.paces)
             if self._gallery.get("drawn") != (drawn := described(self.inspection.overlay)):
                 self._gallery = {**self._gallery, "drawn": drawn}
                 self.send({"kind": "stale", "what": "maps"})
@@ -293,9 +294,11 @@ class Gallery(anywidget.AnyWidget):
         self._settled.notify_all()
 
     def _tell_table(self) -> None:
-        """Tell what is new in the table, with the lock held."""
+        """Tell what is new in the table, and what that says about all errors once it is full, with the lock held."""
         began = time.monotonic()
         self._send_all(self._told.take(self.inspection.frame, _sort_keys()))
+        if self._stream is None:
+            self._studies = studies_of(self.inspection, self._all.paces)
         now = time.monotonic()
         self._tell_due = now + max(TELL_EVERY, (now - began) / TELL_SHARE)
 
@@ -399,7 +402,6 @@ class Gallery(anywidget.AnyWidget):
                 self._reading = False
                 self._settled.notify_all()
             self._tell_table()
-            self._studies = studies_of(self.inspection, self._all.paces)
 
     def _tell_detail(self, detail: Detail) -> None:
         if detail.row == self.opened:

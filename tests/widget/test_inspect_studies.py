@@ -253,3 +253,25 @@ def test_specificity_becomes_an_order_and_a_sentence(widget: InspectWidget, page
     widget.overlay = Overlay("legrad")
     assert "are of the map Attention gradient" in found(widget, "specificity")["stale"]
     assert (found(widget, "specificity")["asked"], found(widget, "specificity")["says"]) == (0, "")
+
+
+def test_how_many_errors_there_are_is_known_when_scoring_ends_or_is_paused(widget: InspectWidget) -> None:
+    wrong, right = len(widget.errors), COUNT - len(widget.errors)
+    assert (found(widget, "errors"), found(widget, "right")) == (wrong, right)
+    again = InspectWidget(widget.inspection, start=False)
+    assert (found(again, "errors"), found(again, "right")) == (wrong, right)
+    fresh = Inspection(widget.inspection.model, [widget.picture(i) for i in range(4)], [0] * 4, cache=False, batch=1)
+    begun = InspectWidget(fresh, start=False)
+    assert found(begun, "errors") == 0
+    begun.run()
+    eventually(lambda: fresh.done >= 1)
+    begun.pause()
+    assert found(begun, "errors") == len(fresh.wrong)
+
+
+def test_a_flip_set_of_the_open_sample_counts_among_those_of_all_errors(widget: InspectWidget, page: Reader) -> None:
+    row = int(widget.errors.index[0])
+    widget.show(row)
+    widget.wait(60)
+    page.say("flip", row=row, on=True)
+    eventually(lambda: (found(widget, "flips") or {"asked": 0})["asked"] == 1, 60)

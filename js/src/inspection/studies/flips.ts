@@ -30,7 +30,7 @@ export function flips(studies: Studies, life: AbortSignal) {
             const { errors, flips: known, costs } = all;
             const left = errors - (known?.asked ?? 0);
             return left > 0
-              ? `of ${left} errors: ${takes(all, "flips", left, costs?.flips)}`
+              ? `of ${left} error${left === 1 ? "" : "s"}: ${takes(all, "flips", left, costs?.flips)}`
               : "All are found.";
           },
           able: ({ errors, flips: known }) => !known || known.asked < errors,
