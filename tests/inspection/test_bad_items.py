@@ -224,3 +224,11 @@ def test_answers_of_weights_that_change_between_batches_are_not_kept_as_those_of
     again = Inspection(model, images, labels, cache=tmp_path).run(False)
     fresh = Inspection(model, images, labels, cache=False).run(False)
     assert np.allclose(again.records["loss"], fresh.records["loss"], atol=1e-5)
+
+
+def test_a_name_that_several_classes_share_is_told():
+    names = ["crane", "bee", "crane, wader", "dog", "eel", "fox", "crane"]
+    r = Inspection(world.classifier(), world.pictures(4), ["bee", "crane", 6, "Wader"], class_names=names, cache=False)
+    assert r.run(False).scored.tolist() == [0, 2, 3]
+    assert r.problems["says"].tolist() == ["2 classes are called 'crane'; pass labels as numbers"]
+    assert r.records["label"][3] == 2
