@@ -212,8 +212,8 @@ class Model:
         """exp(logit_scale) and logit_bias of a CLIP, read live; (1, 0) where there is none."""
         scale, bias = (getattr(self.vit.module, name, None) for name in ("logit_scale", "logit_bias"))
         return (
-            1.0 if scale is None else float(scale.detach().double().exp().mean()),
-            0.0 if bias is None else float(bias.detach().double().mean()),
+            1.0 if scale is None else float(scale.detach().cpu().double().exp().mean()),
+            0.0 if bias is None else float(bias.detach().cpu().double().mean()),
         )
 
     def class_logits(self, features: Tensor) -> Tensor | None:
