@@ -51,7 +51,8 @@ def find_flip_sets(
         One row per sample: ``size`` (0: no set was found along this map), ``share`` of the picture, ``after`` (the
         class it is then), ``random_flips`` (share of as many random patches that change the answer too).
 
-    Cost: per sample about 40 forwards without its patches, and one to encode it; what was found before costs nothing.
+    Cost: per sample about 60 forwards without some patches on average, most of them where an answer hangs on many, and
+    one to encode it; what was found before costs nothing.
 
     Raises:
         InspectionError: there is no model, or an argument cannot be.

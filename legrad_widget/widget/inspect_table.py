@@ -148,7 +148,7 @@ SORTS: Mapping[str, str] = {
     "specificity": "Maps that know the class",
     "flip_set": "Fragile: few patches decide",
     "label_noise": "Label may be wrong",
-    "cluster": "By cluster",
+    "cluster": "By group",
 }
 """What the sort menu calls the sort keys."""
 FILTERS: Mapping[str, str] = {
@@ -156,7 +156,7 @@ FILTERS: Mapping[str, str] = {
     "case_predicted": "Case",
     "case_true": "Case of the true class",
     "tags": "Tag",
-    "cluster": "Cluster",
+    "cluster": "Group",
     "status": "Status",
 }
 """Columns whose values the gallery can be narrowed to, and what they are called."""
