@@ -76,7 +76,7 @@ FEW_PATCHES = 100
 TOP_PAIRS = 3
 MAX_SAMPLES = 512
 FLIP_FORWARDS = 60
-"""About as many forwards as a flip set takes on average (58 on the built-in shortcuts; half of them take 17 at most)."""
+"""About as many forwards as a flip set takes on average: 58 on the built-in shortcuts, where half of them take 17."""
 
 
 @dataclass(frozen=True, slots=True)
