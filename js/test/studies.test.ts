@@ -240,11 +240,13 @@ describe("which map to trust", () => {
       "By rank correlation, LeGrad, layers counted equally is best on 32 samples, and is drawn.",
     );
     expect(table.querySelectorAll("tbody button")).toHaveLength(1); // neither the drawn one nor removal itself
+    table.querySelector<HTMLElement>("tbody button")!.focus();
     table.querySelector<HTMLElement>("tbody button")!.click();
     expect(host.of("draw")).toMatchObject([{ name: "attention_gradient/paper" }]);
     host.set("_studies", { ...host.state._studies!, drawn: "attention_gradient/paper" });
     expect(get("chosen").textContent).toContain("; Attention gradient is drawn.");
     expect(words(table, "[aria-current=true] th")).toEqual(["Attention gradient"]);
+    expect(table.contains(document.activeElement)).toBe(true);
   });
   it("sorts by the column that is clicked, fewer patches first, and measures by it then", () => {
     const { host } = page({ calibration: CALIBRATION });
@@ -333,6 +335,15 @@ describe("groups", () => {
     host.set("_studies", { ...host.state._studies!, clusters: { ...GROUPS, weights: [1, 0.5, 0] } });
     host.set("_study", { what: "clusters", state: "done", step: 3, total: 3, message: "" });
     expect(host.of("study")[1]).toMatchObject({ what: "clusters", k: 4, weights: [1, 0.5, 0] });
+  });
+  it("stay as they are, with the focus, where something else was found", () => {
+    const { host } = page({ clusters: GROUPS });
+    const typical = get("groups").querySelector<HTMLElement>("[data-medoid]")!;
+    typical.focus();
+    host.set("_studies", { ...host.state._studies!, clusters: structuredClone(GROUPS), errors: 4 });
+    expect(document.activeElement).toBe(typical);
+    host.set("_studies", { ...host.state._studies!, clusters: { ...GROUPS, cards: [card(1)] } });
+    expect(get("groups").querySelectorAll("[data-group]")).toHaveLength(1);
   });
   it("wait for a click where the model would be asked", () => {
     const { host } = page({ clusters: { ...GROUPS, stale: "another map" } });

@@ -38,7 +38,8 @@ export function calibrate(studies: Studies, life: AbortSignal) {
     if (!measured) return;
     const at = table.querySelector(":focus")?.getAttribute("data-by");
     draw(measured, drawn, by.value || measured.by);
-    if (at) table.querySelector<HTMLElement>(`[data-by="${at}"]`)?.focus();
+    // A map that was put over the pictures has no button any more.
+    if (at !== undefined) table.querySelector<HTMLElement>(at ? `[data-by="${at}"]` : "button")?.focus();
   });
 
   function draw({ maps, columns, headings, samples, coarse }: Calibration, drawn: string, ranking: string) {

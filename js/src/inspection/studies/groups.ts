@@ -17,7 +17,7 @@ const MOST = 12;
 const BLOCKS = ["evidence map", "layers", "embedding"] as const;
 
 export function groups(studies: Studies, life: AbortSignal) {
-  const { gallery, brush, found } = studies;
+  const { gallery, brush, clusters } = studies;
   const cards = el("div.lg-groups", { testid: "groups" });
   const about = el("p.lg-note", { testid: "grouped" });
   const plane = scatter(studies, life);
@@ -25,7 +25,7 @@ export function groups(studies: Studies, life: AbortSignal) {
   let drawn: { readonly group: Group; readonly canvas: HTMLCanvasElement }[] = [];
 
   watch(life, () => {
-    const given = found.value.clusters;
+    const given = clusters.value;
     box.hidden = !given;
     drawn = [];
     if (!given) return;
@@ -69,21 +69,21 @@ export function groups(studies: Studies, life: AbortSignal) {
     );
   });
   watch(life, () => {
-    found.value;
+    clusters.value;
     const picked = gallery.sieve.value.values.cluster;
     for (const card of cards.querySelectorAll<HTMLElement>("[data-group]"))
       set(card, "aria-pressed", card.dataset.group === picked);
   });
   watch(life, () => {
     gallery.shelf.arrived.value;
-    found.value;
+    clusters.value;
     for (const { group, canvas } of drawn)
       draw(canvas, gallery.shelf.picture(group.medoid), group, brush.look);
   });
   // The neighbours of the open sample are asked for beside them: one list stands for both.
   watch(life, () => {
     const near = gallery.sample.value?.neighbours.flatMap(({ rows }) => rows) ?? [];
-    const middles = found.value.clusters?.cards.map(({ medoid }) => medoid) ?? [];
+    const middles = clusters.value?.cards.map(({ medoid }) => medoid) ?? [];
     const pointed = plane.meant();
     if (middles.length && studies.shown.value === "clusters")
       gallery.shelf.also([...near, ...middles, ...pointed]);
@@ -116,7 +116,7 @@ export function groups(studies: Studies, life: AbortSignal) {
 
 /** How many groups, and what counts. What is changed groups again where that asks the model nothing. */
 function choices(studies: Studies, life: AbortSignal) {
-  const { found, run } = studies;
+  const { clusters, run } = studies;
   const many = el(
     "select",
     { testid: "group-k", label: "How many groups", onchange: again },
@@ -146,7 +146,7 @@ function choices(studies: Studies, life: AbortSignal) {
   /** Somebody chose while it ran: once more, when it is through. */
   let missed = false;
   function again() {
-    const given = found.peek().clusters;
+    const given = clusters.peek();
     missed = run.peek().state === "running";
     if (given && !given.stale && !missed) studies.start("clusters", options());
   }
@@ -157,7 +157,7 @@ function choices(studies: Studies, life: AbortSignal) {
     if (what === "clusters" && state === "done") studies.start("clusters", options());
   });
   watch(life, () => {
-    const given = found.value.clusters;
+    const given = clusters.value;
     if (!given || missed) return;
     many.value = given.k === null ? "" : String(given.k);
     for (const [i, { input, value }] of sliders.entries()) {

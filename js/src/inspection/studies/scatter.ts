@@ -40,7 +40,7 @@ export function nearest(spots: readonly Spot[], [x, y]: Spot, most = NEAR): numb
 }
 
 export function scatter(studies: Studies, life: AbortSignal) {
-  const { gallery, brush, found } = studies;
+  const { gallery, brush, clusters } = studies;
   const canvas = el("canvas", {
     width: SIDE,
     height: SIDE,
@@ -69,7 +69,7 @@ export function scatter(studies: Studies, life: AbortSignal) {
   };
 
   watch(life, () => {
-    given = found.value.clusters;
+    given = clusters.value;
     spots = given ? placed(given.points) : [];
     meant.value = -1;
   });
@@ -82,7 +82,7 @@ export function scatter(studies: Studies, life: AbortSignal) {
     });
   }
   watch(life, () => {
-    found.value;
+    clusters.value;
     meant.value;
     gallery.sieve.value;
     gallery.selected.value;

@@ -5,7 +5,15 @@ import { onEnd } from "../../store/watch";
 import { attempt } from "../../wire";
 import type { Brush } from "../card";
 import type { GalleryStore } from "../store";
-import { decodeFound, decodeRun, type Found, type Run, type Thresholds, type What } from "./wire";
+import {
+  decodeFound,
+  decodeRun,
+  type Found,
+  type Groups,
+  type Run,
+  type Thresholds,
+  type What,
+} from "./wire";
 
 /** Thresholds are sent this often while a slider moves. */
 export const LIMIT_MS = 60;
@@ -24,6 +32,8 @@ export interface Studies {
   readonly brush: Brush;
   readonly run: ReadonlySignal<Run>;
   readonly found: ReadonlySignal<Found>;
+  /** Of `found`, the same object for as long as nothing in it changed: what is drawn of it keeps the focus. */
+  readonly clusters: ReadonlySignal<Groups | null>;
   /** Seconds that the computation which runs will still take, by what it took so far; NaN: not known. */
   readonly left: ReadonlySignal<number>;
   /** The panel that is open. */
@@ -51,6 +61,8 @@ export function studying(gallery: GalleryStore, brush: Brush, life: AbortSignal)
     return followed;
   }
   const run = follow("_study", decodeRun);
+  const found = follow("_studies", decodeFound);
+  let [clusters, told]: [Groups | null, string] = [null, "null"];
 
   let next: Thresholds | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -78,7 +90,13 @@ export function studying(gallery: GalleryStore, brush: Brush, life: AbortSignal)
     gallery,
     brush,
     run,
-    found: follow("_studies", decodeFound),
+    found,
+    clusters: computed(() => {
+      const now = found.value.clusters;
+      const says = JSON.stringify(now);
+      if (says !== told) [clusters, told] = [now, says];
+      return clusters;
+    }),
     left,
     shown: signal<What | "">(""),
     start: (what, options) => void gallery.send("study", { what, on: true, ...options }),
