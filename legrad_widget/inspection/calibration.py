@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +13,15 @@ from numpy.typing import NDArray
 
 from ..evaluate.agreement import rank_correlation
 from ..method import find
-from ..target import Class, Contrast, TargetError
+from ..target import TargetError
+from .ablation import ablation
 from .contrasting import contrast
 from .evidence import ATTENTION_GRADIENT, Overlay
 from .flip_set import lead_of, smallest_prefix
 from .outdated import mask_digest
 from .overlap import alignment
 from .problem import InspectionError, PictureGone
-from .removal import Removal
+from .removal import OtherAnswer, Removal
 from .sample_mask import usable_share
 
 if TYPE_CHECKING:
@@ -120,8 +122,8 @@ def calibrate(
         by: which column ranks them. seed: of the draw. show: write the table to the screen.
         flips: whether flip sizes are measured, about 25 forwards per candidate. coarse: an approximation of ablation,
             windows of this side first (see ``tam``): half of the forwards for 2.
-        progress: called with (sample, samples) between samples, and between the maps of one; raises to cancel, and the
-            overlay stays as it was.
+        progress: called with (sample, samples) before every batch of forwards, while nothing is locked: it may wait
+            there, or raise to cancel; the overlay stays as it was then.
 
     Cost: per sample a forward per patch, with ``flips`` about 25 more per candidate, and the maps.
 
@@ -141,11 +143,11 @@ def calibrate(
         if progress is not None:
             progress(step, len(drawn))
         try:
-            found = _of_sample(inspection, at, candidates, flips, coarse)
-            for label, one in list(_between(found, progress, step, len(drawn))):
+            between = partial(progress or _silent, step, len(drawn))
+            for label, one in list(_of_sample(inspection, at, candidates, flips, coarse, between)):
                 judged[label].append(one)
             asked.append(at)
-        except (TargetError, PictureGone) as error:  # two classes that are the same to the model have no contrast
+        except (TargetError, PictureGone, OtherAnswer) as error:  # two equal classes have no contrast
             why = str(error)
     if not asked:
         raise InspectionError(f"not one of {len(drawn)} samples could be measured on {model.name}: {why}")
@@ -163,14 +165,8 @@ _EXACT = "(exact ablation)"
 _FLIP_FORWARDS = 25  # about, of one order
 
 
-def _between(
-    found: Iterable[tuple[str, _Judged]], progress: Progress | None, step: int, total: int
-) -> Iterable[tuple[str, _Judged]]:
-    """Each of them, and after it a word of how far the whole is: whoever listens may wait there, or cancel."""
-    for one in found:
-        yield one
-        if progress is not None:
-            progress(step, total)
+def _silent(_step: int, _total: int) -> None:
+    """Nobody listens."""
 
 
 def _candidates(inspection: Inspection, overlays: Iterable[str | Overlay] | None) -> list[Overlay]:
@@ -203,14 +199,19 @@ def _drawn(inspection: Inspection, n: int, seed: int) -> list[int]:
 
 
 def _of_sample(
-    inspection: Inspection, at: int, overlays: Sequence[Overlay], flips: bool, coarse: int | None
+    inspection: Inspection,
+    at: int,
+    overlays: Sequence[Overlay],
+    flips: bool,
+    coarse: int | None,
+    between: Callable[[], None],
 ) -> Iterable[tuple[str, _Judged]]:
     """Every overlay on one sample, and ablation itself."""
     predicted, rival = inspection.pair(at)
-    encoding = inspection.encoding(at)
-    removal = Removal(encoding, inspection.scores)
+    removal = Removal(inspection.encoding(at), inspection.scores, lambda _done, _total: between())
+    removal.check_answer(inspection, at)
     cover = usable_share(inspection, at)
-    exact = encoding.explain(Contrast(Class(predicted), Class(rival)), "tam", coarse=coarse).maps[0].astype(np.float64)
+    exact = ablation(inspection, at, coarse, between)
 
     def flip(ranked: NDArray[Any]) -> int | None:
         if not flips:
@@ -220,6 +221,7 @@ def _of_sample(
 
     yield _EXACT, _judge(exact, exact, flip(exact), _precision(np.maximum(-exact, 0), cover))
     for overlay in overlays:
+        between()
         evidence = contrast(inspection, at, overlay)
         ranked = evidence.difference()
         yield overlay.label, _judge(ranked, exact, flip(ranked), _precision(evidence.merged()[1], cover))

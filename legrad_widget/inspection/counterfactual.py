@@ -56,7 +56,8 @@ def flip_set(
     Cost: about 8 forwards in each of two to four batches, twice the size of the set per round of pruning, ``control``.
 
     Raises:
-        InspectionError: the sample was skipped, or an argument cannot be.
+        InspectionError: the sample was skipped, an argument cannot be, or logits were given and the model itself says
+            something else.
     """
     at = inspection.answered(index)
     if goal not in get_args(Goal):
@@ -67,6 +68,7 @@ def flip_set(
     chosen = overlay_of(inspection, overlay)
     ranked = contrast(inspection, at, chosen).difference()
     removal = Removal(inspection.encoding(at), inspection.scores, progress)
+    removal.check_answer(inspection, at)
 
     def lead(removed: NDArray[np.bool_]) -> NDArray[np.float64]:
         return lead_of(removal.logits(removed), predicted, rival, goal)

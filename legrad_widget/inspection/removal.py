@@ -6,6 +6,7 @@ Patches leave before block 1, exactly, as in TAM: their keys are masked in every
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,9 +16,17 @@ from ..explainer import Encoding
 from ..models.capture import plain_arithmetic
 from ..models.forward import batch_size, features_of_tokens
 from .classes import ClassScores
+from .problem import InspectionError
+
+if TYPE_CHECKING:
+    from .inspection import Inspection
 
 Progress = Callable[[int, int], None]
 Masks = NDArray[np.bool_]
+
+
+class OtherAnswer(InspectionError):
+    """The logits that were given say something else than the model: what would change its answer is no question."""
 
 
 class Removal:
@@ -42,3 +51,19 @@ class Removal:
                 parts.append(self._scores(features_of_tokens(self._tokens, keep=keep))[1].double().cpu().numpy())
             self.forwards += len(part)
         return np.concatenate(parts)
+
+    def check_answer(self, inspection: Inspection, at: int) -> None:
+        """Where the logits were given, ask the model once whether it says the same.
+
+        Raises:
+            OtherAnswer: it does not.
+        """
+        if inspection.layers:
+            return
+        says, given = int(self.logits(np.zeros((1, self.patches), np.bool_))[0].argmax()), inspection.pair(at)[0]
+        if says != given:
+            names = inspection.class_names
+            raise OtherAnswer(
+                f"the given logits say {names[given]!r} of sample {at}, and the model itself {names[says]!r}: there is "
+                "no answer of the model's to change. Leave out logits=, or pass those of this model"
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +12,14 @@ from ..models.forward import batch_size, features_of_tokens
 from ..target import Aim, Aims
 from ._method import KnobError, Maps, Tick, method
 from ._single_map import only_layer
+
+
+class Forward(Protocol):
+    """As :func:`legrad_widget.models.forward.features_of_tokens`."""
+
+    def __call__(self, tokens: Tokens, *, keep: Tensor, tick: Tick) -> Tensor:
+        """Features [M, E] without the tokens that the masks ``keep`` [M, N] leave out."""
+
 
 _REFINED = 4  # coarse to fine: one window in this many is looked at patch by patch
 
@@ -71,17 +79,32 @@ def tam(
         KnobError: windows that cover the whole grid, or ``group`` and ``coarse`` together.
     """
     label = only_layer(layers, tokens.depth, "TAM")
-    removal = _Removal(tokens, Aims(aims, score), tick)
-    windows = _windows(tokens, coarse or group, "coarse" if coarse else "group")
-    if coarse is None:
-        patches = removal.drops(windows).T @ windows.double()
-    elif group == 1:
-        patches = _coarse_to_fine(removal, windows)
-    else:
+    if coarse is not None and group != 1:
         raise KnobError("coarse refines down to single patches; leave out group, or leave out coarse")
+    patches = ablated(tokens, Aims(aims, score), tick, group=group, coarse=coarse)
     maps = patches.new_zeros(len(aims), tokens.count)
     maps[:, tokens.vit.prefix :] = patches
     return Maps(maps[:, None, None].to(tokens.before(1).dtype), label, None, has_heads=False, signed=True)
+
+
+def ablated(
+    tokens: Tokens,
+    aims: Aims,
+    tick: Tick,
+    *,
+    group: int = 1,
+    coarse: int | None = None,
+    forward: Forward = features_of_tokens,
+) -> Tensor:
+    """[P, n] float64: S of :func:`tam`, without the prefix tokens.
+
+    Args:
+        forward: gives the features without some tokens, one batch at a time. Whoever shares the model with others may
+            take its lock there, and let it go between batches.
+    """
+    removal = _Removal(tokens, aims, tick, forward)
+    windows = _windows(tokens, coarse or group, "coarse" if coarse else "group")
+    return removal.drops(windows).T @ windows.double() if coarse is None else _coarse_to_fine(removal, windows)
 
 
 def _windows(tokens: Tokens, side: int, knob: str) -> Tensor:
@@ -116,8 +139,8 @@ def _coarse_to_fine(removal: _Removal, windows: Tensor) -> Tensor:
 class _Removal:
     """Forwards of one image with patches removed, in batches, counted for the progress."""
 
-    def __init__(self, tokens: Tokens, aims: Aims, tick: Tick):
-        self.tokens, self.aims, self._tick = tokens, aims, tick
+    def __init__(self, tokens: Tokens, aims: Aims, tick: Tick, forward: Forward):
+        self.tokens, self.aims, self._tick, self._forward = tokens, aims, tick, forward
         self._whole: Tensor | None = None
         self._done, self._expected = 0, 0  # batches, removals
         self._batch = batch_size(tokens.vit, tokens.grid)
@@ -147,6 +170,6 @@ class _Removal:
         def tick(block: int, _blocks: int) -> None:
             self._tick(done * depth + block, total * depth)
 
-        features = features_of_tokens(self.tokens, keep=keep, tick=tick)
+        features = self._forward(self.tokens, keep=keep, tick=tick)
         self._done += 1
         return self.aims(features.double()[:, None])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
 import legrad_widget as lw
+from legrad_widget.inspection.ablation import ablation as ablated
 from legrad_widget.inspection.evidence import Overlay
 from legrad_widget.inspection.overlap import alignment
 from legrad_widget.inspection.problem import InspectionError
+from legrad_widget.method import tam
+from legrad_widget.target import Class, Contrast
 from tests import specimens
 from tests.inspection import world
 from tests.inspection.test_flip_set import masked_logits
@@ -143,3 +148,58 @@ def test_methods_that_the_model_refuses_are_left_out():
     found = r.calibrate(2, flips=False, show=False)
     refused = [m.name for m in lw.list_methods() if m.refuses(r.model.vit)]
     assert not {overlay.method for overlay in found.overlays} & set(refused)
+
+
+@pytest.mark.parametrize("model", [world.classifier, world.clip])
+@pytest.mark.parametrize("coarse", [None, 2])
+def test_ablation_in_batches_is_tam_to_the_bit_with_the_model_free_between_them(monkeypatch, model, coarse):
+    monkeypatch.setattr(tam, "batch_size", lambda vit, grid: 2)
+    r = world.inspected(4, model(), class_names=world.NAMES)
+    at = int(r.wrong[0])
+    predicted, rival = r.pair(at)
+    free: list[bool] = []
+
+    def try_to_take(lock):
+        free.append(lock.acquire(timeout=5))
+        lock.release()
+
+    def between():
+        for lock in (r.model.lock, r.lock, r._encoding):
+            asked = threading.Thread(target=try_to_take, args=(lock,))
+            asked.start()
+            asked.join()
+
+    expected = r.encoding(at).explain(Contrast(Class(predicted), Class(rival)), "tam", coarse=coarse).maps[0]
+    assert np.array_equal(ablated(r, at, coarse, between), expected.astype(np.float64))
+    assert len(free) >= 9  # a batch of two for nine patches, and three locks each
+    assert all(free)
+
+
+def test_given_logits_that_are_not_the_models_are_no_answer_to_change():
+    model = world.classifier()
+    plain = world.inspected(6, model)
+    at = int(plain.wrong[0])
+    says = plain.pair(at)[0]
+    other = (says + 1) % 7 if (says + 1) % 7 != world.labels()[at] else (says + 2) % 7
+    logits = np.zeros((6, 7), np.float32)
+    logits[:, other] = 5
+    r = world.inspected(6, model, logits=logits)
+    with pytest.raises(InspectionError, match=f"given logits say '{world.NAMES[other]}'.*itself '{world.NAMES[says]}'"):
+        r.flip_set(at)
+    logits[:, says] = 9
+    same = world.inspected(6, model, logits=logits)
+    assert np.array_equal(same.flip_set(at).removed, plain.flip_set(at).removed)
+
+
+def test_samples_that_the_model_answers_otherwise_are_left_out_of_the_measure():
+    model = world.classifier()
+    plain = world.inspected(6, model)
+    logits = np.stack([np.eye(7)[plain.records["predicted"][at]] for at in range(6)]).astype(np.float32)
+    changed = int(plain.wrong[0])
+    free = [c for c in range(7) if c not in plain.pair(changed)]
+    logits[changed] = np.eye(7)[free[0]]
+    r = world.inspected(6, model, logits=logits)
+    found = r.calibrate(6, ["legrad"], flips=False, show=False)
+    assert changed in r.wrong
+    assert changed not in found.samples
+    assert len(found.samples) == 5

@@ -934,6 +934,40 @@ def test_a_computation_over_all_errors_lets_a_sample_be_opened(
     assert order.index("map") < order.index("done")
 
 
+def test_a_sample_opened_in_the_middle_of_an_ablation_waits_for_one_batch_of_forwards(
+    widget: InspectWidget, page: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its map for a few: it is asked for once the curve is read. The ablation of a sample takes 13 batches here."""
+    from legrad_widget.inspection import ablation
+    from legrad_widget.method import tam
+
+    monkeypatch.setattr(tam, "batch_size", lambda vit, grid: 2)
+    begun, asked = threading.Event(), threading.Event()
+    forwards, plain = list[float](), ablation.features_of_tokens
+
+    def counted(*args: Any, **options: Any) -> Any:
+        forwards.append(time.monotonic())
+        if len(forwards) == 3:
+            begun.set()
+            assert asked.wait(60)
+        time.sleep(0.15)  # as a larger model takes
+        return plain(*args, **options)
+
+    monkeypatch.setattr(ablation, "features_of_tokens", counted)
+    page.say("study", what="calibrate", on=True, samples=3)
+    assert begun.wait(60)
+    explained, drawn = list[int](), list[int]()
+    widget.observe(lambda _: explained.append(len(forwards)), "_result")
+    widget.observe(lambda change: drawn.append(len(forwards)) if change["new"].get("map") else None, "_sample")
+    page.say("open", row=int(widget.errors.index[-1]))
+    asked.set()
+    eventually(lambda: bool(explained and drawn), 60)
+    page.say("study", what="calibrate", on=False, samples=3)
+    assert finished(widget, "calibrate")["state"] == "stopped"
+    assert explained[0] <= 5  # the third was running
+    assert drawn[0] <= 9
+
+
 def test_a_computation_over_all_errors_can_be_stopped(widget: InspectWidget, page: Reader) -> None:
     overlay = widget.overlay
     page.say("study", what="calibrate", on=True, samples=20)
