@@ -26,7 +26,12 @@ describe("shapes", () => {
   it("knows what is too small to hold anything", () => {
     expect(isLarge(rectangle([0.1, 0.1], [0.3, 0.2]))).toBe(true);
     expect(isLarge(rectangle([0.1, 0.1], [0.3, 0.1001]))).toBe(false);
-    expect(isLarge([[0.1, 0.1], [0.9, 0.9]])).toBe(false); // biome-ignore format: one line
+    expect(
+      isLarge([
+        [0.1, 0.1],
+        [0.9, 0.9],
+      ]),
+    ).toBe(false);
     expect(isLarge([])).toBe(false);
   });
 });
@@ -94,7 +99,12 @@ describe("a mask", () => {
     point("pointermove", 150, 70);
     point("pointermove", 180, 110);
     point("pointerup", 180, 110);
-    const polygon = [[0.1, 0.1], [0.4, 0.1], [0.4, 0.6], [0.1, 0.6]]; // biome-ignore format: one line
+    const polygon = [
+      [0.1, 0.1],
+      [0.4, 0.1],
+      [0.4, 0.6],
+      [0.1, 0.6],
+    ];
     expect(host.of("mask")).toMatchObject([{ row: 1, how: "replace", polygon }]);
   });
   it("is a lasso along the way of the pointer; Shift adds and Alt takes away", () => {
@@ -105,9 +115,18 @@ describe("a mask", () => {
       [{ altKey: true }, "remove"],
     ] as const) {
       point("pointerdown", 120, 60, more);
-      for (const [x, y] of [[160, 60], [160, 60], [140, 100]] as const) point("pointermove", x, y); // biome-ignore format: one line
+      for (const [x, y] of [
+        [160, 60],
+        [160, 60],
+        [140, 100],
+      ] as const)
+        point("pointermove", x, y);
       point("pointerup", 140, 100);
-      const polygon = [[0.1, 0.1], [0.3, 0.1], [0.2, 0.5]]; // biome-ignore format: one line
+      const polygon = [
+        [0.1, 0.1],
+        [0.3, 0.1],
+        [0.2, 0.5],
+      ];
       expect(host.of("mask").at(-1)).toMatchObject({ how, polygon });
     }
   });
@@ -169,6 +188,16 @@ describe("a mask", () => {
     });
     get("draw-clear").click();
     expect(host.of("mask")).toMatchObject([{ row: 1, how: "clear", polygon: [] }]);
+  });
+  it("is drawn without a model too", () => {
+    const { host, point } = opened({}, { live: false });
+    expect(get("flip-set")).toBeNull();
+    expect(get("plain")).toBeNull();
+    get("draw-box").click();
+    point("pointerdown", 120, 60);
+    point("pointermove", 180, 110);
+    point("pointerup", 180, 110);
+    expect(host.of("mask")).toHaveLength(1);
   });
   it("is not drawn in a saved page, or without a picture", () => {
     opened({ picture: null });

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 
 import legrad_widget as lw
+from legrad_widget.inspection import calibration
 from legrad_widget.inspection.ablation import ablation as ablated
 from legrad_widget.inspection.evidence import Overlay
 from legrad_widget.inspection.overlap import alignment
@@ -203,3 +204,24 @@ def test_samples_that_the_model_answers_otherwise_are_left_out_of_the_measure():
     assert changed in r.wrong
     assert changed not in found.samples
     assert len(found.samples) == 5
+
+
+def test_a_map_without_a_value_ranks_last():
+    """Whether more is better or less is."""
+    worth = {"legrad": np.nan, "rollout": 0.25, "cdam": 0.5}
+    made = {
+        label: [calibration._Judged(value, value, value, value, value, value, value)]
+        for label, value in {**worth, calibration._EXACT: 1.0}.items()
+    }
+    candidates = [Overlay(name) for name in worth]
+    for by, order in (("captured", ["cdam", "rollout", "legrad"]), ("flip_size", ["rollout", "cdam", "legrad"])):
+        found = calibration._ranked(made, candidates, by, (0,))
+        assert [overlay.label for overlay in found.overlays] == order
+        assert list(found.frame.index) == [*order, calibration._EXACT]
+
+
+def test_where_no_patch_takes_anything_away_nothing_is_captured():
+    exact = -np.arange(9, dtype=float).reshape(3, 3) - 1  # every patch speaks against it
+    judged = calibration._judge(np.random.default_rng(0).random((3, 3)), exact, None, 0.0)
+    assert judged.captured == 0
+    assert calibration._judge(np.ones((3, 3)), -exact, None, 0.0).captured == 0  # and a flat map captures nothing

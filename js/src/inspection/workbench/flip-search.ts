@@ -21,7 +21,7 @@ export function flipSearch(gallery: GalleryStore, life: AbortSignal): HTMLElemen
     const row = gallery.opened.value;
     gallery.version.value;
     const running = sample?.flipSet?.state === "running";
-    element.hidden = !gallery.card.value.live || row === null || !gallery.table.wrong(row);
+    element.hidden = row === null || !gallery.table.wrong(row);
     find.disabled = running || !sample;
     stop.hidden = !running;
   });

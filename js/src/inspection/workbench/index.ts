@@ -12,6 +12,7 @@ export function workbench(gallery: GalleryStore, root: HTMLElement, life: AbortS
   if (gallery.card.peek().page) return;
   root.prepend(el("style", {}, css));
   slotOf(root, "drawing").append(drawing(gallery, root, life));
-  if (gallery.card.peek().live) slotOf(root, "flip").append(flipSearch(gallery, life));
+  if (!gallery.card.peek().live) return;
+  slotOf(root, "flip").append(flipSearch(gallery, life));
   slotOf(root, "plain").append(plain(gallery, life));
 }

@@ -25,7 +25,6 @@ export function plain(gallery: GalleryStore, life: AbortSignal): HTMLElement {
     "Plain maps of both classes too",
   );
   watch(life, () => {
-    element.hidden = !gallery.card.value.live;
     box.checked = on.value;
   });
   return element;
