@@ -150,6 +150,7 @@ describe("a mask", () => {
   });
   it("is drawn with the keys alone", () => {
     const { host, layer, key, store } = opened();
+    expect(document.querySelector("[aria-label=Keys][role=region]")!.textContent).toContain("Shift + M");
     get("next").focus();
     key("m");
     expect(document.activeElement).toBe(layer);

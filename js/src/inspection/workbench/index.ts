@@ -12,6 +12,9 @@ export function workbench(gallery: GalleryStore, root: HTMLElement, life: AbortS
   if (gallery.card.peek().page) return;
   root.prepend(el("style", {}, css));
   slotOf(root, "drawing").append(drawing(gallery, root, life));
+  root
+    .querySelector(".lg-keys")
+    ?.append(el("p", {}, el("b", {}, "M  Shift + M"), "draw a mask: rectangle / lasso"));
   if (!gallery.card.peek().live) return;
   slotOf(root, "flip").append(flipSearch(gallery, life));
   slotOf(root, "plain").append(plain(gallery, life));
