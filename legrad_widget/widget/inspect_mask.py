@@ -104,4 +104,4 @@ def against_mask(inspection: Inspection, row: int) -> dict[str, Any] | None:
 def _told(name: str, value: float) -> str:
     if value != value:
         return "–"
-    return f"{value:.1f} ×" if name == "lift" else f"{value:.2f}"
+    return f"{value:.1f}\N{NO-BREAK SPACE}×" if name == "lift" else f"{value:.2f}"

@@ -608,7 +608,7 @@ def test_a_mask_is_drawn_and_the_sample_is_compared_with_it(widget: InspectWidge
     assert numbers["map and object share"] == f"{found['iou']:.2f}"
     assert numbers["object under the map"] == f"{found['ground_coverage']:.2f}"
     assert numbers["map on the object"] == f"{found['saliency_coverage']:.2f}"
-    assert numbers["times chance"] == f"{found['lift']:.1f} ×"
+    assert numbers["times chance"] == f"{found['lift']:.1f}\N{NO-BREAK SPACE}×"
     np.testing.assert_allclose(page.table["outside_mask"][opened], found["outside_mask"], rtol=1e-6)
     assert page.table["case_predicted"][opened] == found["case_predicted"]
     assert widget.comm.state["_studies"]["masks"] is True
