@@ -388,7 +388,7 @@ describe("errors as points", () => {
   const SPOTS = placed(Float32Array.of(0, 0, 4, 0, 0, 2));
 
   it("lie to one scale, upwards", () => {
-    const [[x0, y0], [x1, y1], [x2, y2]] = SPOTS as [number[], number[], number[]];
+    const [[x0, y0], [x1, y1], [x2, y2]] = SPOTS as unknown as [number[], number[], number[]];
     expect(y0).toBe(y1);
     expect(x0).toBe(x2);
     expect(x1! - x0!).toBeCloseTo(2 * (y0! - y2!));
