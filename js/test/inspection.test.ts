@@ -224,6 +224,47 @@ describe("store", () => {
     vi.advanceTimersByTime(1001);
     expect(store.version.value).toBe(before + 1);
   });
+  it("never says that nothing is wrong while that is not known", () => {
+    const at = (changes: object) => ({
+      state: "idle",
+      step: 5,
+      total: 5,
+      errors: 4,
+      faults: 0,
+      message: "",
+      ...changes,
+    });
+    const host = new GalleryFake({
+      _gallery: { live: true, total: 5, classes: NAMES, sorts: SORTS, filters: [] },
+      _scoring: at({ step: 0, errors: 0 }),
+      _sample: {},
+      _selected: [],
+      opened: null,
+    });
+    mountGallery(document.body, createGallery(host, life.signal), null, life.signal);
+    const says = () => document.querySelector(".lg-none")!.textContent;
+    const shown = () => document.querySelector("[data-testid=shown]")!.textContent;
+    expect([says(), shown()]).toEqual(["Nothing is scored yet.", "0 shown"]);
+    host.set("_scoring", at({ state: "running", step: 3, errors: 0 }));
+    expect([says(), shown()]).toEqual(["None of 3 samples is wrong so far …", "0 shown …"]);
+    host.set("_scoring", at({ state: "running", step: 4 }));
+    expect([says(), shown()]).toEqual(["…", "0 shown …"]);
+    host.set("_scoring", at({ state: "paused", step: 3, errors: 0 }));
+    expect(says()).toBe("…"); // the table has not come
+    host.set("_scoring", at({}));
+    expect([says(), shown()]).toEqual(["…", "0 shown …"]);
+    host.say(...message());
+    expect([says(), shown()]).toEqual(["", "4 shown"]);
+  });
+  it("shows the rest at once when the scoring ends", () => {
+    const { host, store } = gallery({ _scoring: { state: "running", step: 2, total: 6 } });
+    const before = store.version.value;
+    host.say(...message());
+    host.set("_scoring", { state: "idle", step: 6, total: 6, errors: 4 });
+    expect(store.version.value).toBe(before + 1);
+    vi.advanceTimersByTime(2000);
+    expect(store.version.value).toBe(before + 1);
+  });
   it("selects ranges, single samples and all of them, and sends rows, not positions", () => {
     const { host, store } = gallery();
     store.moveTo(1);

@@ -116,7 +116,7 @@ export function sieveBar(store: GalleryStore, life: AbortSignal): HTMLElement {
     const { pairs, values, search: wanted } = store.sieve.value;
     const narrowed = pairs.length > 0 || Object.keys(values).length > 0 || wanted !== "";
     clear.hidden = !narrowed;
-    shown.textContent = `${store.order.value.length} shown`;
+    shown.textContent = `${store.order.value.length} shown${store.behind.value ? " …" : ""}`;
   });
   return el("div.lg-row.lg-sieve", {}, sort, filters, search, clear, shown);
 }

@@ -108,10 +108,8 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
     again(true);
   });
   watch(life, () => {
-    const { state, step } = store.progress.value;
-    store.version.value;
     none.hidden = store.order.value.length > 0;
-    none.textContent = none.hidden ? "" : emptyWords(store, state, step);
+    none.textContent = none.hidden ? "" : emptyWords(store);
   });
 
   /** Scroll so that a position is in sight. */
@@ -178,13 +176,15 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
   return element;
 }
 
-function emptyWords(store: GalleryStore, state: string, step: number): string {
-  const { total } = store.card.peek();
-  const { errors, pairs, values, search } = store.sieve.peek();
-  if (!total) return "There are no samples.";
+function emptyWords(store: GalleryStore): string {
+  const { state, step, total, errors } = store.progress.value;
+  const { pairs, values, search } = store.sieve.value;
+  const running = state === "running";
+  if (!store.card.peek().total) return "There are no samples.";
   if (pairs.length || search || Object.keys(values).length) return "No sample fits these filters.";
-  if (state === "running") return "No errors so far.";
-  if (errors && step > 0)
-    return "No errors: every sample that was scored is right. Show all samples to look at them.";
-  return "Nothing is scored yet.";
+  if (store.behind.value && (errors || !running)) return "…";
+  if (!step) return `Nothing is scored yet${running ? " …" : "."}`;
+  if (running || step < total) return `None of ${step} samples is wrong so far${running ? " …" : "."}`;
+  if (!store.told.value.scored) return "No sample could be scored. Show all samples to see why.";
+  return "No errors: every sample that was scored is right. Show all samples to look at them.";
 }

@@ -44,6 +44,10 @@ export interface GalleryStore {
   /** The samples shown, in order. */
   readonly order: ReadonlySignal<Int32Array>;
   readonly confusion: ReadonlySignal<Confusion>;
+  /** How many samples are scored, and how many of them wrong, as far as it is told. */
+  readonly told: ReadonlySignal<{ readonly scored: number; readonly wrong: number }>;
+  /** Whether the kernel knows of more than is shown: samples are being scored, or what became of them is on its way. */
+  readonly behind: ReadonlySignal<boolean>;
   readonly selected: ReadonlySignal<ReadonlySet<number>>;
   /** The position in `order` that the keys are at. */
   readonly cursor: ReadonlySignal<number>;
@@ -143,12 +147,20 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     const news = decodeNews(content, buffers);
     if (news?.kind === "cells") {
       table.take(news);
-      const wait = progress.peek().state === "running" ? settledAt + SETTLE_MS - Date.now() : 0;
+      // Where nothing is shown yet, nothing can move.
+      const settling = progress.peek().state === "running" && order.peek().length > 0;
+      const wait = settling ? settledAt + SETTLE_MS - Date.now() : 0;
       if (wait <= 0) settle();
       else timer ??= setTimeout(settle, wait);
     } else if (news?.kind === "stale") shelf.forgetMaps();
     else if (news?.kind === "denied") complaint.value = news.message;
     else if (news) shelf.take(news);
+  });
+
+  host.onChange("_scoring", () => {
+    if (!timer || progress.peek().state === "running") return;
+    clearTimeout(timer);
+    settle();
   });
 
   /** The kernel's selection, unless it echoes one of ours: a later one of ours may stand here by now. */
@@ -181,6 +193,21 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     return confusionOf(table, sieve.value.errors);
   });
 
+  const told = computed(() => {
+    version.value;
+    let [scored, wrong] = [0, 0];
+    for (let row = 0; row < table.total; row++) {
+      scored += Number(table.scored(row));
+      wrong += Number(table.wrong(row));
+    }
+    return { scored, wrong };
+  });
+  const behind = computed(() => {
+    const { state, step, errors, faults } = progress.value;
+    const { scored, wrong } = told.value;
+    return state === "running" || wrong < errors || scored < step - faults;
+  });
+
   // -- actions --------------------------------------------------------------------------------------------------
 
   function choose(rows: Iterable<number>) {
@@ -210,6 +237,8 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     sorts,
     order,
     confusion,
+    told,
+    behind,
     selected,
     cursor,
     opened,
