@@ -69,14 +69,16 @@ def specification(inspection: Inspection, *, anew: bool = False) -> bytes:
     Raises:
         InspectionError: the weights changed since the first answer.
     """
-    model, vectors = inspection.needs_model("score samples"), inspection.scores.vectors()
-    mark = (fingerprint(model.module), digest(vectors, bias_of(model)))
-    if anew or inspection.asked is None or inspection.asked[0] != mark:
-        made = digest(digest_of_model(model, vectors), inspection.fit, inspection.size, str(model.vit.dtype))
-        if inspection.asked is not None and inspection.asked[1] != made:
-            raise InspectionError("the model's weights changed since the inspection began; inspect it anew")
-        inspection.asked = (mark, made)
-    return inspection.asked[1]
+    model = inspection.needs_model("score samples")
+    with model.lock:  # for the time of a forward a module is not itself: its size check is off, its positions swapped
+        vectors = inspection.scores.vectors()
+        mark = (fingerprint(model.module), digest(vectors, bias_of(model)))
+        if anew or inspection.asked is None or inspection.asked[0] != mark:
+            made = digest(digest_of_model(model, vectors), inspection.fit, inspection.size, str(model.vit.dtype))
+            if inspection.asked is not None and inspection.asked[1] != made:
+                raise InspectionError("the model's weights changed since the inspection began; inspect it anew")
+            inspection.asked = (mark, made)
+        return inspection.asked[1]
 
 
 def _scored(inspection: Inspection, spec: bytes, part: Indices) -> list[Scored | Problem]:
