@@ -433,6 +433,27 @@ describe("page", () => {
     expect(document.querySelector("[data-testid=needs]")!.textContent).toBe("Brushing needs the model.");
     expect(document.querySelector("[data-testid=flip-set]")).toBeNull();
   });
+  it("names the runner-up where the answer was right, in the colours of the maps", () => {
+    const { host, store } = gallery();
+    host.say({ kind: "cells", columns: [], words: { rival: ["a wolf"] } }, [shifted(Int32Array.of(0))]);
+    mountGallery(document.body, store, null, life.signal);
+    const curve = document.querySelector<HTMLElement>("[data-testid=curve]")!;
+    const key = document.querySelector(".lg-overview")!.closest(".lg-stack")!.querySelector(".lg-key")!;
+    const colours = (of: Element) =>
+      [...of.children].map((it) => `${(it as HTMLElement).dataset.kind} ${it.textContent}`);
+    const lens = { layers: [1, 2], true: [0.1, 0.9], predicted: [0.3, 0.2], weak: [], trust: [] };
+    store.open(0);
+    host.set("_sample", { row: 0, ...lens });
+    expect(curve.querySelector("h3")!.textContent).toBe("How it won");
+    expect(colours(curve.querySelector(".lg-key")!)).toEqual(["right a wolf", "taken cat"]);
+    expect(curve.querySelector("svg")!.getAttribute("aria-label")).toContain("a wolf 0.2, cat 0.9");
+    expect(colours(key)).toEqual(["taken for what it is", "right for the runner-up"]);
+    store.open(1);
+    host.set("_sample", { row: 1, ...lens });
+    expect(curve.querySelector("h3")!.textContent).toBe("When it was lost");
+    expect(colours(curve.querySelector(".lg-key")!)).toEqual(["right cat", "taken dog"]);
+    expect(colours(key)).toEqual(["taken for what it was taken for", "right for what it is"]);
+  });
   it("shows what the map says against the mask, and hides that where there is no mask", () => {
     const { host, store } = gallery();
     mountGallery(document.body, store, null, life.signal);

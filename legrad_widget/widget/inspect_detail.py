@@ -21,10 +21,17 @@ if TYPE_CHECKING:
     from ..inspection.flip_set import FlipSet
 
 NEIGHBOURS = (
-    ("correct_true", "Nearest that are right, of the true class"),
-    ("correct_predicted", "Nearest that are right, of the class it took it for"),
-    ("same_errors", "Nearest with the same mistake"),
+    ("correct_true", "Nearest that are right, of the true class", "Nearest that are right, of its class"),
+    (
+        "correct_predicted",
+        "Nearest that are right, of the class it took it for",
+        "Nearest that are right, of the runner-up",
+    ),
+    ("same_errors", "Nearest with the same mistake", ""),
 )
+"""Fields of ``Neighbours``, and how they are called where the sample is wrong, and where it is right."""
+SIDES = {False: ("the class it took it for", "the true class"), True: ("what it is", "the runner-up")}
+"""Whose evidence the two maps are: of wrong samples, and of right ones."""
 NEEDS = "Other maps, brushing and flip sets need the model: lw.open_inspection(folder, model=model)."
 
 
@@ -104,7 +111,12 @@ def _neighbours(inspection: Inspection, row: int) -> tuple[tuple[str, tuple[int,
         near = inspection.neighbours(row)
     except ValueError:
         return ()
-    return tuple((title, tuple(int(other) for other in getattr(near, name))) for name, title in NEIGHBOURS)
+    predicted, _ = inspection.pair(row)
+    right = predicted == inspection.records["label"][row]
+    return tuple(
+        (of_right if right else of_wrong, tuple(int(other) for other in getattr(near, name)))
+        for name, of_wrong, of_right in NEIGHBOURS
+    )
 
 
 def compared(detail: Detail, inspection: Inspection) -> Detail:
@@ -138,7 +150,8 @@ def cases_in(frame: pd.DataFrame, row: int) -> tuple[tuple[str, str, str], ...]:
     """The same as the table has it: () where the sample was not compared with its mask."""
     from ..inspection.overlap import MEANINGS
 
-    sides = (("the class it took it for", "case_predicted"), ("the true class", "case_true"))
+    right = bool(frame["correct"].iloc[[row]].fillna(False).item())
+    sides = zip(SIDES[right], ("case_predicted", "case_true"), strict=True)
     found = ((about, str(frame[column].iloc[row])) for about, column in sides if column in frame)
     return tuple((about, name, MEANINGS[name]) for about, name in found if name)
 

@@ -193,6 +193,11 @@ def test_opening_a_sample_asks_why_that_class_and_not_the_true_one(widget: Inspe
     near = widget.neighbours(row)
     expected = [list(near.correct_true), list(near.correct_predicted), list(near.same_errors)]
     assert [group["rows"] for group in sample["neighbours"]] == expected
+    right = int(widget.query("correct == True").index[0])
+    page.say("open", row=right)
+    eventually(lambda: widget.comm.state["_sample"].get("row") == right)
+    titles = [group["title"] for group in widget.comm.state["_sample"]["neighbours"]]
+    assert titles[:2] == ["Nearest that are right, of its class", "Nearest that are right, of the runner-up"]
     page.say("open", row=None)
     assert (widget.opened, widget.comm.state["_sample"]) == (None, {})
 

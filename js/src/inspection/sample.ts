@@ -83,13 +83,16 @@ function overview(store: GalleryStore, life: AbortSignal): HTMLElement {
   });
   const needs = el("p.lg-note", { testid: "needs" });
   const mask = el("p.lg-small", { testid: "mask-says" });
-  const box = el("div.lg-stack", {}, canvas, legend(), mask, slot("drawing"), needs);
+  const key = legend();
+  const box = el("div.lg-stack", {}, canvas, key, mask, slot("drawing"), needs);
   const [picture, outline] = [unpacked(), unpacked()];
   watch(life, () => {
     const sample = store.sample.value;
     box.hidden = !sample;
     needs.textContent = sample?.needs ?? "";
     mask.textContent = sample?.mask?.says ?? "";
+    const words = sample && isRight(store, sample.row) ? RIGHT : WRONG;
+    for (const [i, said] of words.entries()) key.children[i]!.textContent = said;
     canvas.hidden = !sample?.picture;
     if (!sample?.picture) return;
     void Promise.all([picture(sample.picture), outline(sample.mask?.picture)]).then(([image, over]) => {
@@ -151,35 +154,41 @@ export const legend = () =>
   el(
     "p.lg-small.lg-key",
     {},
-    el("span", { "data-kind": "taken" }, "for what it was taken for"),
-    el("span", { "data-kind": "right" }, "for what it is"),
+    ...WRONG.map((words, i) => el("span", { "data-kind": i ? "right" : "taken" }, words)),
   );
 
-/** When the true class lost. */
+/** Of wrong samples, and of right ones, where the runner-up stands in the place of the true class. */
+const WRONG = ["for what it was taken for", "for what it is"] as const;
+const RIGHT = ["for what it is", "for the runner-up"] as const;
+const isRight = ({ table }: GalleryStore, row: number) =>
+  table.kind("true", row) === table.kind("predicted", row);
+
+/** When the true class lost, or how it won. */
 function lens(store: GalleryStore, life: AbortSignal): HTMLElement {
+  const title = el("h3.lg-legend");
   const plot = el("div");
   const key = el("p.lg-small.lg-key");
   const flip = el("p.lg-note", { testid: "flip" });
-  const box = el(
-    "div.lg-stack",
-    { testid: "curve" },
-    el("h3.lg-legend", {}, "When it was lost"),
-    plot,
-    key,
-    flip,
-  );
+  const box = el("div.lg-stack", { testid: "curve" }, title, plot, key, flip);
   watch(life, () => {
     const sample = store.sample.value;
     const known = !!sample?.true.length;
     box.hidden = !known;
     if (!sample || !known) return;
-    const [is, taken] = (["true", "predicted"] as const).map((side) =>
-      store.className(store.table.kind(side, sample.row)),
-    );
-    plot.replaceChildren(curveChart(sample, [is!, taken!]));
+    const { row, true: label, predicted: rival } = sample;
+    const right = isRight(store, row);
+    const is = store.className(store.table.kind("true", row));
+    const other = right
+      ? store.table.words("rival", row) || "the runner-up"
+      : store.className(store.table.kind("predicted", row));
+    title.textContent = right ? "How it won" : "When it was lost";
+    // Red is the answer, as on the maps, whether it is right or wrong.
+    const curves = right ? { ...sample, true: rival, predicted: label } : sample;
+    const [blue, red] = right ? [other, is] : [is, other];
+    plot.replaceChildren(curveChart(curves, [blue, red]));
     key.replaceChildren(
-      el("span", { "data-kind": "right" }, is!),
-      el("span", { "data-kind": "taken" }, taken!),
+      el("span", { "data-kind": "right" }, blue),
+      el("span", { "data-kind": "taken" }, red),
       ...(sample.weak.some(Boolean) ? [el("span", { "data-kind": "band" }, "lens near chance")] : []),
     );
     flip.textContent = sample.flip;
