@@ -232,6 +232,62 @@ describe("the search for a flip set", () => {
   });
 });
 
+describe("the explorer beneath", () => {
+  const CATALOGUE = [
+    { name: "legrad", title: "LeGrad" },
+    { name: "rollout", title: "Rollout", available: false },
+    { name: "grad_cam", title: "Grad-CAM" },
+  ];
+  it("is said to draw by another method, only where it does", () => {
+    const { host } = opened();
+    const says = () => (get("other-map").hidden ? "" : get("other-map").textContent);
+    expect(says()).toBe("");
+    const drawn = (name: string, title: string) =>
+      host.set("_gallery", { live: true, total: 3, classes: [], drawn: { name, title } });
+    host.set("_catalogue", CATALOGUE);
+    drawn("attention_gradient/paper", "Attention gradient");
+    host.set("method", "legrad");
+    expect(says()).toBe(
+      "The explorer beneath draws LeGrad: Attention gradient is no method of its own there.",
+    );
+    drawn("grad_cam/paper", "Grad-CAM");
+    expect(says()).toBe("The explorer beneath draws LeGrad: Grad-CAM is another method there.");
+    host.set("method", "grad_cam");
+    expect(says()).toBe("");
+  });
+  it("is where the brush is: a button and a key open its fold and turn it on, once it has come", async () => {
+    const { key, store } = opened();
+    expect(get("to-brush").hidden).toBe(true); // that sample is not scored, so the explorer shows another
+    store.table.take({
+      rows: Int32Array.of(1),
+      numbers: new Map([["error", Int32Array.of(0)]]),
+      words: new Map(),
+    });
+    store.open(null);
+    store.open(1);
+    expect(get("to-brush").hidden).toBe(false);
+    expect(document.querySelector("[aria-label=Keys][role=region]")!.textContent).toContain(
+      "brush patches away",
+    );
+    const fold = document.createElement("details");
+    fold.dataset.testid = "trust";
+    get("explorer").append(fold);
+    get("to-brush").click();
+    expect(fold.open).toBe(true);
+    const brush = document.createElement("button");
+    brush.dataset.testid = "brush";
+    const pressed = vi.fn(() => brush.setAttribute("aria-pressed", "true"));
+    brush.addEventListener("click", pressed);
+    fold.append(brush);
+    await vi.waitFor(() => expect(pressed).toHaveBeenCalledTimes(1));
+    expect(document.activeElement).toBe(brush);
+    get("next").focus();
+    key("b");
+    expect(document.activeElement).toBe(brush);
+    expect(pressed).toHaveBeenCalledTimes(1); // it is on already
+  });
+});
+
 describe("plain maps", () => {
   it("are shown when asked for, and follow Python", () => {
     const { host } = opened();
