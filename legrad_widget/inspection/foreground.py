@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
-from .problem import SKIPPED, InspectionError, InspectionWarning
+from .problem import InspectionWarning
 
 if TYPE_CHECKING:
     from .inspection import Inspection
@@ -33,9 +33,3 @@ def run(inspection: Inspection, progress: Progress | bool = True) -> None:
         )
     finally:
         bar.close()
-    if inspection.complete and not len(inspection.scored):
-        first = next(one for one in inspection.found if one.kind in SKIPPED)
-        raise InspectionError(
-            f"not one of the {inspection.total} samples can be used; sample {first.index}"
-            f"{f' ({first.name})' if first.name else ''}: {first.says}"
-        )

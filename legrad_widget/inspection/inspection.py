@@ -39,10 +39,10 @@ from .classes import ClassScores, chooser
 from .evidence import Overlay
 from .flip_set import FlipSet
 from .foreground import Progress, run
-from .labels import Labels, of_folders
+from .labels import Labels, check, of_folders
 from .mask_sources import Masks, masks_of
 from .overlap import Thresholds
-from .problem import InspectionError, Problem
+from .problem import SKIPPED, InspectionError, Problem
 from .reading import thumbnail
 from .reopening import encoded, raw
 from .reopening import picture as reopened
@@ -97,6 +97,8 @@ class Inspection:
         self._begin(chosen, samples, tuple(chosen.class_names or ()), fit, _size(chosen, size))
         if labels is None and samples.labels is not None and isinstance(images, str | os.PathLike):
             self.samples = replace(samples, labels=of_folders(samples.labels, self.labels))
+        if samples.labels is not None:  # else each comes with its picture, and is known once that is read
+            check(map(self.samples.label, range(len(samples))), self.labels)
         self.templates = tuple(templates)
         self.batch = _whole(batch, "batch") if batch is not None else None
         self.masks = masks_of(masks, boxes, samples)
@@ -234,6 +236,11 @@ class Inspection:
     def status(self, index: int) -> Status:
         """What became of a sample."""
         return STATUSES[self._status[index]]
+
+    def why_skipped(self, index: int) -> str:
+        """What is wrong with a sample that was skipped, in a sentence; "" of all others."""
+        at = self.at(index)
+        return next((one.says for one in self.found if one.index == at and one.kind in SKIPPED), "")
 
     # ------------------------------------------------------------ tables
 
@@ -392,7 +399,7 @@ class Inspection:
         """
         at = self.at(index)
         if (status := self.status(at)) != "scored":
-            why = "run() has not come to it yet" if status == "pending" else f"it was skipped ({status}); see problems"
+            why = "run() has not come to it yet" if status == "pending" else f"it was skipped: {self.why_skipped(at)}"
             raise InspectionError(f"there is no answer on sample {at}: {why}")
         return at
 

@@ -6,7 +6,7 @@ import difflib
 import math
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .problem import InspectionError, InspectionWarning
@@ -31,6 +31,42 @@ def of_folders(folders: Sequence[str], labels: Labels) -> list[Any]:
     return [number[folder] for folder in folders]
 
 
+def check(given: Iterable[Any], labels: Labels) -> None:
+    """Say at once which of the labels that were given name no class, before a model is asked anything.
+
+    Warns (InspectionWarning) where some do not: these samples are skipped.
+
+    Raises:
+        InspectionError: not one does.
+    """
+    misfits, count = {}, 0
+    said: dict[Any, str] = {}  # there are far fewer labels than samples, and a close name is searched for long
+    for index, label in enumerate(given):
+        count += 1
+        try:
+            key = (type(label), label)
+            says = said.get(key)
+        except TypeError:  # a list
+            key, says = None, None
+        if says is None:
+            says = said[key] = labels.misfit(label)
+        if says:
+            misfits[index] = says
+    if not misfits:
+        return
+    first = next(iter(misfits))
+    if len(misfits) == count:
+        names = ", ".join(map(repr, labels.names[:_SHOWN])) + ", ..." * (len(labels.names) > _SHOWN)
+        raise InspectionError(
+            f"not one of the {count} labels fits a class; sample {first}: {misfits[first]}. The classes are {names}"
+        )
+    skipped = f"{len(misfits)} of {count} labels fit no class, and their samples are skipped (see problems)"
+    warnings.warn(f"{skipped}; sample {first}: {misfits[first]}", InspectionWarning, stacklevel=4)
+
+
+_SHOWN = 6
+
+
 class Labels:
     """Turns labels into indices of C named classes.
 
@@ -49,6 +85,14 @@ class Labels:
     def knows(self, name: str) -> bool:
         """Whether a class is called so."""
         return name in self._exact or name.strip().lower() in self._loose
+
+    def misfit(self, label: Any) -> str:
+        """Why a label names no class, in a sentence; "" where it does."""
+        try:
+            self.index(label)
+        except InspectionError as error:
+            return str(error)
+        return ""
 
     def index(self, label: Any) -> int:
         """The class of a label, from 0.

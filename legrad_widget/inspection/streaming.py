@@ -14,7 +14,7 @@ from ..models.capture import fingerprint
 from ..models.forward import batch_size
 from ..models.view import ViT
 from .identity import bias_of, digest, digest_of_model
-from .problem import UNREADABLE, InspectionError, Problem
+from .problem import SKIPPED, UNREADABLE, InspectionError, Problem
 from .reading import Read, read, says, thumbnail, view
 from .sample_neighbours import know_disagreement
 from .scoring import record_type, records_of, score_images
@@ -40,6 +40,9 @@ def stream(inspection: Inspection) -> Iterator[Indices]:
     """Score what is still pending, in order; after each batch the indices that are done now, skipped ones included.
 
     Stop where you like: what was yielded is kept, here and in the cache, and the next call goes on from there.
+
+    Raises:
+        InspectionError: not one of the samples can be used; said once all were looked at.
     """
     model = inspection.needs_model("score samples")
     pending = inspection.pending
@@ -52,6 +55,12 @@ def stream(inspection: Inspection) -> Iterator[Indices]:
         know_disagreement(inspection)
         yield part
     know_disagreement(inspection)  # where it was interrupted the last time
+    if inspection.complete and not len(inspection.scored):
+        first = next(one for one in inspection.found if one.kind in SKIPPED)
+        raise InspectionError(
+            f"not one of the {inspection.total} samples can be used; sample {first.index}"
+            f"{f' ({first.name})' if first.name else ''}: {first.says}"
+        )
 
 
 def _batch(vit: ViT, grid: tuple[int, int]) -> int:

@@ -2,7 +2,8 @@
 
 Columns, in order (not applicable: empty, or NaN):
 
-- ``path``, ``label``, ``predicted`` (names), ``label_index``, ``predicted_index`` (numbers), ``status``, ``correct``
+- ``path``, ``label``, ``predicted`` (names), ``label_index``, ``predicted_index`` (numbers), ``status``,
+  ``problem`` (why a sample is skipped, in a sentence), ``correct``
 - ``p_true``, ``p_pred``, ``loss``, ``margin`` (p_true - the largest other probability; below 0: wrong),
   ``entropy``, ``rank_true``, ``rival``: see :func:`~legrad_widget.inspection.scoring.record_type`
 - of errors ``flip_layer``, ``flip`` (the same as it should be read: "3", or "<= 3" where the lens is weak),
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 
 from .curves import flips_of
 from .outdated import warn_if_outdated
-from .problem import InspectionError
+from .problem import SKIPPED, InspectionError
 from .sample_neighbours import disagreement_of
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def frame(inspection: Inspection) -> pd.DataFrame:
         "label_index": _whole(label, known),
         "predicted_index": _whole(predicted, known),
         "status": [inspection.status(i) for i in range(count)],
+        "problem": _problems(inspection),
         "correct": pd.array(np.where(known, label == predicted, False), "boolean"),
     }
     columns["correct"][~known] = pd.NA
@@ -112,6 +114,15 @@ def frame(inspection: Inspection) -> pd.DataFrame:
     columns["tags"] = [", ".join(inspection.tags.get(i, ())) for i in range(count)]
     columns["note"] = [inspection.notes.get(i, "") for i in range(count)]
     return pd.DataFrame(columns, index=pd.RangeIndex(count, name="sample"))
+
+
+def _problems(inspection: Inspection) -> list[str]:
+    """Why each sample is skipped; "" of those that are not."""
+    says = [""] * inspection.total
+    for one in inspection.found:
+        if one.kind in SKIPPED and not says[one.index]:
+            says[one.index] = _readable(one.says)
+    return says
 
 
 def _readable(name: str) -> str:

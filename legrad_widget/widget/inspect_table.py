@@ -34,7 +34,7 @@ REAL = (
     *("iou", "ground_coverage", "saliency_coverage"),
 )
 """Columns of numbers; nan where there is none."""
-WORDS = ("path", "status", "tags", "note", "rival", "flip", "flip_kind", "case_predicted", "case_true")
+WORDS = ("path", "status", "problem", "tags", "note", "rival", "flip", "flip_kind", "case_predicted", "case_true")
 """Columns of text; "" where there is none."""
 
 Message = tuple[dict[str, Any], list[bytes]]

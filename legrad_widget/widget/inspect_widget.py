@@ -244,8 +244,9 @@ class InspectWidget(Inspecting, LeGradWidget):  # type: ignore[misc]  # what is 
     def _explore(self, row: int) -> None:
         """A sample's picture, and what spoke for the class it took it for, over the true one, and the reverse."""
         inspection = self.inspection
-        if (status := inspection.status(row)) != "scored":
-            raise Refused(f"sample {row} cannot be explained: it is {status}")
+        if inspection.status(row) != "scored":
+            why = inspection.why_skipped(row) or "it is not scored yet"
+            raise Refused(f"sample {row} cannot be explained: {why}")
         targets, name = _targets(inspection, row, self.plain), name_of(str(inspection.samples.names[row]), row)
         with self.hold_sync():
             self._quiet = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import torch
 
 import legrad_widget as lw
 from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning, inspect
+from legrad_widget.inspection.labels import Labels, check
 from tests import specimens
 from tests.inspection import world
 
@@ -65,7 +67,8 @@ def test_a_dataset_may_raise_anything_for_one_item(failure, says, place):
     ],
 )
 def test_a_label_that_is_missing_is_told(labels):
-    r = Inspection(world.classifier(), world.pictures(4), labels, cache=False).run(False)
+    with pytest.warns(InspectionWarning, match="1 of 4 labels fit no class.*; sample 2: it has no label"):
+        r = Inspection(world.classifier(), world.pictures(4), labels, cache=False).run(False)
     assert r.scored.tolist() == [0, 1, 3]
     assert r.problems["says"].tolist() == ["it has no label"]
 
@@ -91,8 +94,30 @@ def test_a_table_is_no_column_of_labels():
         Inspection(world.classifier(), world.pictures(7), pd.get_dummies(pd.Series(world.NAMES)), cache=False)
 
 
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (["0", "1", "2"], "sample 0: there is no class '0'; for the class of that number pass 0, without quotes"),
+        ([7, 8, 9], "sample 0: its label 7 is out of range"),
+        ([None, [1], "oops"], "sample 0: it has no label"),
+    ],
+)
+def test_labels_of_which_none_fits_are_refused_before_anything_is_read(labels, says):
+    with pytest.raises(InspectionError, match=f"not one of the 3 labels fits a class; {says}.* are 'ant', 'bee'"):
+        Inspection(world.classifier(), ["there is no such file"] * 3, labels, cache=False)
+
+
+def test_many_labels_without_a_class_are_told_quickly():
+    labels = [0, *(f"class number {index % 50}" for index in range(100_000))]
+    began = time.perf_counter()
+    with pytest.warns(InspectionWarning, match="100000 of 100001"):
+        check(labels, Labels([f"no.{index} of all classes" for index in range(1000)]))
+    assert time.perf_counter() - began < 5  # close names are looked for once per name, not once per sample
+
+
 def test_numbers_in_quotes_are_told():
-    r = Inspection(world.classifier(), world.pictures(2), ["0", 1], cache=False).run(False)
+    with pytest.warns(InspectionWarning, match="1 of 2 labels fit no class.*; sample 0: there is no class '0'"):
+        r = Inspection(world.classifier(), world.pictures(2), ["0", 1], cache=False).run(False)
     assert r.problems["says"].tolist() == ["there is no class '0'; for the class of that number pass 0, without quotes"]
 
 
@@ -228,7 +253,10 @@ def test_answers_of_weights_that_change_between_batches_are_not_kept_as_those_of
 
 def test_a_name_that_several_classes_share_is_told():
     names = ["crane", "bee", "crane, wader", "dog", "eel", "fox", "crane"]
-    r = Inspection(world.classifier(), world.pictures(4), ["bee", "crane", 6, "Wader"], class_names=names, cache=False)
+    with pytest.warns(InspectionWarning, match="sample 1: 2 classes are called 'crane'"):
+        r = Inspection(
+            world.classifier(), world.pictures(4), ["bee", "crane", 6, "Wader"], class_names=names, cache=False
+        )
     assert r.run(False).scored.tolist() == [0, 2, 3]
     assert r.problems["says"].tolist() == ["2 classes are called 'crane'; pass labels as numbers"]
     assert r.records["label"][3] == 2

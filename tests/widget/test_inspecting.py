@@ -356,12 +356,24 @@ def test_an_unreadable_file_in_the_middle_is_listed_and_skipped(
     page.say("table")
     assert widget.comm.state["_scoring"]["faults"] == 1
     assert page.table["status"][1] == "unreadable"
+    why = widget.problems["says"][0]
+    assert why.startswith("this file is not an image")
+    assert page.table["problem"][1] == why
     assert page.table["name"][0] == "<i>0<_i>.png"  # text, as it is
     page.say("visible", 1, 2, pictures=2)
     eventually(lambda: len(page.pictures) == 2)
     assert page.pictures[1] == b""
     page.say("open", row=1)
-    assert "unreadable" in page.denied[0]
+    assert page.denied[0] == f"sample 1 cannot be explained: {why}"
+
+
+def test_where_nothing_can_be_scored_the_page_hears_why(classifier: Model) -> None:
+    items = [(specimens.picture(), str(number)) for number in range(3)]  # labels that come with their pictures
+    widget = InspectWidget(Inspection(classifier, items, cache=False))
+    with pytest.raises(RuntimeError, match="not one of the 3 samples can be used; sample 0: there is no class '0'"):
+        widget.wait(60)
+    assert widget.comm.state["_scoring"]["state"] == "failed"
+    assert "without quotes" in widget.comm.state["_scoring"]["message"]
 
 
 def test_a_failing_run_says_so_and_can_go_on(inspection: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
