@@ -19,6 +19,7 @@ from ..models.preprocess import Fit
 from ..target import Class
 from . import (
     aligning,
+    backgrounds,
     calibration,
     class_specificity,
     cluster_cards,
@@ -332,6 +333,7 @@ class Inspection:
     check_regions = cluster_cards.check_regions
     find_flip_sets = fragility.find_flip_sets
     specificity = class_specificity.specificity
+    on_other_backgrounds = backgrounds.on_other_backgrounds
     outdated = property(outdated.outdated)
 
     # ------------------------------------------------------------ marks, and out

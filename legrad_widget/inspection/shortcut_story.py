@@ -50,8 +50,9 @@ def inspected(n: int = 400, seed: int = 0) -> tuple[Inspection, ShortcutWorld]:
     """Return the classifier's answers on a world, and the world."""
     world = shortcut_world(n, seed=seed)
     made = Inspection(
-        lw.load("shortcuts"), list(world.images), world.labels.tolist(), class_names=world.class_names, cache=False
-    )
+        lw.load("shortcuts"), list(world.images), world.labels.tolist(),
+        class_names=world.class_names, masks=list(world.masks), cache=False,
+    )  # fmt: skip
     return made.run(progress=False), world
 
 
@@ -219,6 +220,24 @@ def cluster_figures(inspection: Inspection, cause: dict[int, str], overlay: Over
     }
 
 
+def background_figures(n: int = 400, seed: int = 0) -> str:
+    """Return what becomes of answers when the animals stand on other backgrounds, by what made them, in words."""
+    inspection, world = inspected(n, seed)
+    cause = causes(inspection, world)
+    right = np.setdiff1d(inspection.scored, inspection.wrong).tolist()
+    groups = {
+        "errors that the snow made": [index for index, why in cause.items() if why == "ground"],
+        "errors that the sticker made": [
+            index for index, why in cause.items() if why == "tag" and not world.truth[index].flipped
+        ],
+        "right wolves": [index for index in right if world.truth[index].thing == GROUNDED],
+        "right, neither wolf nor horse": [
+            index for index in right if world.truth[index].thing not in (GROUNDED, TAGGED)
+        ],
+    }
+    return "\n\n".join(f"{name}\n{inspection.on_other_backgrounds(rows)}" for name, rows in groups.items()) + "\n"
+
+
 def suspect_figures(inspection: Inspection, world: ShortcutWorld) -> dict[str, float]:
     """Return how well the errors whose neighbours contradict their label are those whose label is wrong.
 
@@ -314,7 +333,11 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--record", action="store_true", help="keep the figures beside the weights")
+    parser.add_argument("--backgrounds", action="store_true", help="only ask about the animals on other backgrounds")
     arguments = parser.parse_args()
+    if arguments.backgrounds:
+        sys.stdout.write(background_figures(arguments.scenes, arguments.seed))
+        return
     began = time.perf_counter()
     figures = told(arguments.scenes, arguments.seed)
     if arguments.record:

@@ -40,7 +40,7 @@ _DELEGATED = frozenset(
         *("confusion", "confusion_matrix", "cell", "sorted", "query", "rows", "reliability", "cases"),
         *("curve", "neighbours", "picture", "source", "target", "thumbnail", "encoding", "mask_share"),
         *("contrast", "contrasts", "calibrate", "without", "flip_set", "alignment", "clusters"),
-        *("find_flip_sets", "check_regions", "specificity", "outdated"),
+        *("find_flip_sets", "check_regions", "specificity", "on_other_backgrounds", "outdated"),
         *("tag", "untag", "note", "tagged", "save"),
     }
 )
@@ -49,7 +49,7 @@ _OF_ALL = frozenset(
     {
         *("frame", "errors", "problems", "scored", "wrong", "confusion", "confusion_matrix", "cell", "sorted", "query"),
         *("reliability", "cases", "neighbours", "contrasts", "calibrate", "alignment", "clusters", "save"),
-        *("find_flip_sets", "check_regions", "specificity", "outdated"),
+        *("find_flip_sets", "check_regions", "specificity", "on_other_backgrounds", "outdated"),
     }
 )
 """Those of them that are about all samples: they wait until the run has ended, or is paused."""
