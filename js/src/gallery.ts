@@ -3,6 +3,7 @@
 
 import type { Brush } from "./inspection/card";
 import { leaving } from "./inspection/leave";
+import { peek } from "./inspection/peek";
 import type { GalleryStore } from "./inspection/store";
 import { studies } from "./inspection/studies";
 import { workbench } from "./inspection/workbench";
@@ -14,4 +15,5 @@ export const gallery: MakeGallery = (store, root, life, brush) => {
   slotOf(root, "top").append(...leaving(store, life));
   studies(store, root, life, brush);
   workbench(store, root, life);
+  peek(store, root, life);
 };

@@ -2,6 +2,8 @@
 // The gallery without a kernel: what is shown in which order, what is asked for, and that data stays text.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { scaleMap } from "../src/heat/merge";
+import { drawSmall } from "../src/inspection/card";
 import { confusion } from "../src/inspection/confusion";
 import { curveChart } from "../src/inspection/curve";
 import { mountGallery } from "../src/inspection/root";
@@ -498,6 +500,33 @@ describe("page", () => {
     press("Escape");
     expect(store.opened.value).toBeNull();
     expect(host.of("open").at(-1)!.row).toBeNull();
+  });
+  it("bares the pictures while H is held, or Peek", () => {
+    const { store } = gallery();
+    mountGallery(document.body, store, null, life.signal);
+    const root = document.querySelector<HTMLElement>("[data-testid=inspector]")!;
+    const press = (type: string) => root.dispatchEvent(new KeyboardEvent(type, { key: "h", bubbles: true }));
+    const drawn = vi.fn();
+    const canvas = {
+      width: 0,
+      getContext: () => ({ clearRect() {}, drawImage: drawn }),
+    } as unknown as HTMLCanvasElement;
+    const picture = { width: 96, close() {} } as ImageBitmap;
+    const heat = scaleMap(Float32Array.of(1, -1), 1, 2, true);
+    const shelved = { ...store, shelf: { ...store.shelf, picture: () => picture, map: () => heat } };
+    press("keydown");
+    expect(store.bare.value).toBe(true);
+    drawSmall(canvas, shelved, 1);
+    expect(drawn.mock.calls.map(([what]) => what)).toEqual([picture]);
+    press("keyup");
+    expect(store.bare.value).toBe(false);
+    expect(root.querySelectorAll("[data-testid=peek]")).toHaveLength(2);
+    for (const button of root.querySelectorAll("[data-testid=peek]")) {
+      button.dispatchEvent(new Event("pointerdown"));
+      expect(store.bare.value).toBe(true);
+      dispatchEvent(new Event("pointerup"));
+      expect(store.bare.value).toBe(false);
+    }
   });
 });
 

@@ -33,7 +33,7 @@ export function drawSmall(
   context.imageSmoothingEnabled = bitmap.width > PIXELS / 2;
   context.drawImage(bitmap, 0, 0, PIXELS, PIXELS);
   const heat = store.shelf.map(row);
-  if (heat && !heat.flat) {
+  if (heat && !heat.flat && !store.bare.peek()) {
     const over = scratch();
     drawHeat(over, heat, LOOK, MAP_PIXELS, MAP_PIXELS);
     context.imageSmoothingEnabled = true;

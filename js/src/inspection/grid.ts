@@ -105,6 +105,7 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
     store.selected.value;
     store.opened.value;
     store.cursor.value;
+    store.bare.value;
     again(true);
   });
   watch(life, () => {

@@ -94,9 +94,11 @@ function overview(store: GalleryStore, life: AbortSignal): HTMLElement {
     const words = sample && isRight(store, sample.row) ? RIGHT : WRONG;
     for (const [i, said] of words.entries()) key.children[i]!.textContent = said;
     canvas.hidden = !sample?.picture;
+    const bare = store.bare.value;
     if (!sample?.picture) return;
     void Promise.all([picture(sample.picture), outline(sample.mask?.picture)]).then(([image, over]) => {
-      if (image && store.sample.peek() === sample) draw(sample, image, over, canvas);
+      if (!image || store.sample.peek() !== sample || store.bare.peek() !== bare) return;
+      draw(bare ? { ...sample, map: null } : sample, image, bare ? null : over, canvas);
     });
   });
   return box;
@@ -231,6 +233,7 @@ function neighbours(store: GalleryStore, life: AbortSignal): HTMLElement {
   watch(life, () => {
     store.shelf.arrived.value;
     store.sample.value;
+    store.bare.value;
     for (const { row, canvas } of shown) drawSmall(canvas, store, row);
   });
   watch(life, () => {

@@ -3,7 +3,7 @@
 
 import type { MakeGallery } from "../gallery";
 import { clamp } from "../heat/frame";
-import { batch, computed, type ReadonlySignal, signal } from "../signals";
+import { batch, computed, type ReadonlySignal, type Signal, signal } from "../signals";
 import { bring, type Second } from "../store/second";
 import type { Host } from "../store/traits";
 import { onEnd } from "../store/watch";
@@ -54,6 +54,8 @@ export interface GalleryStore {
   readonly opened: ReadonlySignal<number | null>;
   /** What is known of the open sample; null until it has come. */
   readonly sample: ReadonlySignal<Sample | null>;
+  /** Whether all pictures are shown without their maps, for as long as somebody holds that. */
+  readonly bare: Signal<boolean>;
   /** Why something cannot be done or read, in a sentence; "". */
   readonly complaint: ReadonlySignal<string>;
   /** The second file, which adds what is computed about all errors. */
@@ -243,6 +245,7 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     cursor,
     opened,
     sample: computed(() => (sample.value?.row === opened.value ? sample.value : null)),
+    bare: signal(false),
     complaint,
     second,
 
