@@ -158,29 +158,50 @@ def cases_in(frame: pd.DataFrame, row: int) -> tuple[tuple[str, str, str], ...]:
 
 def _flip_words(curve: Curve, depth: int) -> str:
     """When the true class lost, as far as the lens can tell; "" where it did not."""
-    true, at = curve.names[0], f"layer {curve.flip} of {depth}"
+    true = curve.names[0]
+    at = f"layer {curve.flip_layer} of {depth}{' or before' if curve.at_most else ''}"
     says = {
         "never right": f"Never right: {true} led at no layer.",
         "lost": f"{true} led, and lost at {at}.",
         "won back and lost": f"{true} was won back and lost again, for good at {at}.",
         "undecided": f"Undecided until the last layers: decided at {at}.",
     }.get(curve.flip_kind, "")
-    if says and curve.at_most:
-        says += f" Before layer {curve.flip_layer} the lens is hardly better than chance: that part is a guess."
+    if says and curve.at_most and any(curve.weak):
+        says += f" At {_runs(curve.layers, curve.weak)} the lens is hardly better than chance: that part is a guess."
     return says
 
 
-def flip_set_words(found: FlipSet, names: Sequence[str]) -> str:
-    """What a flip set says, in a sentence."""
+def _runs(layers: Sequence[int], marked: Iterable[bool]) -> str:
+    """The layers that are marked, as people say it: "layers 1 to 4, 6 and 8"."""
+    runs: list[list[int]] = []
+    for layer, is_marked in zip(layers, marked, strict=True):
+        if not is_marked:
+            continue
+        if runs and runs[-1][-1] == layer - 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    said = [words for run in runs for words in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))]
+    if len(said) == 1:
+        return f"layer{'s' if ' ' in said[0] else ''} {said[0]}"
+    return f"layers {', '.join(said[:-1])} and {said[-1]}"
+
+
+def flip_set_words(found: FlipSet, names: Sequence[str], row: int) -> str:
+    """What the flip set of a sample says, in a sentence; and what to try where it is none, or most of the picture."""
+    spread = (
+        " No small region explains it: the cause may be spread out, e.g. the background; with masks try "
+        f"r.on_other_backgrounds({row})."
+    )
     if not found.found:
-        return f"No set of patches was found that changes {names[found.before]}."
+        return f"No set of patches was found that changes {names[found.before]}.{spread}"
     many = f"{found.size} patch{'es' if found.size != 1 else ''}"
     if found.random_flips != found.random_flips:
         random = ""
     else:
         random = f"; as many random ones do that in {100 * found.random_flips:.0f} %"
     lead = f"Without {many} ({100 * found.share:.0f} % of the picture) it says {names[found.after]}"
-    return f"{lead} instead of {names[found.before]}{random}."
+    return f"{lead} instead of {names[found.before]}{random}.{spread if found.share > 0.5 else ''}"
 
 
 def _picture(inspection: Inspection, row: int) -> tuple[dict[str, Any] | None, str]:

@@ -202,6 +202,28 @@ def test_opening_a_sample_asks_why_that_class_and_not_the_true_one(widget: Inspe
     assert (widget.opened, widget.comm.state["_sample"]) == (None, {})
 
 
+def test_the_layers_whose_lens_is_weak_are_named() -> None:
+    from legrad_widget.inspection.curves import Curve
+    from legrad_widget.widget.inspect_detail import _flip_words
+
+    def words(weak: set[int], at: int, at_most: bool = True) -> str:
+        flags = np.array([layer in weak for layer in range(1, 13)])
+        nothing = np.zeros(12, np.float32)
+        return _flip_words(
+            Curve(tuple(range(1, 13)), nothing, nothing, np.zeros(12, np.int32), ("cat",) * 12, ("cat", "dog"), at,
+                  at_most, "lost", 0, flags), 12,
+        )  # fmt: skip
+
+    tail = "the lens is hardly better than chance: that part is a guess."
+    assert words({1, 2, 3, 4, 6, 7, 8}, 5) == (
+        f"cat led, and lost at layer 5 of 12 or before. At layers 1 to 4 and 6 to 8 {tail}"
+    )
+    assert words({1}, 2).endswith(f" At layer 1 {tail}")
+    assert words({1, 2, 3}, 4).endswith(f" At layers 1 to 3 {tail}")
+    assert words({1, 2, 5, 9}, 10).endswith(f" At layers 1, 2, 5 and 9 {tail}")
+    assert words({1}, 7, at_most=False) == "cat led, and lost at layer 7 of 12."
+
+
 def test_plain_maps_are_added_and_removed_and_stay_from_sample_to_sample(widget: InspectWidget, page: Reader) -> None:
     first, second = widget.errors.index[:2].tolist()
     pairs = {row: widget.inspection.pair(row) for row in (first, second)}
