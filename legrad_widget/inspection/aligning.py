@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from .contrasting import overlay_of, usable_contrast
 from .evidence import Overlay
 from .outdated import warn_if_outdated
 from .overlap import CASES, Alignment, Binarise, alignment, cases
-from .problem import InspectionError
+from .problem import InspectionError, InspectionWarning
 from .sample_mask import usable_share
 
 if TYPE_CHECKING:
@@ -63,19 +64,46 @@ def align(
         One row per sample: the numbers of :class:`~legrad_widget.inspection.overlap.Alignment` for the predicted class,
         and with ``_true`` for the true one.
 
+    Warns (InspectionWarning) where masks cannot be used, with how many and the first reason; ``problems`` lists all.
+
     Raises:
         InspectionError: there are no masks at all, or an argument cannot be.
     """
     import pandas as pd
 
+    wanted = inspection.wrong if rows is None else inspection.rows(rows)
+    found = compare(inspection, wanted.tolist(), overlay, binarise, progress)
+    if says := unusable(inspection, wanted.tolist()):
+        warnings.warn(says, InspectionWarning, stacklevel=3)
+    names = [field.name for field in fields(Alignment)]
+    table = {
+        at: {name: getattr(one.predicted, name) for name in names}
+        | {f"{name}_true": getattr(one.true, name) for name in names}
+        for at, one in found.items()
+    }
+    columns = [*names, *(f"{name}_true" for name in names)]
+    return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("sample")
+
+
+def compare(
+    inspection: Inspection,
+    wanted: Sequence[int],
+    overlay: str | Overlay | None = None,
+    binarise: Binarise = "half",
+    progress: Progress | None = None,
+) -> dict[int, Measured]:
+    """What :func:`align` finds, by sample; a mask that cannot be used is listed among the problems, and left out.
+
+    Raises:
+        InspectionError: there are no masks at all, or an argument cannot be.
+    """
     if not inspection.masks.any and not inspection.covers:
         raise InspectionError(
             "there are no masks: lw.inspect(..., masks=[...]) or boxes=[...], or r.draw_mask(i, mask)"
         )
     chosen = overlay_of(inspection, overlay)
-    wanted = inspection.wrong if rows is None else inspection.rows(rows)
     found: dict[int, Measured] = {}
-    for step, at in enumerate(wanted.tolist()):
+    for step, at in enumerate(wanted):
         if progress is not None:
             progress(step, len(wanted))
         cover = usable_share(inspection, at)
@@ -87,14 +115,17 @@ def align(
         with inspection.lock:
             inspection.measured[at] = found[at]
             inspection.changed()
-    names = [field.name for field in fields(Alignment)]
-    table = {
-        at: {name: getattr(one.predicted, name) for name in names}
-        | {f"{name}_true": getattr(one.true, name) for name in names}
-        for at, one in found.items()
-    }
-    columns = [*names, *(f"{name}_true" for name in names)]
-    return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("sample")
+    return found
+
+
+def unusable(inspection: Inspection, rows: Sequence[int]) -> str:
+    """How many of these samples' masks cannot be used, and why the first cannot; "" where all can, or there is none."""
+    meant = set(rows)
+    bad = sorted((one.index, one.says) for one in inspection.found if one.kind == "mask" and one.index in meant)
+    if not bad:
+        return ""
+    many = f"{len(bad)} masks of {len(rows)} samples" if len(bad) > 1 else "one mask"
+    return f"{many} cannot be used (see problems); sample {bad[0][0]}: {bad[0][1]}"
 
 
 def count_cases(inspection: Inspection) -> pd.DataFrame:

@@ -134,7 +134,9 @@ def _with_cases(inspection: Inspection, details: dict[int, Detail]) -> dict[int,
     """The same with each map against its mask, where there is one; what was not compared yet is compared now."""
     lacking = [row for row, one in details.items() if one.map is not None and row not in inspection.measured]
     if lacking and (inspection.masks.any or inspection.covers):
-        inspection.alignment(lacking)
+        from ..inspection.aligning import compare
+
+        compare(inspection, lacking)
     frame = inspection.frame
     return {
         row: replace(one, cases=cases_in(frame, row), against=against_mask(inspection, row))
@@ -154,7 +156,7 @@ def _detail(inspection: Inspection, row: int) -> Detail:
             lacks.append(f"Its map is not in this page: {sentence(error)}")
     flip = inspection.flip_sets.get(row)
     if flip is not None and detail.flip_set is None:
-        detail = detail.flipping("done", flip_set_words(flip, inspection.class_names), flip.patches)
+        detail = detail.flipping("done", flip_set_words(flip, inspection.class_names, row), flip.patches)
     return replace(detail, needs=" ".join(filter(None, [*lacks, NEEDS])))
 
 

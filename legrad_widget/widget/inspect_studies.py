@@ -153,31 +153,31 @@ class Studies:
         """
         if self._slices is not None:
             raise rules.Refused("one computation over all errors runs already; stop it first, or wait for it")
-        step = [0, 0]
+        step, said = [0, 0], [""]
 
         def computation(wait: Callable[[], None]) -> None:
             def progress(done: int, total: int) -> None:
                 step[:] = done, total
                 wait()
 
-            _run(self._inspection, what, options, progress)
+            said[:] = [_run(self._inspection, what, options, progress)]
 
         self._slices = slices = Slices(computation)
         self._began_at = time.monotonic()
         self._say(what, "running", step)
-        self._submit(partial(self._next, slices, what, step))
+        self._submit(partial(self._next, slices, what, step, said))
 
     def stop(self) -> None:
         """Stop what runs, if anything does."""
         if self._slices is not None:
             self._slices.stop()
 
-    def _next(self, slices: Slices, what: str, step: list[int], _ticket: Ticket) -> None:
-        """One slice, and then the next: a job for each."""
+    def _next(self, slices: Slices, what: str, step: list[int], said: list[str], _ticket: Ticket) -> None:
+        """One slice, and then the next: a job for each. ``said`` holds what there is to say once it is done."""
         state, says = "running", ""
         try:
             if slices.go():
-                state = "done"
+                state, says = "done", said[0]
         except Cancelled:
             state = "stopped"
         except Exception as error:
@@ -187,7 +187,7 @@ class Studies:
             if state == "running":
                 if time.monotonic() - self._told_at > TELL_EVERY:
                     self._say(what, state, step)
-                self._submit(partial(self._next, slices, what, step))
+                self._submit(partial(self._next, slices, what, step, said))
                 return
             self._slices = None
             if state == "done" and step[1]:
@@ -202,7 +202,12 @@ class Studies:
         self._tell({"what": what, "state": state, "step": step[0], "total": step[1], "message": says})
 
 
-def _run(inspection: Inspection, what: str, options: Options, progress: Callable[[int, int], None]) -> None:
+def _run(inspection: Inspection, what: str, options: Options, progress: Callable[[int, int], None]) -> str:
+    """Compute it; a sentence about what could not be used, or "".
+
+    Raises:
+        Refused: nothing could.
+    """
     if what == "calibrate":
         inspection.calibrate(options.samples, by=options.by, coarse=_coarse(inspection), show=False, progress=progress)
     elif what == "clusters":
@@ -214,7 +219,19 @@ def _run(inspection: Inspection, what: str, options: Options, progress: Callable
     elif what == "flips":
         inspection.find_flip_sets(progress=progress)
     else:
-        inspection.alignment(inspection.scored if options.right else None, progress=progress)
+        return _compare(inspection, (inspection.scored if options.right else inspection.wrong).tolist(), progress)
+    return ""
+
+
+def _compare(inspection: Inspection, rows: list[int], progress: Callable[[int, int], None]) -> str:
+    """Maps against masks; what :func:`~legrad_widget.inspection.aligning.align` warns of is said on the page."""
+    from ..inspection.aligning import compare, unusable
+
+    found = compare(inspection, rows, progress=progress)
+    says = unusable(inspection, rows)
+    if rows and not found:
+        raise rules.Refused(f"nothing was compared: {says or 'not one of these samples has a mask and a map'}")
+    return says[:1].upper() + says[1:] + "." * bool(says)
 
 
 def _coarse(inspection: Inspection) -> int | None:

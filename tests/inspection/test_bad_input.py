@@ -225,19 +225,22 @@ def test_a_mask_that_does_not_fit_is_listed_and_left_out(case):
     base = make().run(False)
     first, second = base.wrong[:2].tolist()
     r = make(masks={first: bad, second: good}).run(False)
-    assert r.alignment().index.tolist() == [second]
+    with pytest.warns(InspectionWarning, match=f"one mask cannot be used.*; sample {first}: .*{says}"):
+        assert r.alignment().index.tolist() == [second]
     assert r.problems["sample"].tolist() == [first]
     assert r.problems["kind"].tolist() == ["mask"]
     assert re.search(says, r.problems["says"][0])
     assert r.frame.loc[first, "status"] == "scored"
-    r.alignment()
-    assert len(r.problems) == 1  # told once
+    with pytest.warns(InspectionWarning, match="one mask"):
+        r.alignment()
+    assert len(r.problems) == 1  # listed once
 
 
 @pytest.mark.parametrize("box", [(1, 2, 3), "left", (70, 70, 90, 90), (5, 5, 5, 5), (float("nan"), 0, 5, 5)])
 def test_a_box_that_holds_nothing_is_listed(box):
     r = make(boxes=dict.fromkeys(range(12), box)).run(False)
-    assert r.alignment().empty
+    with pytest.warns(InspectionWarning, match=f"{len(r.wrong)} masks of {len(r.wrong)} samples cannot be used"):
+        assert r.alignment().empty
     assert r.problems["kind"].eq("mask").all()
 
 

@@ -115,6 +115,26 @@ def test_right_answers_are_compared_where_that_is_wished_and_counted_apart(widge
                                                  "context-dependent"]).all()  # fmt: skip
 
 
+def test_masks_that_cannot_be_used_are_told(classifier: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures, good, large = [np.full((40, 40, 3), 9 * i, np.uint8) for i in range(6)], np.eye(40), np.eye(41)
+    said = Inspection(classifier, pictures, [0] * 6, cache=False).run(False).records["predicted"]
+    labels, sizes = [(int(one) + 1) % 7 for one in said], "its mask has 41 x 41 pixels and its picture 40 x 40"
+
+    def ended(masks: Any) -> dict[str, Any]:
+        widget = InspectWidget(Inspection(classifier, pictures, labels, masks=masks, cache=False))
+        widget.wait(60)
+        Reader(widget.comm, monkeypatch).say("study", what="alignment", on=True)
+        return finished(widget, "alignment")
+
+    some = ended([large, np.zeros((40, 40)), *[good] * 4])
+    assert some["state"] == "done"
+    assert some["message"].startswith(f"2 masks of 6 samples cannot be used (see problems); sample 0: {sizes}")
+    none = ended([large] * 6)
+    assert none["state"] == "failed"
+    assert sizes in none["message"]
+    assert ended({9: good})["message"].endswith("not one of these samples has a mask and a map")
+
+
 def test_flip_sets_of_all_errors_become_an_order_and_go_on_where_they_stopped(
     widget: InspectWidget, page: Reader
 ) -> None:
