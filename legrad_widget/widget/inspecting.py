@@ -422,7 +422,7 @@ class Gallery(anywidget.AnyWidget):
             self._tell_table()
         if self._detail is not None and self._detail.row == search.row:
             found = search.found
-            words = search.words if found is None else flip_set_words(found, self.inspection.class_names)
+            words = search.words if found is None else flip_set_words(found, self.inspection.class_names, search.row)
             patches = [] if found is None else found.patches
             self._tell_detail(self._detail.flipping(search.state, words, patches))
 
