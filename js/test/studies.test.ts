@@ -34,6 +34,7 @@ const card = (number: number, more: object = {}) => ({
   map: { dtype: "float32", shape: [1, 2], data: new DataView(Float32Array.of(0, 1).buffer) },
   pairs: [{ true: HOSTILE, predicted: "dog", count: 1 }],
   tested: "changed without its region: 75 %, without a random one 5 %",
+  advice: "",
   margins: [-1, 2],
   lost: "on average the wrong class leads from layer 2 of 2",
   ...more,
@@ -335,6 +336,13 @@ describe("groups", () => {
     host.set("_studies", { ...host.state._studies!, clusters: { ...GROUPS, weights: [1, 0.5, 0] } });
     host.set("_study", { what: "clusters", state: "done", step: 3, total: 3, message: "" });
     expect(host.of("study")[1]).toMatchObject({ what: "clusters", k: 4, weights: [1, 0.5, 0] });
+  });
+  it("are told what to try where no region explains them", () => {
+    const advice = "no small region explains these: try r.on_other_backgrounds('cluster == 2')";
+    page({ clusters: { ...GROUPS, cards: [card(1), card(2, { advice })] } });
+    const said = [...get("groups").querySelectorAll(".lg-group")].map((one) => one.textContent!.includes(advice));
+    expect(said).toEqual([false, true]);
+    expect(get("groups").querySelector('[data-group="2"]')!.textContent).not.toContain(advice); // to be copied
   });
   it("stay as they are, with the focus, where something else was found", () => {
     const { host } = page({ clusters: GROUPS });

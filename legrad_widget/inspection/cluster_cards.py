@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 REGION = 0.5  # of the mean map's evidence
+EXPLAINS = 0.2  # of a group's answers: where fewer change, its region is no cause of it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +55,16 @@ class Card:
     def medoid(self) -> int:
         """The error nearest to the middle of the cluster."""
         return self.members[0]
+
+    @property
+    def advice(self) -> str:
+        """What to try where the region was tested and explains nothing, nor does a random one; "" otherwise."""
+        if not (self.flips < EXPLAINS and self.random_flips < EXPLAINS):  # also where they are nan: not tested
+            return ""
+        return (
+            "no small region explains these: the cause may be spread out, e.g. the background; with masks try "
+            f"r.on_other_backgrounds('cluster == {self.number}')"
+        )
 
     def __len__(self) -> int:
         return len(self.members)
@@ -107,6 +118,8 @@ class Clusters:
             line = f"{card.number:>3}: {len(card)} errors, most {is_} -> {taken} ({many})"
             if not np.isnan(card.flips):
                 line += f"; changed without its region {card.flips:.0%}, a random one {card.random_flips:.0%}"
+            if card.advice:
+                line += f"; {card.advice}"
             lines.append(line)
         return "\n".join(lines)
 

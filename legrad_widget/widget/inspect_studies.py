@@ -364,6 +364,7 @@ def _clusters(inspection: Inspection) -> dict[str, Any] | None:
                 "map": wire.pack(card.mean_map),
                 "pairs": [{"true": true, "predicted": taken, "count": n} for true, taken, n in card.pairs[:TOP_PAIRS]],
                 "tested": _tested(card.flips, card.random_flips),
+                "advice": card.advice,
                 "margins": wire.numbers(card.margins),
                 "lost": _lost(card.margins),
             }

@@ -255,3 +255,21 @@ def test_nobody_asked_about(r):
     found = r.on_other_backgrounds([])
     assert len(found) == 0
     assert str(found) == "No sample was asked about."
+
+
+def test_a_group_that_no_region_explains_is_sent_here_by_a_call_that_runs(r, scenes):
+    found = r.clusters()
+    snow = set(snow_errors(r, scenes))
+    card = max(found, key=lambda card: len(snow & set(card.members)))
+    assert max(card.flips, card.random_flips) < 0.2
+    assert "the cause may be spread out, e.g. the background" in card.advice
+    assert card.advice in str(found)
+    call = card.advice[card.advice.index("r.on_other") :]
+    told = eval(call, {"r": r})
+    assert set(told.table.index) == set(card.members)
+    assert told.beyond_control > 0.5
+    explained = [card for card in found if card.flips >= 0.2 or card.random_flips >= 0.2]
+    assert explained
+    assert all(card.advice == "" for card in explained)
+    assert all(card.advice == "" for card in r.clusters(2, test=False))
+    assert "spread out" not in str(r.clustered)

@@ -57,6 +57,7 @@ export function groups(studies: Studies, life: AbortSignal) {
           "div.lg-group",
           {},
           narrow,
+          group.advice && el("span.lg-small", {}, group.advice),
           group.lost && marginCurve(group.margins, group.lost),
           el("span.lg-small", {}, group.lost),
           button(

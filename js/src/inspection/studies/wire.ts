@@ -63,6 +63,8 @@ export interface Group {
   readonly pairs: readonly { readonly true: string; readonly predicted: string; readonly count: number }[];
   /** How many of its errors change without the region of its map, in words. */
   readonly tested: string;
+  /** What to try where no region explains it; "" otherwise. */
+  readonly advice: string;
   /** Of each layer, by how much the class it was taken for leads, and that in words; [] and "" without layers. */
   readonly margins: readonly number[];
   readonly lost: string;
@@ -200,6 +202,7 @@ export const decodeFound = fields<Found>({
           },
           pairs: listOf(fields<Group["pairs"][number]>({ true: text, predicted: text, count: amount })),
           tested: text,
+          advice: text,
           margins: amounts,
           lost: text,
         }),
