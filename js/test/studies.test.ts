@@ -340,7 +340,9 @@ describe("groups", () => {
   it("are told what to try where no region explains them", () => {
     const advice = "no small region explains these: try r.on_other_backgrounds('cluster == 2')";
     page({ clusters: { ...GROUPS, cards: [card(1), card(2, { advice })] } });
-    const said = [...get("groups").querySelectorAll(".lg-group")].map((one) => one.textContent!.includes(advice));
+    const said = [...get("groups").querySelectorAll(".lg-group")].map((one) =>
+      one.textContent!.includes(advice),
+    );
     expect(said).toEqual([false, true]);
     expect(get("groups").querySelector('[data-group="2"]')!.textContent).not.toContain(advice); // to be copied
   });
