@@ -3,7 +3,7 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { scaleMap } from "../src/heat/merge";
-import { drawSmall } from "../src/inspection/card";
+import { createCard, drawSmall } from "../src/inspection/card";
 import { confusion } from "../src/inspection/confusion";
 import { curveChart } from "../src/inspection/curve";
 import { mountGallery } from "../src/inspection/root";
@@ -434,6 +434,28 @@ describe("page", () => {
     expect(drawn).not.toHaveBeenCalled();
     expect(document.querySelector("[data-testid=needs]")!.textContent).toBe("Brushing needs the model.");
     expect(document.querySelector("[data-testid=flip-set]")).toBeNull();
+  });
+  it("counts what cannot be used, shows it alone, and says why", () => {
+    const { host, store } = gallery({ _scoring: { state: "idle", step: 6, total: 6, errors: 4, faults: 3 } });
+    mountGallery(document.body, store, null, life.signal);
+    const faults = document.querySelector<HTMLButtonElement>("[data-testid=faults]")!;
+    const shown = () => document.querySelector("[data-testid=shown]")!.textContent;
+    expect([faults.hidden, store.behind.value, shown()]).toEqual([true, true, "4 shown …"]);
+    const why = "there is no class '0'; for the class of that number pass 0, without quotes";
+    const words = { status: ["label"], problem: [why], name: ["f.jpg"] };
+    host.say({ kind: "cells", columns: [], words }, [shifted(Int32Array.of(5))]);
+    expect([faults.hidden, store.behind.value, shown()]).toEqual([false, false, "4 shown"]);
+    expect(faults.textContent).toBe("1 cannot be used");
+    faults.click();
+    expect([...store.order.value]).toEqual([5]);
+    expect(faults.getAttribute("aria-pressed")).toBe("true");
+    const card = createCard(store, "card");
+    card.show(0, 5);
+    expect(card.element.title).toBe(`f.jpg\n${why}`);
+    store.open(5);
+    expect(document.querySelector("[data-testid=verdict]")!.textContent).toBe(`${why}.`);
+    document.querySelector<HTMLElement>("[data-testid=clear-filters]")!.click();
+    expect([...store.order.value]).toEqual([3, 1, 2, 4]);
   });
   it("names the runner-up where the answer was right, in the colours of the maps", () => {
     const { host, store } = gallery();

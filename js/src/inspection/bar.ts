@@ -2,7 +2,7 @@
 
 import { button, el, set, watch } from "../ui/element";
 import { freshName } from "../wire";
-import { tally, valuesOf } from "./sift";
+import { OPEN, tally, valuesOf } from "./sift";
 import type { GalleryStore } from "./store";
 
 /** Values of one filter that are offered; the most frequent ones. */
@@ -16,14 +16,18 @@ export function progressLine(store: GalleryStore, life: AbortSignal): HTMLElemen
     testid: "steer",
     onclick: () => store.steer(store.progress.peek().state === "running" ? "pause" : "run"),
   });
+  const faults = button(".lg-button", {
+    testid: "faults",
+    title: "Show these alone",
+    onclick: () => store.narrow({ skipped: !store.sieve.peek().skipped }),
+  });
   watch(life, () => {
-    const { state, step, total, message, errors, faults } = store.progress.value;
+    const { state, step, total, message, errors } = store.progress.value;
     const running = state === "running";
     const share = step ? ` (${((100 * errors) / step).toFixed(1)} %)` : "";
     const parts = [
       running || step < total ? `${step} of ${total} samples scored` : `${total} samples`,
       step > 0 && `${errors} wrong${share}`,
-      faults > 0 && `${faults} cannot be used`,
       message,
     ];
     words.textContent = parts.filter(Boolean).join(" · ");
@@ -33,7 +37,13 @@ export function progressLine(store: GalleryStore, life: AbortSignal): HTMLElemen
     steer.hidden = !store.card.value.live || (!running && step >= total);
     steer.textContent = running ? "Pause" : "Go on";
   });
-  return el("div.lg-row.lg-status-line", {}, words, bar, steer);
+  watch(life, () => {
+    const many = store.told.value.skipped;
+    faults.hidden = !many;
+    faults.textContent = `${many} cannot be used`;
+    set(faults, "aria-pressed", store.sieve.value.skipped);
+  });
+  return el("div.lg-row.lg-status-line", {}, words, faults, bar, steer);
 }
 
 /** The order, and the filters. */
@@ -58,7 +68,7 @@ export function sieveBar(store: GalleryStore, life: AbortSignal): HTMLElement {
       testid: "clear-filters",
       onclick: () => {
         search.value = "";
-        store.narrow({ pairs: [], values: {}, search: "" });
+        store.narrow({ ...OPEN, errors: store.sieve.peek().errors });
       },
     },
     "Clear filters",
@@ -113,8 +123,8 @@ export function sieveBar(store: GalleryStore, life: AbortSignal): HTMLElement {
     }
   });
   watch(life, () => {
-    const { pairs, values, search: wanted } = store.sieve.value;
-    const narrowed = pairs.length > 0 || Object.keys(values).length > 0 || wanted !== "";
+    const { pairs, values, search: wanted, skipped } = store.sieve.value;
+    const narrowed = skipped || pairs.length > 0 || Object.keys(values).length > 0 || wanted !== "";
     clear.hidden = !narrowed;
     shown.textContent = `${store.order.value.length} shown${store.behind.value ? " …" : ""}`;
   });

@@ -96,19 +96,19 @@ export function createCard(store: GalleryStore, id: string): CardView {
       const [t, p] = [table.kind("true", row), table.kind("predicted", row)];
       const [is, taken] = [store.className(t), store.className(p)];
       const scored = table.scored(row);
+      const name = table.words("name", row) || `sample ${row}`;
       const state = drawSmall(canvas, store, row);
       const missing = store.card.peek().page ? "not in this page" : "cannot be read";
       lack.textContent = state === "missing" ? missing : state === "awaited" ? "…" : "";
-      pair.textContent = !scored ? is : t === p ? is : `${is} → ${taken}`;
+      pair.textContent = !scored ? name : t === p ? is : `${is} → ${taken}`;
       const [pTrue, pPred] = [table.number("p_true", row), table.number("p_pred", row)];
       sure.textContent = !scored
-        ? table.words("status", row) || "not scored yet"
+        ? words(store, row)
         : t === p
           ? percent(pPred)
           : `${percent(pTrue)} → ${percent(pPred)}`;
       fill(bar, scored ? pPred : 0);
       tags.textContent = table.words("tags", row);
-      const name = table.words("name", row) || `sample ${row}`;
       element.title = `${name}\n${words(store, row)}`;
       const tagged = tags.textContent && `; tagged ${tags.textContent}`;
       said.textContent = `${name}: ${words(store, row)}${tagged}`;
@@ -127,7 +127,10 @@ export function createCard(store: GalleryStore, id: string): CardView {
 /** What happened to a sample, in a sentence. */
 export function words(store: GalleryStore, row: number): string {
   const { table } = store;
-  if (!table.scored(row)) return table.words("status", row) || "not scored yet";
+  if (!table.scored(row)) {
+    const status = table.words("status", row);
+    return table.words("problem", row) || (table.skipped(row) ? status : "not scored yet");
+  }
   const [t, p] = [table.kind("true", row), table.kind("predicted", row)];
   const [pTrue, pPred] = ["p_true", "p_pred"].map((column) => percent(table.number(column, row)));
   if (t === p) return `${store.className(t)}, recognised with ${pPred}`;

@@ -179,10 +179,10 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
 
 function emptyWords(store: GalleryStore): string {
   const { state, step, total, errors } = store.progress.value;
-  const { pairs, values, search } = store.sieve.value;
+  const { pairs, values, search, skipped } = store.sieve.value;
   const running = state === "running";
   if (!store.card.peek().total) return "There are no samples.";
-  if (pairs.length || search || Object.keys(values).length) return "No sample fits these filters.";
+  if (skipped || pairs.length || search || Object.keys(values).length) return "No sample fits these filters.";
   if (store.behind.value && (errors || !running)) return "…";
   if (!step) return `Nothing is scored yet${running ? " …" : "."}`;
   if (running || step < total) return `None of ${step} samples is wrong so far${running ? " …" : "."}`;

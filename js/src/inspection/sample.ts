@@ -56,7 +56,7 @@ export function sampleView(store: GalleryStore, close: () => void, life: AbortSi
     const { table } = store;
     const [t, p] = [table.kind("true", row), table.kind("predicted", row)];
     const [is, taken] = [store.className(t), store.className(p)];
-    name.textContent = t === p ? is : `${is} → ${taken}`;
+    name.textContent = !table.scored(row) ? "" : t === p ? is : `${is} → ${taken}`;
     says.textContent = `${words(store, row)}.`;
     const tags = table.words("tags", row);
     const margin = table.number("margin", row);

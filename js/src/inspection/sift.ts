@@ -12,6 +12,8 @@ export interface Pair {
 export interface Sieve {
   /** Only samples that the model is wrong on. */
   readonly errors: boolean;
+  /** Only samples that cannot be used, whatever `errors` says. */
+  readonly skipped: boolean;
   /** Samples in any of these; [] for all. */
   readonly pairs: readonly Pair[];
   /** By column, the value that samples have to have. */
@@ -20,7 +22,7 @@ export interface Sieve {
   readonly search: string;
 }
 
-export const OPEN: Sieve = { errors: true, pairs: [], values: {}, search: "" };
+export const OPEN: Sieve = { errors: true, skipped: false, pairs: [], values: {}, search: "" };
 
 /** The value of a column as filters and people see it; tags are several. */
 export function valuesOf(table: Table, column: string, row: number): readonly string[] {
@@ -31,7 +33,7 @@ export function valuesOf(table: Table, column: string, row: number): readonly st
 }
 
 function passes(table: Table, sieve: Sieve, row: number): boolean {
-  if (sieve.errors && !table.wrong(row)) return false;
+  if (sieve.skipped ? !table.skipped(row) : sieve.errors && !table.wrong(row)) return false;
   if (sieve.pairs.length) {
     const [t, p] = [table.kind("true", row), table.kind("predicted", row)];
     if (

@@ -44,8 +44,12 @@ export interface GalleryStore {
   /** The samples shown, in order. */
   readonly order: ReadonlySignal<Int32Array>;
   readonly confusion: ReadonlySignal<Confusion>;
-  /** How many samples are scored, and how many of them wrong, as far as it is told. */
-  readonly told: ReadonlySignal<{ readonly scored: number; readonly wrong: number }>;
+  /** How many samples are scored, how many of them wrong, and how many others cannot be used, as far as it is told. */
+  readonly told: ReadonlySignal<{
+    readonly scored: number;
+    readonly wrong: number;
+    readonly skipped: number;
+  }>;
   /** Whether the kernel knows of more than is shown: samples are being scored, or what became of them is on its way. */
   readonly behind: ReadonlySignal<boolean>;
   readonly selected: ReadonlySignal<ReadonlySet<number>>;
@@ -197,17 +201,18 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
 
   const told = computed(() => {
     version.value;
-    let [scored, wrong] = [0, 0];
+    let [scored, wrong, skipped] = [0, 0, 0];
     for (let row = 0; row < table.total; row++) {
       scored += Number(table.scored(row));
       wrong += Number(table.wrong(row));
+      skipped += Number(table.skipped(row));
     }
-    return { scored, wrong };
+    return { scored, wrong, skipped };
   });
   const behind = computed(() => {
-    const { state, step, errors, faults } = progress.value;
-    const { scored, wrong } = told.value;
-    return state === "running" || wrong < errors || scored < step - faults;
+    const { state, step, errors } = progress.value;
+    const { scored, wrong, skipped } = told.value;
+    return state === "running" || wrong < errors || scored + skipped < step;
   });
 
   // -- actions --------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ export interface Table {
   /** Whether the model is wrong there; false too where it is not scored. */
   wrong(row: number): boolean;
   scored(row: number): boolean;
+  /** Whether it was skipped: its picture, label or answer cannot be used. */
+  skipped(row: number): boolean;
   has(column: string): boolean;
   take(news: Cells): void;
 }
@@ -25,13 +27,15 @@ export function createTable(total: number): Table {
     const value = number(column, row);
     return Number.isNaN(value) ? -1 : value;
   };
+  const words = (column: string, row: number) => wordy.get(column)?.[row] ?? "";
   return {
     total,
     number,
     kind,
-    words: (column, row) => wordy.get(column)?.[row] ?? "",
+    words,
     wrong: (row) => number("error", row) === 1,
     scored: (row) => kind("error", row) >= 0,
+    skipped: (row) => !["", "scored", "pending"].includes(words("status", row)),
     has: (column) => columns.has(column) || wordy.has(column),
     take({ rows, numbers, words }) {
       for (const [name, values] of numbers) {

@@ -65,7 +65,6 @@ export interface Progress {
   readonly total: number;
   readonly message: string;
   readonly errors: number;
-  readonly faults: number;
 }
 
 export const decodeProgress = fields<Progress>({
@@ -74,7 +73,6 @@ export const decodeProgress = fields<Progress>({
   total: whole,
   message: text,
   errors: whole,
-  faults: whole,
 });
 
 interface Picture {
