@@ -62,7 +62,8 @@ _ENCODINGS = 2  # held at a time
 class Inspection:
     """A model's answers on labelled samples; made by :func:`legrad_widget.inspect`.
 
-    Samples are named by their number i, from 0. Rows of :attr:`frame` are samples.
+    Samples are named by their number i, from 0. Rows of :attr:`frame` are samples. The arguments are those of
+    :func:`legrad_widget.inspect`, which says what each may be.
 
     Attributes:
         model: the model, choosing among ``class_names``; None where it was opened without one.

@@ -323,18 +323,42 @@ def inspect(model: Any, images: Any = None, labels: Any = None, **options: Any) 
             ``class_names`` become its prompts.
         images: A folder of folders, a list of anything ``Model.encode`` reads, a Dataset, a column of paths.
         labels: One per picture: the class's index or name. None: those of the folder or Dataset.
-        **options: ``class_names``, ``masks``, ``boxes``, ``logits``, ``embeddings``, ``templates``, ``fit``, ``size``,
-            ``batch``, ``cache``: see :class:`legrad_widget.inspection.Inspection`.
+        **options: by name, each of them:
+            ``class_names``: a list of C strings in the order of the classes. Of a classifier None: the names it knows.
+            Of a CLIP its prompts; needed unless it has some.
+            ``templates``: of a CLIP, sentences with one ``{}`` each for the name ("a photo of a {}."), averaged; ().
+            ``masks``: of the objects, one per picture or None where there is none: a list of N, a dict {sample number:
+            mask}, an array [N, H, W], or a function of the sample's number. A mask is a bool or number array [H, W], a
+            picture, or the path of one; what is not 0 is the object. It has the pixels of its own (upright) picture,
+            not those of the model's input.
+            ``boxes``: the same with (left, top, right, bottom) in pixels of the picture, the right and lower edge not
+            included, or several [n, 4]; taken where there is no mask.
+            ``logits``: [N, C] that are there already: nothing is run then, and there are no curves over layers.
+            ``embeddings``: [N, E] beside them, for neighbours and groups.
+            ``fit``: how a picture of another shape is shown to the model: "squash" (all of it, its aspect lost; the
+            default), "crop" (the centre) or "pad" (all of it, with a border). Take the one that the model was trained
+            and tested with: other numbers follow from another.
+            ``size``: of the model's input in pixels, one side or (height, width), multiples of the patch size; None:
+            the model's own.
+            ``batch``: how many pictures go through the model at a time; None: as many as take about a second.
+            ``cache``: True (the default): answers, maps and flip sets are kept on disk in the user's cache folder
+            ($LEGRAD_WIDGET_CACHE names another), under a digest of model, picture and label, so that nothing is
+            computed twice, in other sessions either; at most $LEGRAD_WIDGET_CACHE_GB gigabytes (4), of which the oldest
+            make room. A path: that folder. False: nothing is kept.
 
     Returns:
         The widget; scoring has begun in the background. ``r.frame``, and all that is about every sample, waits for it.
 
+    Warns (InspectionWarning) where some labels fit no class: these samples are skipped.
+
     Raises:
-        TypeError, ValueError: what was given cannot be used, in a sentence.
+        TypeError, ValueError: what was given cannot be used, or not one label fits a class, in a sentence.
     """
     from ..explainer import Model
     from ..inspection import Inspection
+    from ..inspection.options import check_options
 
+    check_options(options, Inspection)
     if isinstance(images, Model):
         raise TypeError(f"the model comes first: inspect(model, images, labels); arrived first: {shown(model)}")
     return InspectWidget(Inspection(model, images, labels, **options))
