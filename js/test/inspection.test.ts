@@ -189,11 +189,8 @@ describe("sifting", () => {
     ]);
   });
   it("counts what was taken for what", () => {
-    const { trues, predicted, count, pairs, most } = confusionOf(table, true);
-    expect([trues, predicted]).toEqual([
-      [0, 1, 2],
-      [1, 0],
-    ]);
+    const { classes, count, pairs, most } = confusionOf(table, true);
+    expect(classes).toEqual([1, 0, 2]);
     expect([count(0, 1), count(1, 0), count(0, 0), most]).toEqual([2, 1, 0, 2]);
     expect(pairs[0]).toEqual({ true: 0, predicted: 1, count: 2 });
     expect(confusionOf(table, false).count(0, 0)).toBe(1);
@@ -377,13 +374,16 @@ describe("page", () => {
     const box = confusion(store, life.signal);
     document.body.append(box);
     expect(box.querySelector("img")).toBeNull();
-    expect(box.querySelectorAll("table caption, thead th[scope=col], tbody th[scope=row]")).toHaveLength(6);
+    expect(box.querySelectorAll("table caption, thead th[scope=col], tbody th[scope=row]")).toHaveLength(7);
     expect(box.textContent).toContain("<img src=x");
-    const cell = box.querySelector<HTMLButtonElement>("td button")!;
+    const heads = (scope: string) =>
+      [...box.querySelectorAll(`th[scope=${scope}]`)].map((it) => it.textContent);
+    expect(heads("row")).toEqual(heads("col"));
+    const cell = box.querySelector<HTMLButtonElement>("td [data-pair='0,1']")!;
     expect(cell.getAttribute("aria-label")).toBe("cat taken for dog: 2");
     cell.click();
     expect([...store.order.value]).toEqual([1, 4]);
-    expect(box.querySelector("td button")!.getAttribute("aria-pressed")).toBe("true");
+    expect(box.querySelector("td [data-pair='0,1']")!.getAttribute("aria-pressed")).toBe("true");
   });
   it("lists pairs where there are too many classes for a square", () => {
     const many = Array.from({ length: 40 }, (_, i) => i);

@@ -107,6 +107,7 @@ export function createCard(store: GalleryStore, id: string): CardView {
         : t === p
           ? percent(pPred)
           : `${percent(pTrue)} → ${percent(pPred)}`;
+      sure.title = scored && t !== p ? `how probable: ${is} → ${taken}` : "";
       fill(bar, scored ? pPred : 0);
       tags.textContent = table.words("tags", row);
       element.title = `${name}\n${words(store, row)}`;

@@ -29,7 +29,7 @@ export function confusion(store: GalleryStore, life: AbortSignal): HTMLElement {
     const { pairs, errors } = store.sieve.value;
     const at = focused();
     all.checked = errors;
-    const square = found.trues.length <= SQUARE && found.predicted.length <= SQUARE;
+    const square = found.classes.length <= SQUARE;
     what.textContent = !found.pairs.length
       ? "nothing to show yet"
       : square
@@ -69,11 +69,7 @@ function press(
   );
 }
 
-function asSquare(
-  store: GalleryStore,
-  { trues, predicted, count, most }: Confusion,
-  chosen: readonly Pair[],
-) {
+function asSquare(store: GalleryStore, { classes, count, most }: Confusion, chosen: readonly Pair[]) {
   const head = (pair: Pair, kind: number, scope: "row" | "col") => {
     const name = store.className(kind);
     const title = scope === "row" ? `All that are ${name}` : `All taken for ${name}`;
@@ -86,17 +82,17 @@ function asSquare(
     el(
       "thead",
       {},
-      el("tr", {}, el("td"), ...predicted.map((p) => head({ true: -1, predicted: p }, p, "col"))),
+      el("tr", {}, el("td"), ...classes.map((p) => head({ true: -1, predicted: p }, p, "col"))),
     ),
     el(
       "tbody",
       {},
-      ...trues.map((t) =>
+      ...classes.map((t) =>
         el(
           "tr",
           {},
           head({ true: t, predicted: -1 }, t, "row"),
-          ...predicted.map((p) => {
+          ...classes.map((p) => {
             const many = count(t, p);
             const cell = el("td", { "data-right": t === p });
             if (many) {

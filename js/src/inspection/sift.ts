@@ -70,9 +70,8 @@ const compare = (a: number, b: number) => (a === b ? 0 : a < b ? -1 : 1);
 
 /** How often each class was taken for each. */
 export interface Confusion {
-  /** Classes that have anything to show, those with most errors first. */
-  readonly trues: readonly number[];
-  readonly predicted: readonly number[];
+  /** Classes that have anything to show, those that most errors are about first: of rows and columns alike. */
+  readonly classes: readonly number[];
   count(t: number, p: number): number;
   /** All pairs with a count, largest first. */
   readonly pairs: readonly (Pair & { readonly count: number })[];
@@ -92,14 +91,14 @@ export function confusionOf(table: Table, errors: boolean): Confusion {
     (a, b) => b.count - a.count || a.true - b.true || a.predicted - b.predicted,
   );
   const wrong = pairs.filter((pair) => pair.true !== pair.predicted);
-  const order = (side: "true" | "predicted") => {
-    const sums = new Map<number, number>(pairs.map((pair) => [pair[side], 0]));
-    for (const pair of wrong) sums.set(pair[side], sums.get(pair[side])! + pair.count);
-    return [...sums].sort((a, b) => b[1] - a[1] || a[0] - b[0]).map(([kind]) => kind);
-  };
+  const sums = new Map<number, number>();
+  for (const pair of pairs) {
+    for (const kind of [pair.true, pair.predicted]) {
+      sums.set(kind, (sums.get(kind) ?? 0) + (pair.true === pair.predicted ? 0 : pair.count));
+    }
+  }
   return {
-    trues: order("true"),
-    predicted: order("predicted"),
+    classes: [...sums].sort((a, b) => b[1] - a[1] || a[0] - b[0]).map(([kind]) => kind),
     count: (t, p) => counts.get(`${t},${p}`)?.count ?? 0,
     pairs,
     most: Math.max(1, ...wrong.map(({ count }) => count)),
