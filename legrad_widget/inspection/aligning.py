@@ -106,6 +106,10 @@ def compare(
     for step, at in enumerate(wanted):
         if progress is not None:
             progress(step, len(wanted))
+        held = inspection.measured.get(at) if inspection.model is None else None
+        if held is not None and (held.overlay, held.binarise) == (chosen, binarise):
+            found[at] = held  # saved, perhaps without its map
+            continue
         cover = usable_share(inspection, at)
         evidence = None if cover is None else usable_contrast(inspection, at, chosen)
         if cover is None or evidence is None:

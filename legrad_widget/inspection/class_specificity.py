@@ -59,14 +59,15 @@ def specificity(
     Cost: per sample one forward to encode it, and the method for two targets.
 
     Raises:
-        InspectionError: there is no model, or an argument cannot be.
+        InspectionError: some are not known yet, and there is no model; or an argument cannot be.
     """
     import pandas as pd
 
-    inspection.needs_model("compare plain maps")
     chosen = overlay_of(inspection, overlay)
     wanted = surest_first(inspection) if rows is None else [inspection.answered(at) for at in inspection.rows(rows)]
     missing = [at for at in wanted if _known(inspection, at, chosen) is None]
+    if missing:
+        inspection.needs_model("compare plain maps")
     for step, at in enumerate(missing):
         if progress is not None:
             progress(step, len(missing))

@@ -55,9 +55,11 @@ def flip_set(
 
     Cost: about 8 forwards in each of two to four batches, twice the size of the set per round of pruning, ``control``.
 
+    Without a model the one that was saved is given back, with the random sets that were tried then.
+
     Raises:
         InspectionError: the sample was skipped, an argument cannot be, or logits were given and the model itself says
-            something else.
+            something else; or there is no model, and none was saved.
     """
     at = inspection.answered(index)
     if goal not in get_args(Goal):
@@ -66,6 +68,8 @@ def flip_set(
         raise InspectionError(f"control is how many random sets are tried, from 0; arrived: {control!r}")
     predicted, rival = inspection.pair(at)
     chosen = overlay_of(inspection, overlay)
+    if inspection.model is None:
+        return _saved(inspection, at, chosen, goal)
     ranked = contrast(inspection, at, chosen).difference()
     removal = Removal(inspection.encoding(at), inspection.scores, progress)
     removal.check_answer(inspection, at)
@@ -91,6 +95,21 @@ def flip_set(
         inspection.flip_sets[at] = made
         inspection.changed()
     return made
+
+
+def _saved(inspection: Inspection, at: int, overlay: Overlay, goal: Goal) -> FlipSet:
+    """The flip set that was found when there was a model."""
+    found = inspection.flip_sets.get(at)
+    if found is not None and found.goal == goal and found.overlay in (overlay, None):
+        return found
+    there = ""
+    if found is not None:
+        along = "" if found.overlay is None or found.overlay == overlay else f" along the map {found.overlay.label}"
+        there = f"; r.flip_sets[{at}] is one with goal={found.goal!r}{along}"
+    raise InspectionError(
+        f"the flip set of sample {at} with goal={goal!r} along the map {overlay.label} was not saved, and there is no "
+        f"model to find it: lw.open_inspection(folder, model=model){there}"
+    )
 
 
 def random_sets(removed: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.bool_]:

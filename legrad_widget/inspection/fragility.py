@@ -55,14 +55,17 @@ def find_flip_sets(
     one to encode it; what was found before costs nothing.
 
     Raises:
-        InspectionError: there is no model, or an argument cannot be.
+        InspectionError: some are still to be found, and there is no model; or an argument cannot be.
     """
     import pandas as pd
 
-    inspection.needs_model("find flip sets")
     chosen = overlay_of(inspection, overlay)
     wanted = surest_first(inspection) if rows is None else [inspection.answered(at) for at in inspection.rows(rows)]
     missing = [at for at in wanted if not _known(inspection, at, chosen, goal, control)]
+    if missing:
+        inspection.needs_model(
+            f"find flip sets of {len(missing)} of {len(wanted)} samples (those found are in r.flip_sets)"
+        )
     for step, at in enumerate(missing):
         if progress is not None:
             progress(step, len(missing))

@@ -63,9 +63,10 @@ def test_what_was_found_is_kept_and_saved_and_sorted_by(r, tmp_path, monkeypatch
     again = open_inspection(tmp_path / "saved")
     assert again.frame["specificity"].equals(r.frame["specificity"])
     assert again.outdated == {}
+    assert again.specificity().equals(found)  # what is kept needs no model
+    again.overlay = Overlay("legrad")
     with pytest.raises(InspectionError, match="compare plain maps"):
         again.specificity()
-    again.overlay = Overlay("legrad")
     assert "are of the map attention_gradient; the map is legrad now" in again.outdated["specificity"]
     with pytest.warns(InspectionWarning, match="ask again"):
         again.sorted("specificity")

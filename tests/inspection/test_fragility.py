@@ -90,5 +90,5 @@ def test_bytes_hold_all_of_it(r):
 
 def test_without_a_model_it_says_so(r, tmp_path):
     r.save(tmp_path / "saved")
-    with pytest.raises(InspectionError, match="find flip sets"):
+    with pytest.raises(InspectionError, match="find flip sets of"):
         open_inspection(tmp_path / "saved").find_flip_sets()

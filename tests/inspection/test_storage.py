@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import legrad_widget as lw
-from legrad_widget.inspection import Inspection, InspectionError, open_inspection
+from legrad_widget.inspection import Inspection, InspectionError, Overlay, open_inspection
 from tests import specimens
 from tests.inspection import world
 
@@ -72,7 +72,13 @@ def test_maps_that_were_made_are_there_and_others_say_what_they_need(asked):
     assert np.array_equal(again.mask_share(first), r.mask_share(first))
     with pytest.raises(InspectionError, match="was not saved, and there is no model"):
         again.contrast(first, "cdam")
-    for call in (lambda: again.flip_set(first), lambda: again.without(first, [(0, 0)]), again.calibrate):
+    last = int(r.wrong[-1])
+    for call in (
+        lambda: again.flip_set(last),
+        lambda: again.flip_set(first, goal="true"),
+        lambda: again.without(first, [(0, 0)]),
+        again.calibrate,
+    ):
         with pytest.raises(InspectionError, match="open_inspection"):
             call()
     assert repr(again).startswith("<Inspection of timm vit_tiny_patch16_224 (saved)")
@@ -94,6 +100,25 @@ def test_figures_and_cards_are_there(asked):
         assert ours.margins == theirs.margins
         assert np.array_equal(ours.mean_map, theirs.mean_map)
         assert np.array_equal(ours.region, theirs.region)
+
+
+def test_what_is_kept_is_given_back_without_the_model(asked):
+    r, folder = asked
+    again = open_inspection(folder)
+    at = int(r.wrong[0])
+    assert repr(again.flip_set(at)) == repr(r.flip_sets[at])
+    assert again.flip_set(at).patches == r.flip_sets[at].patches
+    with pytest.raises(InspectionError, match=f"r.flip_sets\\[{at}\\] is one with goal='other' along the map"):
+        again.flip_set(at, Overlay("legrad", "floor"))
+    some = r.wrong[:3].tolist()
+    pd.testing.assert_frame_equal(again.find_flip_sets(some, control=2), r.find_flip_sets(some, control=2))
+    with pytest.raises(InspectionError, match=r"to find flip sets of .* the model is needed"):
+        again.find_flip_sets(control=2)
+    pd.testing.assert_frame_equal(again.alignment(), r.alignment())
+    again.maps.saved.clear()
+    pd.testing.assert_frame_equal(again.alignment(), r.alignment())  # the numbers are kept, with the map or without it
+    with pytest.raises(InspectionError, match="was not saved, and there is no model"):
+        again.alignment(binarise="otsu")
 
 
 def test_with_its_model_everything_goes_on(asked, model):
