@@ -415,7 +415,8 @@ def _flips(inspection: Inspection) -> dict[str, Any] | None:
     if not inspection.flip_sets:
         return None
     found = fragility(inspection)
-    says = f"{found.asked} of {len(inspection.wrong)} errors searched: {found.found} have a flip set"
+    have = "has" if found.found == 1 else "have"
+    says = f"{found.asked} of {len(inspection.wrong)} errors searched: {found.found} {have} a flip set"
     if found.found:
         says += f", half of them of at most {found.median:g} patch{'es' * (found.median != 1)}"
     if found.random == found.random:

@@ -148,7 +148,8 @@ def test_flip_sets_of_all_errors_become_an_order_and_go_on_where_they_stopped(
     sizes = widget.errors["flip_size"]
     some = sizes[sizes > 0]
     assert (told["asked"], told["found"]) == (len(sizes), len(some))
-    assert told["says"].startswith(f"{len(sizes)} of {len(sizes)} errors searched: {len(some)} have a flip set")
+    have = "has" if len(some) == 1 else "have"
+    assert told["says"].startswith(f"{len(sizes)} of {len(sizes)} errors searched: {len(some)} {have} a flip set")
     assert f"at most {some.median():g} patch" in told["says"]
     assert all(widget.inspection.flip_sets[row] is one for row, one in kept.items())
     assert [page.table["flip_size"][row] for row in sizes.index] == sizes.tolist()
