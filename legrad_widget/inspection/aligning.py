@@ -14,6 +14,7 @@ from .evidence import Overlay
 from .outdated import warn_if_outdated
 from .overlap import CASES, Alignment, Binarise, alignment, cases
 from .problem import InspectionError, InspectionWarning
+from .progress_bar import with_bar
 from .sample_mask import usable_share
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Measured:
     binarise: Binarise = "half"
 
 
+@with_bar(" samples")
 def align(
     inspection: Inspection,
     rows: Any = None,

@@ -21,6 +21,7 @@ from .flip_set import lead_of, smallest_prefix
 from .outdated import mask_digest
 from .overlap import alignment
 from .problem import InspectionError, PictureGone
+from .progress_bar import with_bar
 from .removal import OtherAnswer, Removal
 from .sample_mask import usable_share
 
@@ -98,6 +99,7 @@ class _Judged:
     mask_precision: float
 
 
+@with_bar(" samples")
 def calibrate(
     inspection: Inspection,
     n: int = 64,

@@ -16,6 +16,7 @@ from ..target import Class, TargetError
 from .contrasting import overlay_of, surest_first
 from .evidence import ATTENTION_GRADIENT, Overlay
 from .problem import PictureGone, Problem
+from .progress_bar import with_bar
 from .weighting import merged
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Specific:
     overlay: Overlay
 
 
+@with_bar(" samples")
 def specificity(
     inspection: Inspection,
     rows: Any = None,

@@ -17,6 +17,7 @@ from .evidence_features import features, plane
 from .flip_set import lead_of
 from .kmeans import grouped
 from .problem import InspectionError, PictureGone
+from .progress_bar import with_bar
 from .removal import Removal
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Clusters:
         return "\n".join(lines)
 
 
+@with_bar(" errors")
 def clusters(
     inspection: Inspection,
     k: int | None = None,
@@ -181,6 +183,7 @@ def clusters(
     return made
 
 
+@with_bar(" errors")
 def check_regions(inspection: Inspection, *, seed: int = 0, progress: Progress | None = None) -> Clusters:
     """Test the clusters that were made last: is the region of each a cause of its errors?
 

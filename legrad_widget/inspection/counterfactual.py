@@ -13,6 +13,7 @@ from .contrasting import contrast, overlay_of
 from .evidence import Overlay
 from .flip_set import FlipSet, Goal, lead_of, pruned, smallest_prefix
 from .problem import InspectionError
+from .progress_bar import with_bar
 from .removal import Removal
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def without(
     return inspection.encoding(index).without(patches, how, control=control, **options)
 
 
+@with_bar(" forwards")
 def flip_set(
     inspection: Inspection,
     index: int,

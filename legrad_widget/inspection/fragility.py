@@ -16,6 +16,7 @@ from .evidence import Overlay
 from .flip_set import FlipSet, Goal
 from .identity import digest
 from .problem import PictureGone, Problem
+from .progress_bar import with_bar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,7 @@ Progress = Callable[[int, int], None]
 CONTROL = 8
 
 
+@with_bar(" samples")
 def find_flip_sets(
     inspection: Inspection,
     rows: Any = None,
