@@ -4,7 +4,7 @@ import type { GalleryStore } from "./store";
 
 /** Columns of the wire in the order of the frame; "label" and "predicted" are names there. */
 const COLUMNS = [
-  ...["status", "p_true", "p_pred", "loss", "margin", "entropy", "rank_true", "rival"],
+  ...["status", "problem", "p_true", "p_pred", "loss", "margin", "entropy", "rank_true", "rival"],
   ...["flip_layer", "flip", "flip_kind", "lost_after", "disagreement"],
   ...["case_predicted", "case_true", "iou", "ground_coverage", "saliency_coverage", "outside_mask"],
   ...["flip_size", "cluster", "tags", "note"],
