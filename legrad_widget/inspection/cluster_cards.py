@@ -18,6 +18,7 @@ from .flip_set import lead_of
 from .kmeans import grouped
 from .problem import InspectionError, PictureGone
 from .progress_bar import with_bar
+from .readable import as_text
 from .removal import Removal
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ class Clusters:
                 line += f"; {card.advice}"
             lines.append(line)
         return "\n".join(lines)
+
+    _repr_pretty_ = as_text
 
 
 @with_bar(" errors")

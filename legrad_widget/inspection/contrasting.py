@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +89,9 @@ def _contrast(inspection: Inspection, at: int, overlay: Overlay) -> Evidence:
     if held is None:
         held = _fetched(inspection, at, overlay)
         inspection.maps.put(place, held)
-    return Evidence.from_bytes(held, overlay)
+    predicted, rival = inspection.pair(at)
+    names = inspection.class_names
+    return replace(Evidence.from_bytes(held, overlay), names=(names[predicted], names[rival]))
 
 
 def contrasts(

@@ -91,7 +91,7 @@ def flip_set(
             random_flips = float((lead(random_sets(removed, int(control), seed)) > 0).mean())
     made = FlipSet(
         removed.reshape(ranked.shape), predicted, after, goal, prefix, random_flips, int(control), removal.forwards,
-        chosen,
+        chosen, inspection.class_names,
     )  # fmt: skip
     with inspection.lock:
         inspection.flip_sets[at] = made

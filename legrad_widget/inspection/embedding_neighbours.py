@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors  # type: ignore[import-untyped]
 
 from .problem import InspectionError
+from .readable import as_text
 
 Indices = NDArray[np.int64]
 AMONG = 10  # neighbours that a label is compared with
@@ -24,12 +25,26 @@ class Neighbours:
             runner-up).
         same_errors: other errors with the same label and prediction.
         distances: of each of the three, in that order.
+        names: of its own label and of the class that ``correct_predicted`` are of; () where they are not known.
     """
 
     correct_true: tuple[int, ...]
     correct_predicted: tuple[int, ...]
     same_errors: tuple[int, ...]
     distances: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        true, other = self.names or ("the true class", "the class predicted")
+        titles = (f"right, of {true}", f"right, of {other}", "the same mistake")
+        groups = (self.correct_true, self.correct_predicted, self.same_errors)
+        lines = [
+            f"  {title}: {', '.join(f'{at} ({far:.3f})' for at, far in zip(group, away, strict=True)) or 'none'}"
+            for title, group, away in zip(titles, groups, self.distances, strict=True)
+        ]
+        return "\n".join(["Nearest samples (cosine distance)", *lines])
+
+    _repr_pretty_ = as_text
 
 
 def nearest(embeddings: NDArray[np.floating], at: int, among: Indices, k: int) -> tuple[Indices, NDArray[np.float64]]:

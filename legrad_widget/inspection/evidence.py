@@ -14,6 +14,7 @@ from ..explanation import Layers
 from ..method import find
 from ..target import Class, Contrast
 from .problem import InspectionError
+from .readable import as_text
 from .weighting import WEIGHTS, Weights, merged
 
 Array = NDArray[np.float32]
@@ -54,6 +55,7 @@ class Evidence:
         true: [L, h, w] the reverse: evidence for the true class over the predicted one; signed maps are negated.
         layers: 1-based block numbers. ``signed``: whether the sign means for or against.
         overlay: how it was asked for. ``merge``, ``default``: how the method merges layers.
+        names: of the predicted class and of the other; () where they are not known.
     """
 
     predicted: Array = field(repr=False)
@@ -63,6 +65,20 @@ class Evidence:
     overlay: Overlay
     merge: Literal["mean", "last"] = "mean"
     default: Literal["all", "last"] = "all"
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        first, second = self.names or ("the predicted class", "the true one")
+        depth, rows, columns = self.predicted.shape
+        size = f"{depth} layer{'s' * (depth != 1)} of {rows} x {columns} patches"
+        kind = "signed, below 0 against" if self.signed else "not signed"
+        return (
+            f"What spoke for {first} over {second}, and the reverse, by {self.overlay.label}: {size}, {kind}.\n"
+            f".merged(): two maps [h, w], for {first} and for {second}; .difference(): one of the two, with sign; "
+            ".predicted, .true: every layer."
+        )
+
+    _repr_pretty_ = as_text
 
     def merged(self, weights: Weights | None = None, layers: Layers = None) -> tuple[Array, Array]:
         """(for the predicted class, for the true one), both [h, w], not negative, not normalised."""

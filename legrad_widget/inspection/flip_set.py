@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .readable import as_text
+
 if TYPE_CHECKING:
     from .evidence import Overlay
 
@@ -34,6 +36,7 @@ class FlipSet:
         random_flips: the share of ``control`` random sets of equal size that change the answer too; nan without any.
         forwards: how often the model was asked.
         overlay: whose evidence ordered the patches; None: not known (saved by an earlier version).
+        names: of the classes; () where they are not known. ``str()`` says in a sentence what was found.
     """
 
     removed: NDArray[np.bool_] = field(repr=False)
@@ -45,6 +48,20 @@ class FlipSet:
     control: int
     forwards: int
     overlay: Overlay | None = None
+    names: tuple[str, ...] = field(default=(), repr=False)
+
+    def __str__(self) -> str:
+        before, after = (self.names[one] if self.names else f"class {one}" for one in (self.before, self.after))
+        along = "" if self.overlay is None else f" along the map {self.overlay.label}"
+        if not self.found:
+            return f"No set of patches{along} changes {before} ({self.forwards} forwards)."
+        size = f"{self.size} patch{'es' * (self.size != 1)} ({self.share:.1%} of the picture)"
+        says = f"Without {size}{along}, {before} becomes {after}"
+        if self.control:
+            says += f"; as many random ones change the answer in {self.random_flips:.0%} of {self.control} tries"
+        return f"{says}.\n(row, column): {', '.join(map(str, self.patches))}"
+
+    _repr_pretty_ = as_text
 
     @property
     def found(self) -> bool:

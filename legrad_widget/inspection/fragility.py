@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,7 +104,7 @@ def _find(
             inspection.cache.put("flip", {key: to_bytes(found)})
             return
         with inspection.lock:
-            inspection.flip_sets[at] = from_bytes(held)
+            inspection.flip_sets[at] = replace(from_bytes(held), names=inspection.class_names)
             inspection.changed()
     except (PictureGone, TargetError) as error:
         told = Problem(at, inspection.samples.names[at], "map", str(error))
@@ -113,8 +113,8 @@ def _find(
 
 
 def to_bytes(found: FlipSet) -> bytes:
-    """As JSON; see :func:`from_bytes`."""
-    said = {field.name: getattr(found, field.name) for field in fields(FlipSet)}
+    """As JSON; see :func:`from_bytes`. The names of the classes are no part of it."""
+    said = {field.name: getattr(found, field.name) for field in fields(FlipSet) if field.name != "names"}
     random_flips = None if np.isnan(found.random_flips) else found.random_flips
     overlay = None if found.overlay is None else asdict(found.overlay)
     said |= {"removed": found.removed.tolist(), "random_flips": random_flips, "overlay": overlay}

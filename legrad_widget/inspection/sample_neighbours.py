@@ -33,7 +33,8 @@ def neighbours(inspection: Inspection, index: int, k: int = 4) -> Neighbours:
     found = [nearest(records["embedding"], at, group, k) for group in groups]
     first, second, third = (tuple(map(int, places)) for places, _ in found)
     one, two, three = (tuple(map(float, distances)) for _, distances in found)
-    return Neighbours(first, second, third, (one, two, three))
+    names = (inspection.class_names[label[at]], inspection.class_names[other])
+    return Neighbours(first, second, third, (one, two, three), names)
 
 
 def disagreement_of(inspection: Inspection) -> NDArray[np.float64]:

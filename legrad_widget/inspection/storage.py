@@ -254,8 +254,11 @@ def _of_calibration(found: Calibration | None) -> dict[str, Any] | None:
     }
 
 
+_NOT_PLAIN = ("removed", "random_flips", "overlay", "names")
+
+
 def _of_flip_set(found: FlipSet) -> dict[str, Any]:
-    names = [field.name for field in fields(FlipSet) if field.name not in ("removed", "random_flips", "overlay")]
+    names = [field.name for field in fields(FlipSet) if field.name not in _NOT_PLAIN]
     overlay = None if found.overlay is None else asdict(found.overlay)
     said = {name: getattr(found, name) for name in names}
     return said | {"random_flips": _number(found.random_flips), "overlay": overlay}
@@ -338,7 +341,7 @@ def restore(inspection: Inspection, said: dict[str, Any], arrays: dict[str, NDAr
     inspection.tags = {int(at): tuple(tags) for at, tags in said["tags"].items()}
     inspection.notes = {int(at): text for at, text in said["notes"].items()}
     inspection.flip_sets = {
-        int(at): _flip_set(one, removed)
+        int(at): replace(_flip_set(one, removed), names=inspection.class_names)
         for (at, one), removed in zip(said["flip_sets"].items(), arrays["flip_sets"], strict=True)
     }
     inspection.specificities = {
