@@ -109,9 +109,14 @@ def test_brushing_the_cue_away_changes_the_answer(inspector: Inspector, notebook
     patch = notebook.value("[int(x) for x in flip.patches[0]]")
     expect(inspector.get("flip-words")).to_have_attribute("data-patches", f"[[{patch[0]},{patch[1]}]]")
 
+    expect(inspector.get("other-map")).to_have_text(
+        "The explorer beneath draws LeGrad: Attention gradient is no method of its own there."
+    )
+    inspector.get("to-brush").click()
+    expect(explorer.get("brush")).to_have_attribute("aria-pressed", "true")
+    expect(explorer.get("brush")).to_be_in_viewport()
     press = explorer.page.keyboard.press
     explorer.get("picture").focus()
-    press("b")
     for key, times in (("ArrowUp", 8), ("ArrowLeft", 8), ("ArrowDown", patch[0]), ("ArrowRight", patch[1])):
         for _ in range(times):
             press(key)
