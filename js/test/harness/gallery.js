@@ -258,7 +258,7 @@ function limit(thresholds) {
 async function kernel(content, buffers) {
   const rows = buffers[0] ? [...new Int32Array(buffers[0])] : [];
   if (content.kind === "live") {
-    const file = await (await fetch("../../../legrad_widget/static/live.js")).arrayBuffer();
+    const file = await (await fetch("../../../legrad_widget/static/gallery.js")).arrayBuffer();
     tell({ kind: "live", hash: content.hash, message: "" }, [new DataView(file)]);
   } else if (content.kind === "study") {
     const run = (state, step) =>
