@@ -23,6 +23,7 @@ tagged = [i for i in r.errors.index if world.truth[i].tag and r.frame.loc[i, "pr
 row = int(tagged[0])
 flip = r.inspection.flip_set(row)
 """
+FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 class Inspector:
@@ -52,6 +53,7 @@ class Inspector:
     def open(self, row: int) -> None:
         """Find a sample by its name, and click it; wait until it is explained."""
         self.get("search").fill(f"sample {row}")
+        self.page.evaluate(FRAMES)  # cards are laid out in the next frame: the one of before is hidden then
         self.card(row).click()
         expect(self.get("curve")).to_be_visible(timeout=ANSWER_MS)
         self.explorer.expect_painted()
