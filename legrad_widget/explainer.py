@@ -19,7 +19,8 @@ from . import heads, intervention, lens, patches, reliability, support
 from .correction import Correction
 from .explanation import Explanation, Layers, chosen_layers, is_flat
 from .method import KnobError, Maps, Method, MethodError, catalogue, find
-from .models.capture import Tokens, capture, fingerprint, lock_of, plain_arithmetic
+from .models.capture import Tokens, capture, lock_of, plain_arithmetic
+from .models.live import fingerprint
 from .models.preprocess import Fit, ImageError, Preprocess, View, Window
 from .models.text import TextEncoder
 from .models.view import UnsupportedModel, ViT

@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .models.capture import fingerprint, plain_arithmetic
-from .models.live import apply
+from .models.capture import plain_arithmetic
+from .models.live import apply, fingerprint
 from .models.view import ViT
 from .patches import layer_at, patch_or_prefix, token_of
 from .support import EVERYDAY, Prediction, top_classes

@@ -14,8 +14,8 @@ from torch import nn
 
 from .explainer import Model
 from .models import library
-from .models.capture import fingerprint
 from .models.from_timm import class_names as timm_class_names
+from .models.live import fingerprint
 from .reliability import LayerReliability
 from .translator import Translators
 from .wrapping import wrap

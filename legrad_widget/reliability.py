@@ -31,7 +31,8 @@ import torch
 from torch import Tensor
 
 from .lens import LayerRanks, layer_features, ranked
-from .models.capture import fingerprint, plain_arithmetic
+from .models.capture import plain_arithmetic
+from .models.live import fingerprint
 from .translator import fitted, pooled_tokens
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..explainer import Model
-from ..models.capture import fingerprint
+from ..models.live import fingerprint
 from ..models.text import TextEncoder
 from ..target import Text
 from .problem import InspectionError

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..models.capture import fingerprint
 from ..models.forward import batch_size
+from ..models.live import fingerprint
 from ..models.view import ViT
 from .identity import bias_of, digest, digest_of_model
 from .problem import SKIPPED, UNREADABLE, InspectionError, Problem

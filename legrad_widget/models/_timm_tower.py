@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ._timm_parts import Locate, block, pooler
-from .live import Affine
+from .live import Affine, call_with
 from .position import resampled
 from .preprocess import Preprocess
 from .readout import Readout
@@ -138,7 +138,7 @@ def _native(
             prefix = 0 if getattr(module, "no_embed_class", False) else module.num_prefix_tokens
             substitute["pos_embed"] = resampled(position.detach(), own, grid, prefix=prefix)
     with _any_size(module.patch_embed):
-        output: Tensor = torch.func.functional_call(module, substitute, (images,)) if substitute else module(images)
+        output: Tensor = call_with(module, substitute, images) if substitute else module(images)
     return output
 
 

@@ -35,11 +35,6 @@ def lock_of(vit: ViT) -> threading.RLock:
         return _locks.setdefault(vit.blocks[0].module, threading.RLock())
 
 
-def fingerprint(module: nn.Module) -> int:
-    """A number that changes when a weight is written or replaced (but not through ``.data``, which PyTorch hides)."""
-    return hash(tuple((p.data_ptr(), p._version) for p in module.parameters()))
-
-
 @contextmanager
 def plain_arithmetic(device: torch.device) -> Iterator[None]:
     """No graph, no inference tensors, no autocast: whatever the caller has switched on, the numbers are the same."""

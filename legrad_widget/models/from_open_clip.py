@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ._open_clip_parts import read_block, read_pooler
-from .live import Affine, apply
+from .live import Affine, apply, call_with
 from .position import resampled
 from .preprocess import Preprocess
 from .readout import Readout
@@ -118,6 +117,6 @@ def _native(tower: Any, images: Tensor, grid: tuple[int, int]) -> Tensor:
         output = tower(images)
     else:
         position = resampled(tower.positional_embedding.detach(), own, grid, prefix=1)
-        output = torch.func.functional_call(tower, {"positional_embedding": position}, (images,))
+        output = call_with(tower, {"positional_embedding": position}, images)
     pooled: Tensor = output[0] if isinstance(output, tuple) else output
     return pooled[:, 0] if pooled.ndim == 3 else pooled  # "parallel": the one query keeps an axis of its own

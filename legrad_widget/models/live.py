@@ -6,7 +6,7 @@ what the model gives is noticed when the model is wrapped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,10 +39,34 @@ def apply(module: nn.Module, x: Tensor) -> Tensor:
         return F.rms_norm(x, norm.normalized_shape, scale, norm.eps)
     parameters = {name: p.detach().to(x.dtype) for name, p in module.named_parameters()}
     if parameters:
-        result: Tensor = torch.func.functional_call(module, parameters, (x,))
+        result: Tensor = call_with(module, parameters, x)
         return result
     output: Tensor = module.forward(x)
     return output
+
+
+_standing_in: dict[int, Tensor] = {}  # by the id of what stands in the place of a weight now
+
+
+def call_with(module: nn.Module, substitutes: Mapping[str, Tensor], x: Tensor) -> Any:
+    """``module(x)`` with other tensors in the place of some parameters, for this call."""
+    own = dict(module.named_parameters())
+    places = {id(new): own[name] for name, new in substitutes.items() if name in own}
+    _standing_in.update(places)
+    try:
+        return torch.func.functional_call(module, dict(substitutes), (x,))
+    finally:
+        for place in places:
+            _standing_in.pop(place, None)
+
+
+def fingerprint(module: nn.Module) -> int:
+    """A number that changes when a weight is written or replaced (but not through ``.data``, which PyTorch hides).
+
+    What :func:`call_with` puts in the place of a weight while another thread asks counts as that weight.
+    """
+    weights = (_standing_in.get(id(p), p) for p in module.parameters())
+    return hash(tuple((p.data_ptr(), p._version) for p in weights))
 
 
 @dataclass(frozen=True, slots=True)

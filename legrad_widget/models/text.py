@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..target import TargetError
-from .capture import evaluation_mode, fingerprint, plain_arithmetic
+from .capture import evaluation_mode, plain_arithmetic
+from .live import fingerprint
 
 Tokenizer = Callable[[list[str]], Tensor]
 
