@@ -9,6 +9,7 @@ import { savedGallery } from "../src/inspection/saved";
 import { createGallery } from "../src/inspection/store";
 import { HASH } from "../src/store/second";
 import { FakeHost } from "./fake-host";
+import { pageLife } from "./page-life";
 
 const HOSTILE = "<img src=x onerror=alert(1)>";
 const bytes = (values: Int32Array | Float32Array) => new Uint8Array(values.buffer);
@@ -64,16 +65,9 @@ function saved(): Record<string, unknown> {
   };
 }
 
-let life: AbortController;
-beforeEach(() => {
-  life = new AbortController();
-  vi.useFakeTimers();
-});
+const life = pageLife();
 afterEach(() => {
-  life.abort();
-  vi.useRealTimers();
   vi.restoreAllMocks();
-  document.body.replaceChildren();
 });
 
 /** A gallery on the saved page, and everything that its kernel says. */

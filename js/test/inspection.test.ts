@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 // The gallery without a kernel: what is shown in which order, what is asked for, and that data stays text.
 
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { scaleMap } from "../src/heat/merge";
 import { createCard, drawSmall } from "../src/inspection/card";
 import { confusion } from "../src/inspection/confusion";
@@ -12,6 +12,7 @@ import { createGallery } from "../src/inspection/store";
 import { createTable } from "../src/inspection/table";
 import { type Cells, decodeNews, decodeSample, type Sort } from "../src/inspection/wire";
 import { FakeHost } from "./fake-host";
+import { pageLife } from "./page-life";
 
 const NAMES = ["cat", "dog", "<img src=x onerror=alert(1)>"];
 const sort = (column: string, ascending: boolean): Sort => ({
@@ -81,16 +82,7 @@ class GalleryFake extends FakeHost {
   }
 }
 
-let life: AbortController;
-beforeEach(() => {
-  life = new AbortController();
-  vi.useFakeTimers();
-});
-afterEach(() => {
-  life.abort();
-  vi.useRealTimers();
-  document.body.replaceChildren();
-});
+const life = pageLife();
 
 function gallery(changes: Record<string, unknown> = {}) {
   const host = new GalleryFake({

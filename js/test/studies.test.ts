@@ -1,13 +1,14 @@
 // @vitest-environment happy-dom
 // What is computed about all errors, without a kernel: what is asked for, what is shown of it, what a click narrows to.
 
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { mountGallery } from "../src/inspection/root";
 import { createGallery } from "../src/inspection/store";
 import { nearest, placed } from "../src/inspection/studies/scatter";
 import { LIMIT_MS } from "../src/inspection/studies/store";
 import { decodeFound } from "../src/inspection/studies/wire";
 import { FakeHost } from "./fake-host";
+import { pageLife } from "./page-life";
 
 const HOSTILE = "<img src=x onerror=alert(1)>";
 const CALIBRATION = {
@@ -75,16 +76,7 @@ const CASES = {
   ],
 };
 
-let life: AbortController;
-beforeEach(() => {
-  life = new AbortController();
-  vi.useFakeTimers();
-});
-afterEach(() => {
-  life.abort();
-  vi.useRealTimers();
-  document.body.replaceChildren();
-});
+const life = pageLife();
 
 const get = <T extends HTMLElement = HTMLElement>(id: string) =>
   document.querySelector<T>(`[data-testid=${id}]`)!;

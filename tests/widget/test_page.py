@@ -69,19 +69,25 @@ def saved(page: str, method: str = "legrad") -> dict[str, Any]:
     return next(answer for answer in Reader(page).state["_saved"] if answer["method"] == method)
 
 
-# -------------------------------------------------------------------- what is in it
-
-
-def test_one_file_with_its_own_policy_and_nothing_from_elsewhere(widget: LeGradWidget) -> None:
-    page = widget.to_html()
+def alone(page: str) -> Reader:
+    """A saved page, in ASCII, under the strict policy, that asks nobody for anything."""
     page.encode("ascii")
     reader = Reader(page)
     policies = [meta["content"] for meta in reader.named("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
     assert policies == [POLICY]
     assert not reader.named("link")
     assert [script.get("src") for script in reader.named("script")] == [None] * 4
-    assert all((image["src"] or "").startswith("data:image/png;base64,") for image in reader.named("img"))
     assert not re.search(r"https?://(?!www\.w3\.org/)", page.replace(reader.inside["state"], ""))
+    return reader
+
+
+# -------------------------------------------------------------------- what is in it
+
+
+def test_one_file_with_its_own_policy_and_nothing_from_elsewhere(widget: LeGradWidget) -> None:
+    page = widget.to_html()
+    reader = alone(page)
+    assert all((image["src"] or "").startswith("data:image/png;base64,") for image in reader.named("img"))
 
 
 def test_the_answer_is_in_it_to_the_bit(widget: LeGradWidget) -> None:
