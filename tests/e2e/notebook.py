@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Locator, Page
@@ -31,6 +33,19 @@ const shared = panel().content.model.sharedModel;
 shared.insertCell(shared.cells.length, {cell_type: 'code', source: arg, metadata: {trusted: true}});
 panel().content.activeCellIndex = shared.cells.length - 1;
 """
+
+
+START = (
+    APPEND
+    + """
+const cell = window.runningCell = app.commands.execute('notebook:run-cell');
+const ended = () => { cell.ended = true; };
+cell.then(ended, ended);
+"""
+)
+
+BUSY = "import time; print('it runs', flush=True); time.sleep(60)"
+"""A cell that says when it has begun, and then holds the kernel until it is interrupted."""
 
 
 def as_lists(value: Any) -> Any:
@@ -86,11 +101,33 @@ class Notebook:
 
     def start(self, source: str) -> None:
         """Append a cell and start it without waiting."""
-        self.js(APPEND + "window.runningCell = app.commands.execute('notebook:run-cell');", source)
+        self.js(START, source)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """While a cell runs, from its first line on.
+
+        The kernel's status says too little: a comm message that a subshell answers makes it "idle" meanwhile.
+        """
+        self.start(BUSY)
+        self.dom.locator(".jp-CodeCell").last.get_by_text("it runs", exact=True).wait_for()
+        try:
+            yield
+        finally:
+            self.interrupt()
+
+    def expect_busy(self) -> None:
+        """The cell that was started last has not ended."""
+        assert not self.page.evaluate("window.runningCell.ended"), "the cell ended too early to prove anything"
 
     def interrupt(self) -> None:
         """Interrupt the running cell and wait until it has ended."""
-        self.js("await guard(kernel().interrupt(), 'interrupt'); await guard(window.runningCell, 'the cell');")
+        self.js(
+            """
+            if (!window.runningCell.ended) await guard(kernel().interrupt(), 'interrupt');
+            await guard(window.runningCell, 'the cell');
+            """
+        )
 
     # ------------------------------------------------------------- kernel
 

@@ -10,17 +10,12 @@ from playwright.sync_api import expect
 from tests.e2e.explorer import Explorer
 from tests.e2e.notebook import Notebook
 
-BUSY = "import time; time.sleep(30)"
-KERNEL_STATUS = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
-
 
 @pytest.fixture
 def busy(explorer: Explorer, notebook: Notebook) -> Iterator[Explorer]:
     """The widget, drawn, in a notebook whose kernel runs a long cell."""
-    notebook.start(BUSY)
-    notebook.page.wait_for_function(f"() => {KERNEL_STATUS} === 'busy'")
-    yield explorer
-    notebook.interrupt()
+    with notebook.busy():
+        yield explorer
 
 
 def test_scrubbing_layers_repaints_within_one_frame(busy: Explorer, notebook: Notebook) -> None:
@@ -36,7 +31,7 @@ def test_scrubbing_layers_repaints_within_one_frame(busy: Explorer, notebook: No
         assert busy.painted_layers == str(layer)
         seen.add(busy.pixels())
     assert len(seen) == count, "every layer has a map of its own"
-    assert notebook.page.evaluate(KERNEL_STATUS) == "busy", "the cell ended too early to prove anything"
+    notebook.expect_busy()
 
 
 def test_a_new_prompt_is_answered_or_said_to_wait(busy: Explorer, notebook: Notebook) -> None:
@@ -51,7 +46,7 @@ def test_a_new_prompt_is_answered_or_said_to_wait(busy: Explorer, notebook: Note
     )
     if busy.painted == before:
         expect(busy.get("status")).to_contain_text("Waiting for the kernel")
-    assert notebook.page.evaluate(KERNEL_STATUS) == "busy"
+    notebook.expect_busy()
     notebook.interrupt()
     expect(busy.get("score")).to_contain_text(prompt)
     busy.expect_status("idle")

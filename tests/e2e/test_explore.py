@@ -59,13 +59,10 @@ def test_a_known_prompt_needs_no_kernel(explorer: Explorer) -> None:
     first = explorer.chips[0]
     explorer.expect_answered(lambda: explorer.ask(another(explorer)))
     chip = explorer.root.locator("[data-index='0'] [role=radio]")
-    explorer.notebook.start("import time; time.sleep(30)")
-    try:
+    with explorer.notebook.busy():
         chip.click()
         expect(explorer.get("score")).to_contain_text(first)
         explorer.expect_status("idle")
-    finally:
-        explorer.notebook.interrupt()
     explorer.notebook.expect_value("w.active", 0)
 
 

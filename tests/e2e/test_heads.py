@@ -12,7 +12,6 @@ from playwright.sync_api import Locator, expect
 from tests.e2e.explorer import Explorer
 from tests.e2e.notebook import Notebook
 from tests.e2e.test_appearance import seen_by_everyone
-from tests.e2e.test_busy_kernel import BUSY, KERNEL_STATUS
 
 
 @pytest.fixture
@@ -51,11 +50,9 @@ def row_of_numbers(explorer: Explorer, columns: int) -> list[float]:
 @pytest.fixture
 def busy(matrix: Explorer, notebook: Notebook) -> Iterator[Explorer]:
     """The matrix in a notebook whose kernel runs a long cell."""
-    notebook.start(BUSY)
-    notebook.page.wait_for_function(f"() => {KERNEL_STATUS} === 'busy'")
-    matrix.root.scroll_into_view_if_needed()
-    yield matrix
-    notebook.interrupt()
+    with notebook.busy():
+        matrix.root.scroll_into_view_if_needed()
+        yield matrix
 
 
 def test_heads_are_seen_and_merged_while_the_kernel_is_busy(busy: Explorer, notebook: Notebook) -> None:
@@ -75,7 +72,7 @@ def test_heads_are_seen_and_merged_while_the_kernel_is_busy(busy: Explorer, note
     assert busy.painted_layers == "4.1,6.3"
     busy.get("weights-equal").check()
     expect(busy.get("floor")).to_contain_text("floor 0.")
-    assert busy.page.evaluate(KERNEL_STATUS) == "busy", "the cell ended too early to prove anything"
+    notebook.expect_busy()
 
 
 def test_what_is_chosen_reaches_python_and_is_merged_alike(matrix: Explorer, notebook: Notebook) -> None:

@@ -232,11 +232,11 @@ def test_tags_and_notes_end_up_in_the_table(inspector: Inspector, notebook: Note
 
 
 def test_it_works_while_a_cell_runs_and_after_a_reload(inspector: Inspector, notebook: Notebook) -> None:
-    notebook.start("import time; time.sleep(20)")
-    row = int(inspector.root.locator("[data-testid=card]:visible").nth(1).get_attribute("data-row") or -1)
-    inspector.open(row)
-    expect(inspector.get("curve")).to_be_visible()
-    notebook.interrupt()
+    with notebook.busy():
+        row = int(inspector.root.locator("[data-testid=card]:visible").nth(1).get_attribute("data-row") or -1)
+        inspector.open(row)
+        expect(inspector.get("curve")).to_be_visible()
+        notebook.expect_busy()
     notebook.reload()
     again = Inspector(notebook, notebook.dom)
     again.expect_scored(240)
