@@ -1,7 +1,7 @@
-"""What stands where a picture was erased: black, its mean colour, a blur of it, or a colour. Imports nothing of ours.
+"""What stands where a picture was erased: black, its mean, a blur, its surroundings, a colour. Imports nothing of ours.
 
-All on the model's input [3, H, W], which is normalised: value = (x - mean) / std with x in [0, 1]. Mean and blur are
-averages, so they are the same on either side of the normalisation.
+All but the surroundings on the model's input [3, H, W], which is normalised: value = (x - mean) / std with x in [0, 1].
+Mean, blur and surroundings are averages, so they are the same on either side of the normalisation.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 Fill = Literal["black", "mean", "blur"]
 KERNEL, SIGMA = 11, 5.0  # pixels of the model input
+REACH = 1 / 16  # of the longer side: the standard deviation of the Gaussian that fills from what is around
 
 
 class ErasureError(ValueError):
@@ -45,6 +48,34 @@ def background(image: Tensor, fill: Fill | Sequence[float], mean: Sequence[float
     raise ErasureError(
         f"fill is one of {', '.join(map(repr, get_args(Fill)))}, or a colour (r, g, b); arrived: {fill!r}"
     )
+
+
+def surroundings(picture: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Channels [C, H, W] whose pixels under ``mask`` [H, W] are the mean of those outside, by a Gaussian of distance.
+
+    Normalised convolution (Knutsson and Westin 1993); the standard deviation is 1/16 of the longer side.
+    In float64 even pixels far inside have weights above 0 (to 37 standard deviations), so that each is filled from the
+    pixels outside that are nearest to it. An empty mask changes nothing.
+
+    Raises:
+        ErasureError: the mask covers everything.
+    """
+    if mask.all():
+        raise ErasureError("there is nothing outside of the mask to fill from; leave a part of the picture")
+    weight = (~mask).astype(np.float64)
+    sigma = REACH * max(mask.shape)
+    rows, columns = (_gaussian(side, sigma) for side in mask.shape)
+    total = rows @ weight @ columns
+    result = picture.astype(np.float64)
+    for channel in result:
+        channel[mask] = (rows @ (weight * channel) @ columns)[mask] / total[mask]
+    return result
+
+
+def _gaussian(side: int, sigma: float) -> NDArray[np.float64]:
+    """[side, side] the weight of each place for each other one."""
+    places = np.arange(side)
+    return np.asarray(np.exp(-((places[:, None] - places) ** 2) / (2 * sigma**2)))
 
 
 def _colour(fill: Any) -> tuple[float, float, float]:

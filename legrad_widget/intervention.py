@@ -1,4 +1,4 @@
-"""Take patches away and ask again: what the model says of the whole image without them.
+"""Take patches away, or put others in their place, and ask again: what the model says of the changed image.
 
 Axis letters: M variants of the image, h and w patch rows and columns, E feature width.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
-from .erasure import background
+from .erasure import background, surroundings
 from .models.capture import plain_arithmetic
 from .models.forward import batch_size, features_of_pictures, features_of_tokens
 from .target import Aims
@@ -24,9 +25,11 @@ from .target import Aims
 if TYPE_CHECKING:
     from .explainer import Encoding
 
-How = Literal["drop", "blur", "mean", "fill"]
+How = Literal["drop", "block", "blur", "mean", "fill", "surroundings"]
 Progress = Callable[[int, int], None]
 Mask = NDArray[np.bool_]
+Painter = Callable[[Mask], Tensor]
+"""The model input [3, Hin, Win] with the patches of a mask [h, w] painted over."""
 INTERVAL = (0.05, 0.95)  # quantiles over the random masks
 
 
@@ -69,17 +72,21 @@ class Change:
     """What the model says of the image without some patches.
 
     Attributes:
-        removed: [h, w] bool. ``how`` they were removed.
+        removed: [h, w] bool. ``how`` they were removed; "paste": by the same patches of another image.
         targets: those that were asked for, in order.
         classes: the likeliest classes before and after, by their probability before; () where the model has none.
-        picture: what the model saw, at the size of its input; removed tokens are shown black.
+        picture: what the model saw, at the size of its input; removed and blocked tokens are shown black.
+        from_layer: of "block", the 1-based block from which on nothing reads the tokens; else None.
+        donor: of "paste" in an inspection, the sample that the patches are of; else None.
     """
 
     removed: Mask = field(repr=False)
-    how: How
+    how: How | Literal["paste"]
     targets: tuple[Moved, ...]
     classes: tuple[Moved, ...]
     picture: Image.Image = field(repr=False)
+    from_layer: int | None = None
+    donor: int | None = None
 
 
 def without(
@@ -92,6 +99,7 @@ def without(
     control: int = 0,
     seed: int = 0,
     colour: Sequence[float] = (0.0, 0.0, 0.0),
+    from_layer: int | None = None,
     progress: Progress | None = None,
 ) -> Change:
     """The image without ``patches``: probabilities old and new, beside what equally many random patches do.
@@ -101,46 +109,116 @@ def without(
         patches: bool [h, w], True where a patch is removed; or a list of (row, column).
         how: "drop": the tokens really leave, before block 1 (their keys are masked in every block, which is the same).
             They leave after the position embedding, so all others keep their places; an average or an attention pooler
-            goes over the patches that stay; class token and registers always stay. "blur", "mean", "fill": the pixels
-            of the patches become a blur of the picture (11 x 11 pixels, sigma 5), its mean colour, or ``colour``, and
+            goes over the patches that stay; class token and registers always stay. "block": the same from block
+            ``from_layer`` on. Up to the block before, the patches act as ever, and what others have read of them by
+            then stays read; from that block on their keys are masked, and the readout leaves them out. Their own rows
+            are computed on, from the other tokens, but nothing reads them any more: to the answer it is as if the
+            tokens were deleted from that block's input, and ``from_layer=1`` is "drop". "blur", "mean",
+            "surroundings", "fill": the pixels of the patches become a blur of the picture (11 x 11 pixels, sigma 5),
+            its mean colour, the mean of the pixels around them (see :func:`.erasure.surroundings`), or ``colour``, and
             the model's own forward runs on the changed picture.
         targets: one target or a list, as in ``explain``.
         top: how many likeliest classes are followed, those before and those after together.
         control: k random sets of equally many patches, removed the same way.
         seed: of the random sets.
         colour: (red, green, blue) in [0, 1] of "fill".
+        from_layer: of "block", from 1 to L; of no other way.
         progress: called with (step, total) between batches; raises to cancel.
 
-    Cost: 2 + k forwards, replayed ("drop") or native.
+    Cost: 2 + k forwards, replayed ("drop"; "block": of its L - l + 1 last blocks alone) or native.
 
     Raises:
-        InterventionError: no patch, every patch ("drop"), patches that are not there. TargetError: as ``explain``.
-        StaleEncoding: the model's weights changed.
+        InterventionError: no patch, every patch ("drop", "block", "surroundings"), patches or a layer that are not
+            there. TargetError: as ``explain``. StaleEncoding: the model's weights changed.
     """
     if how not in get_args(How):
         raise InterventionError(f"how is one of {', '.join(map(repr, get_args(How)))}; arrived: {how!r}")
     removed = marked(patches, encoding.grid)
-    if how == "drop" and removed.all():
+    if how in _NEED_OTHERS and removed.all():
         raise InterventionError(
             f"all {removed.size} patches are marked: without any there is no picture left to ask about. Leave at least "
             "one, or paint over them: how='blur', 'mean' or 'fill'"
         )
+    layer = _checked_layer(from_layer, how, encoding.tokens.depth)
+    painted = _painter(encoding, how, colour)
+    change = _changed(encoding, removed, how, painted, targets, top, control, seed, progress, layer)
+    return replace(change, from_layer=from_layer)
+
+
+def pasted(
+    encoding: Encoding,
+    patches: ArrayLike | Sequence[tuple[int, int]],
+    other: Tensor,
+    *,
+    targets: Any = (),
+    top: int = 5,
+    control: int = 0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Change:
+    """The image with ``patches`` of another one in the place of its own; see :func:`without`.
+
+    Args:
+        other: [3, Hin, Win] float32, the input that the model has of the other image (``Encoding.image``), as large as
+            this one's. The k random sets of patches of the control are taken from it too.
+
+    Cost: 2 + k native forwards.
+
+    Raises:
+        InterventionError: the other image has another size. Others as :func:`without`.
+    """
+    if other.shape != encoding.image.shape:
+        raise InterventionError(
+            f"patches are taken from an image whose input is {list(encoding.image.shape)}, as large as this one's; "
+            f"arrived: {list(other.shape)}. Encode both with the same size"
+        )
+    removed = marked(patches, encoding.grid)
+    painted = partial(_over, encoding, other)
+    return _changed(encoding, removed, "paste", painted, targets, top, control, seed, progress)
+
+
+_NEED_OTHERS = ("drop", "block", "surroundings")
+_FILLS: dict[str, Literal["black", "mean", "blur"]] = {
+    "drop": "black",
+    "block": "black",
+    "mean": "mean",
+    "blur": "blur",
+}
+
+
+def _changed(
+    encoding: Encoding, removed: Mask, how: How | Literal["paste"], painted: Painter, targets: Any, top: int,
+    control: int, seed: int, progress: Progress | None, from_layer: int = 1,
+) -> Change:  # fmt: skip
+    """What the model says of the image as it is, without the patches, and without each random set of them."""
     model = encoding.model
     asked = list(targets) if isinstance(targets, list | tuple) else [targets]
     checked = [model.target(target) for target in asked]
-    masks = [np.zeros_like(removed), removed, *_random_masks(removed, control, seed)]
+    masks = np.stack([np.zeros_like(removed), removed, *_random_masks(removed, control, seed)])
     with model.lock:
         encoding.check_fresh()
-        behind = background(encoding.image, colour if how == "fill" else _FILLS[how], *_normalisation(encoding))
-        features = torch.cat([*_features(encoding, np.stack(masks), how, behind, progress or _silent)])
+        if how in ("drop", "block"):
+            parts = _features_of_the_rest(encoding, masks, from_layer, progress or _silent)
+        else:
+            parts = _features_of_painted(encoding, masks, painted, progress or _silent)
+        features = torch.cat([*parts])
         with plain_arithmetic(model.vit.device):
             moved = tuple(_of_target(encoding, target, features) for target in checked)
             classes = _of_classes(encoding, features, top)
-    picture = model.preprocess.tensor_view(_painted(encoding, removed, behind)).picture
-    return Change(removed, how, moved, classes, picture)
+    return Change(removed, how, moved, classes, model.preprocess.tensor_view(painted(removed)).picture)
 
 
-_FILLS: dict[str, Literal["black", "mean", "blur"]] = {"drop": "black", "mean": "mean", "blur": "blur"}
+def _checked_layer(layer: Any, how: How, depth: int) -> int:
+    if how != "block":
+        if layer is not None:
+            raise InterventionError(f"from_layer belongs to how='block'; arrived: how={how!r}, from_layer={layer!r}")
+        return 1
+    if isinstance(layer, bool) or not isinstance(layer, int | np.integer) or not 1 <= layer <= depth:
+        raise InterventionError(
+            f"how='block' needs from_layer, the layer from which on the patches are blocked, from 1 (as 'drop') to "
+            f"{depth}; arrived: {layer!r}"
+        )
+    return int(layer)
 
 
 def marked(patches: Any, grid: tuple[int, int]) -> Mask:
@@ -196,26 +274,48 @@ def _normalisation(encoding: Encoding) -> tuple[tuple[float, float, float], tupl
     return encoding.model.preprocess.mean, encoding.model.preprocess.std
 
 
-def _painted(encoding: Encoding, removed: Mask, behind: Tensor) -> Tensor:
-    """The model input [3, Hin, Win] with the patches ``removed`` painted over."""
+def _painter(encoding: Encoding, how: How, colour: Sequence[float]) -> Painter:
+    if how == "surroundings":
+        return partial(_from_surroundings, encoding)
+    fill = colour if how == "fill" else _FILLS[how]
+    return partial(_over, encoding, background(encoding.image, fill, *_normalisation(encoding)))
+
+
+def _over(encoding: Encoding, behind: Tensor, removed: Mask) -> Tensor:
+    """The model input [3, Hin, Win] with ``behind`` of the same shape in the patches ``removed``."""
+    return torch.where(torch.from_numpy(_pixels(encoding, removed)), behind, encoding.image)
+
+
+def _from_surroundings(encoding: Encoding, removed: Mask) -> Tensor:
+    return torch.from_numpy(surroundings(encoding.image.numpy(), _pixels(encoding, removed))).to(encoding.image)
+
+
+def _pixels(encoding: Encoding, patches: Mask) -> Mask:
+    """[Hin, Win] of a patch mask [h, w]."""
     rows, columns = encoding.model.vit.patch
-    gone = torch.from_numpy(removed.repeat(rows, 0).repeat(columns, 1))
-    return torch.where(gone, behind, encoding.image)
+    return patches.repeat(rows, 0).repeat(columns, 1)
 
 
-def _features(encoding: Encoding, masks: Mask, how: How, behind: Tensor, progress: Progress) -> Iterator[Tensor]:
-    """Features of the image without each of the patch masks [M, h, w], batch by batch."""
+def _features_of_the_rest(encoding: Encoding, masks: Mask, from_layer: int, progress: Progress) -> Iterator[Tensor]:
+    """Features [.., E] of the tokens without those of each of the patch masks [M, h, w], batch by batch."""
     vit = encoding.model.vit
-    size = batch_size(vit, encoding.grid)
-    for start in range(0, len(masks), size):
-        progress(start, len(masks))
-        part = masks[start : start + size]
-        if how != "drop":
-            yield features_of_pictures(vit, torch.stack([_painted(encoding, mask, behind) for mask in part]))
-            continue
+    for part in _batches(encoding, masks, progress):
         stays = torch.from_numpy(~part.reshape(len(part), -1)).to(vit.device)
         keep = torch.cat([stays.new_ones(len(stays), vit.prefix), stays], 1)
-        yield features_of_tokens(encoding.tokens, keep=keep)
+        yield features_of_tokens(encoding.tokens, keep=keep, from_layer=from_layer)
+
+
+def _features_of_painted(encoding: Encoding, masks: Mask, painted: Painter, progress: Progress) -> Iterator[Tensor]:
+    """Features [.., E] of the picture with the patches of each of the masks [M, h, w] painted over, batch by batch."""
+    for part in _batches(encoding, masks, progress):
+        yield features_of_pictures(encoding.model.vit, torch.stack([painted(mask) for mask in part]))
+
+
+def _batches(encoding: Encoding, masks: Mask, progress: Progress) -> Iterator[Mask]:
+    size = batch_size(encoding.model.vit, encoding.grid)
+    for start in range(0, len(masks), size):
+        progress(start, len(masks))
+        yield masks[start : start + size]
 
 
 def _of_target(encoding: Encoding, target: Any, features: Tensor) -> Moved:

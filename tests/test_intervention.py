@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import legrad_widget as lw
-from legrad_widget.intervention import InterventionError
+from legrad_widget.intervention import InterventionError, pasted
 from tests import specimens
 from tests.oracles import perturbation as oracle
 from tests.oracles import tam
@@ -54,6 +54,30 @@ def test_where_every_token_needs_its_place_keys_are_masked_natively(name):
     assert encoding.without(MASK, targets=[target]).targets[0].score_after == pytest.approx(after, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("name", "road"),
+    [
+        *(("clip", tam.deleted), ("timm-registers", tam.deleted), ("timm-gap-norm-after", tam.deleted)),
+        *(("timm-map", tam.deleted), ("clip", tam.masked), ("eva02", tam.masked)),
+    ],
+)
+def test_blocked_patches_are_tokens_deleted_from_what_enters_that_layer(name, road):
+    module, encoding, target, score = made(name)
+    gone = [encoding.model.vit.prefix + int(i) for i in np.flatnonzero(MASK)]
+    dropped = encoding.without(MASK, targets=[target])
+    assert dropped.from_layer is None
+    found = []
+    for layer in range(1, encoding.tokens.depth + 1):
+        after = score(road(module, encoding.image, gone, layer).detach())
+        change = encoding.without(MASK, "block", from_layer=layer, targets=[target])
+        assert change.from_layer == layer
+        assert change.targets[0].score_after == pytest.approx(after, rel=1e-9)
+        assert change.targets[0].score_before == pytest.approx(dropped.targets[0].score_before, rel=1e-9)
+        found.append(after)
+    assert dropped.targets[0].score_after == pytest.approx(found[0], rel=1e-9)
+    assert len({round(value, 9) for value in found}) == len(found)  # every layer tells
+
+
 @pytest.mark.parametrize("name", ["clip", "timm-gap-norm-after", "timm-map"])
 def test_one_patch_dropped_is_its_tam(name):
     _, encoding, target, _ = made(name)
@@ -63,14 +87,28 @@ def test_one_patch_dropped_is_its_tam(name):
         assert moved.score_before - moved.score_after == pytest.approx(tam_map[row, column], rel=1e-5)
 
 
-@pytest.mark.parametrize("how", ["blur", "mean", "fill"])
+def literally_around(x, gone):
+    """[H, W, 3] each pixel of ``gone`` [H, W]: the mean of all others, by exp(-d^2 / 2 s^2), s a 16th of the side."""
+    outside, result = np.argwhere(~gone), x.copy()
+    for y, column in np.argwhere(gone):
+        far = (outside[:, 0] - y) ** 2 + (outside[:, 1] - column) ** 2
+        near = np.exp(-(far - far.min()) / (2 * (max(gone.shape) / 16) ** 2))
+        result[y, column] = near @ x[outside[:, 0], outside[:, 1]] / near.sum()
+    return result
+
+
+@pytest.mark.parametrize("how", ["blur", "mean", "fill", "surroundings"])
 @pytest.mark.parametrize("name", ["clip", "timm", "timm-map"])
 def test_painted_patches_are_pictures_painted_by_hand(name, how):
     module, encoding, target, score = made(name)
     preprocess = encoding.model.preprocess
     x = encoding.image.double().permute(1, 2, 0).numpy() * np.array(preprocess.std) + np.array(preprocess.mean)
     colour = (0.1, 0.8, 0.3)
-    behind = {"blur": oracle.blurred(x), "mean": x.mean((0, 1)) + 0 * x, "fill": np.array(colour) + 0 * x}[how]
+    gone = MASK.repeat(16, 0).repeat(16, 1)
+    behind = {
+        "blur": oracle.blurred(x), "mean": x.mean((0, 1)) + 0 * x, "fill": np.array(colour) + 0 * x,
+        "surroundings": literally_around(x, gone),
+    }[how]  # fmt: skip
     for row, column in PLACES:
         patch = slice(16 * row, 16 * row + 16), slice(16 * column, 16 * column + 16)
         x[patch] = behind[patch]
@@ -116,6 +154,45 @@ def test_the_control_is_equally_many_random_patches():
     assert {one.index: one.control for one in classes}[3] == moved.control
 
 
+def test_every_random_set_of_the_control_is_filled_from_its_own_surroundings():
+    module, encoding, target, _ = made("timm")
+    preprocess = encoding.model.preprocess
+    x = encoding.image.double().permute(1, 2, 0).numpy() * np.array(preprocess.std) + np.array(preprocess.mean)
+    (moved,) = encoding.without(MASK, "surroundings", targets=[target], control=2, seed=4).targets
+    rng, literal = np.random.default_rng(4), []
+    for _ in range(2):
+        gone = np.zeros(9, bool)
+        gone[rng.choice(9, 3, replace=False)] = True
+        around = literally_around(x, gone.reshape(3, 3).repeat(16, 0).repeat(16, 1))
+        output = oracle.output(module, oracle.normalised(around, preprocess.mean, preprocess.std).float())
+        literal.append(float(output.softmax(0)[target]))
+    np.testing.assert_allclose(moved.control, literal, rtol=1e-5)  # the model input is float32
+
+
+def test_pasted_patches_are_pictures_put_together_by_hand():
+    module, encoding, target, score = made("timm")
+    other = encoding.model.encode(specimens.picture(seed=5)).image
+    together = encoding.image.clone()
+    for row, column in PLACES:
+        patch = (slice(None), slice(16 * row, 16 * row + 16), slice(16 * column, 16 * column + 16))
+        together[patch] = other[patch]
+    change = pasted(encoding, PLACES, other, targets=[target], control=2, seed=4)
+    assert change.how == "paste"
+    assert change.targets[0].score_after == pytest.approx(score(oracle.output(module, together)), rel=1e-5)
+    rng = np.random.default_rng(4)
+    for value in change.targets[0].control:
+        random = encoding.image.clone()
+        for i in rng.choice(9, 3, replace=False):
+            row, column = divmod(int(i), 3)
+            patch = (slice(None), slice(16 * row, 16 * row + 16), slice(16 * column, 16 * column + 16))
+            random[patch] = other[patch]
+        assert value == pytest.approx(float(oracle.output(module, random).softmax(0)[target]), rel=1e-5)
+    whole = pasted(encoding, np.ones((3, 3), bool), other, targets=[target])
+    assert whole.targets[0].score_after == pytest.approx(score(oracle.output(module, other)), rel=1e-5)
+    with pytest.raises(InterventionError, match=r"whose input is \[3, 48, 48\].*arrived: \[3, 48, 40\]"):
+        pasted(encoding, PLACES, other[..., :40])
+
+
 def test_a_direction_has_a_score_and_no_probability():
     encoding = lw.wrap(specimens.clip()).encode(specimens.picture())
     change = encoding.without(MASK, targets=specimens.directions(24, 1)[0], control=3)
@@ -142,6 +219,9 @@ def test_all_patches_can_be_painted_but_not_dropped():
     every = np.ones((3, 3), bool)
     with pytest.raises(InterventionError, match="all 9 patches are marked"):
         encoding.without(every)
+    for how, options in (("surroundings", {}), ("block", {"from_layer": 2})):
+        with pytest.raises(InterventionError, match="all 9 patches are marked"):
+            encoding.without(every, how, **options)
     blank = encoding.without(every, "fill", targets=[2], colour=(1, 1, 1))
     assert np.asarray(blank.picture).min() == 255
 
@@ -156,7 +236,12 @@ def test_all_patches_can_be_painted_but_not_dropped():
         ([(-1, 0)], {}, "rows go from 0 to 2"),
         ([(0.5, 1)], {}, r"a pair \(row, column\)"),
         ([4], {}, r"a pair \(row, column\)"),
-        (MASK, dict(how="erase"), "how is one of 'drop', 'blur', 'mean', 'fill'"),
+        (MASK, dict(how="erase"), "how is one of 'drop', 'block', 'blur', 'mean', 'fill', 'surroundings'"),
+        (MASK, dict(how="block"), "needs from_layer.* from 1 .as 'drop'. to 3; arrived: None"),
+        (MASK, dict(how="block", from_layer=0), "to 3; arrived: 0"),
+        (MASK, dict(how="block", from_layer=4), "to 3; arrived: 4"),
+        (MASK, dict(how="block", from_layer=True), "to 3; arrived: True"),
+        (MASK, dict(how="drop", from_layer=2), "from_layer belongs to how='block'; arrived: how='drop', from_layer=2"),
         (MASK, dict(control=-1), "control is how many"),
         (MASK, dict(how="fill", colour=(0, 0, 300)), "three numbers in"),
     ],
@@ -195,8 +280,9 @@ def test_the_model_comes_back_as_it_was():
     module = specimens.timm_vit().train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     encoding = lw.wrap(module).encode(specimens.picture())
-    for how in ("drop", "blur", "mean", "fill"):
+    for how in ("drop", "blur", "mean", "fill", "surroundings"):
         encoding.without(MASK, how, targets=[1], control=2)
+    encoding.without(MASK, "block", from_layer=2, targets=[1], control=2)
     assert module.training
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
     assert all(p.grad is None for p in module.parameters())

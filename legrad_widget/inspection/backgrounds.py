@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from ..erasure import surroundings
 from ..models.capture import plain_arithmetic
 from ..models.forward import batch_size, features_of_pictures
 from ..models.view import UnsupportedModel
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 Pixels = NDArray[np.uint8]
-REACH = 1 / 16  # of the longer side: the standard deviation of the Gaussian that fills an object's place
 CLEAR = 0.2  # by so much more than the control an answer must change to be called clear
 ALL_OBJECT = "its mask covers the whole picture: nothing is left that is background"
 _HELD = 64  # backgrounds at a time
@@ -297,27 +297,12 @@ class Donors:
 
 
 def filled(picture: Pixels, mask: Mask) -> Pixels:
-    """A picture [H, W, 3] whose pixels under ``mask`` [H, W] are the mean of those outside, by a Gaussian of distance.
-
-    Normalised convolution (Knutsson and Westin 1993); the standard deviation is 1/16 of the longer side.
-    In float64 even pixels far inside have weights above 0 (to 37 standard deviations), so that each is filled from the
-    background nearest to it.
-    """
-    weight = (~mask).astype(np.float64)
-    sigma = REACH * max(mask.shape)
-    rows, columns = (_gaussian(side, sigma) for side in mask.shape)
-    total = rows @ weight @ columns
+    """A picture [H, W, 3] whose pixels under ``mask`` [H, W] are the mean of those around, rounded; see
+    :func:`legrad_widget.erasure.surroundings`."""
+    around = surroundings(picture.transpose(2, 0, 1), mask).transpose(1, 2, 0)
     result = picture.copy()
-    for channel in range(3):
-        mean = (rows @ (weight * picture[..., channel]) @ columns)[mask] / total[mask]
-        result[mask, channel] = np.clip(np.rint(mean), 0, 255).astype(np.uint8)
+    result[mask] = np.clip(np.rint(around[mask]), 0, 255).astype(np.uint8)
     return result
-
-
-def _gaussian(side: int, sigma: float) -> NDArray[np.float64]:
-    """[side, side] the weight of each place for each other one."""
-    places = np.arange(side)
-    return np.asarray(np.exp(-((places[:, None] - places) ** 2) / (2 * sigma**2)))
 
 
 def composed(picture: Image.Image, mask: Mask, background: Image.Image) -> Image.Image:

@@ -59,6 +59,7 @@ def features_of_tokens(
     tokens: Tokens,
     *,
     keep: Tensor | None = None,
+    from_layer: int = 1,
     edits: Mapping[int, HeadEdit] | None = None,
     tick: Tick = lambda _step, _total: None,
 ) -> Tensor:
@@ -71,6 +72,7 @@ def features_of_tokens(
         keep: [M, N] bool, True where a token stays. A token whose key is masked in every block and in the readout might
             as well not be there; it leaves after the position embedding, and all others keep their positions. An
             average, or an attention pooler, goes over those that stay.
+        from_layer: the 1-based block from which on ``keep`` holds, and in the readout; before it all is as captured.
         edits: 1-based layer -> what becomes of its heads' O before ``inner`` and the output projection; an edit may add
             a leading axis M.
         tick: called with (block, blocks) before each block; raises to cancel.
@@ -79,14 +81,14 @@ def features_of_tokens(
         UnsupportedModel: numbers are not finite.
     """
     edits = edits or {}
-    first = 1 if keep is not None or not edits else min(edits)
+    first = min([*edits, *([] if keep is None else [from_layer])], default=1)
     total = tokens.depth - first + 1
     with plain_arithmetic(tokens.vit.device):
         z = tokens.before(first)
         for step, layer in enumerate(range(first, tokens.depth)):
             tick(step, total)
-            block = tokens.block(layer)
-            z = _edited(block, z, keep, edits[layer]) if layer in edits else block(z, keep=keep)
+            block, kept = tokens.block(layer), keep if layer >= from_layer else None
+            z = _edited(block, z, kept, edits[layer]) if layer in edits else block(z, keep=kept)
         tick(total - 1, total)
         return _finite(tokens.vit, _read(tokens, z, keep, edits.get(tokens.depth)))
 

@@ -70,6 +70,11 @@ def layer(value: Any, ground: Ground) -> int:
     return rules.whole("layer", value, 1, len(ground.heads))
 
 
+def layer_or_none(value: Any, ground: Ground) -> int | None:
+    """A layer's number, from 1; None: of no layer."""
+    return None if value is None else layer(value, ground)
+
+
 def head(value: Any, ground: Ground) -> int | None:
     """A head's number, from 0; None: the mean over the layer's heads."""
     return None if value is None else rules.whole("head", value, 0, max(ground.heads) - 1)

@@ -101,6 +101,7 @@ def brush(about: Subject, args: Data) -> Iterator[Found]:
         args["how"],
         targets=[question.things[place] for place in asked],
         control=args["control"],
+        from_layer=args["from_layer"],
         progress=about.progress,
     )
     moved = dict(zip(asked, map(_moved, found.targets), strict=True))
@@ -231,6 +232,7 @@ TOOLS: Mapping[str, Tool] = {
         {
             "patches": Arg(rule.patches),
             "how": Arg(rule.one_of("how", get_args(How)), "drop"),
+            "from_layer": Arg(rule.layer_or_none, None),
             "control": Arg(rule.whole("control", 0, rule.MAX_CONTROL), 0),
         },
     ),

@@ -53,8 +53,9 @@ def blocks_of(tower: nn.Module) -> nn.ModuleList:
     raise AssertionError(f"no blocks in {type(tower).__name__}")
 
 
-def record(model: nn.Module, image: Tensor, *, keep: Tensor | None = None) -> Recording:
-    """Run a float64 copy of ``model`` on ``image`` [3, H, W]; ``keep`` [N] bool masks keys of every attention."""
+def record(model: nn.Module, image: Tensor, *, keep: Tensor | None = None, layer: int = 1) -> Recording:
+    """Run a float64 copy of ``model`` on ``image`` [3, H, W]; ``keep`` [N] bool masks keys of every attention from the
+    1-based block ``layer`` on."""
     model = copy.deepcopy(model).double().eval()
     tower = getattr(model, "visual", model)
     made = Recording(model)
@@ -63,7 +64,7 @@ def record(model: nn.Module, image: Tensor, *, keep: Tensor | None = None) -> Re
     for block in blocks_of(tower):
         handles.append(block.register_forward_pre_hook(_input(made, sequence_first)))
         handles.append(block.register_forward_hook(_output(made, sequence_first)))
-    with explicit_attention(made, keep), torch.enable_grad():
+    with explicit_attention(made, keep, layer), torch.enable_grad():
         made.output = tower(image.double()[None].requires_grad_())
     for handle in handles:
         handle.remove()
@@ -74,14 +75,14 @@ def record(model: nn.Module, image: Tensor, *, keep: Tensor | None = None) -> Re
 
 
 @contextmanager
-def explicit_attention(made: Recording, keep: Tensor | None = None) -> Iterator[None]:
+def explicit_attention(made: Recording, keep: Tensor | None = None, layer: int = 1) -> Iterator[None]:
     """``F.scaled_dot_product_attention`` written out, and every matrix recorded."""
 
     def attend(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
         logits = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
         if attn_mask is not None:
             logits = logits + attn_mask if attn_mask.is_floating_point() else logits.masked_fill(~attn_mask, -torch.inf)
-        if keep is not None:
+        if keep is not None and len(made.attention) >= layer - 1:
             logits = logits.masked_fill(~keep[-logits.shape[-1] :], -torch.inf)
         batch = q.shape[0]
         a, v = torch.softmax(logits, -1).flatten(0, -3), v.flatten(0, -3)  # [batch of one and heads together, ...]

@@ -145,6 +145,23 @@ def test_brush(bench, encoding):
     assert entry["picture"]["data"].startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("how", "options"), [("block", {"from_layer": 2}), ("surroundings", {})])
+def test_brush_blocks_from_a_layer_on_and_fills_from_around(bench, encoding, how, options):
+    entry = bench.get("brush", patches=[[0, 0], [1, 2]], how=how, control=2, **options)
+    expected = encoding.without([(0, 0), (1, 2)], how, targets=["a cat", "a dog"], control=2, **options)
+    assert entry["args"]["from_layer"] == options.get("from_layer")
+    assert [one["after"] for one in entry["targets"]] == [moved.after for moved in expected.targets]
+    assert [(one["low"], one["high"]) for one in entry["targets"]] == [moved.interval for moved in expected.targets]
+    dropped = bench.get("brush", patches=[[0, 0], [1, 2]])
+    assert [one["after"] for one in dropped["targets"]] != [one["after"] for one in entry["targets"]]
+
+
+def test_blocking_without_a_layer_fails_in_a_sentence(bench):
+    entry = bench.get("brush", patches=[[0, 0]], how="block")
+    assert entry["state"] == "failed"
+    assert "needs from_layer" in entry["message"]
+
+
 def test_verify_and_the_effects_on_the_way(bench, encoding):
     entry = bench.get("verify", top=4)
     expected = encoding.verify_heads("a cat", 4)
@@ -618,7 +635,8 @@ BAD = {
     "cells of a dict": ("ablate", {"cells": {"1": 0}}, "cells is a list"),
     "a cell of lists": ("ablate", {"cells": [[[1], 0]]}, "layer is a whole number"),
     "no patches": ("brush", {"patches": []}, "patches is a list of 1 to 9 pairs"),
-    "how": ("brush", {"patches": [[0, 0]], "how": "burn"}, "how is one of drop, blur, mean, fill"),
+    "how": ("brush", {"patches": [[0, 0]], "how": "burn"}, "how is one of drop, block, blur, mean, fill"),
+    "from layer": ("brush", {"patches": [[0, 0]], "how": "block", "from_layer": 4}, "from 1 to 3"),
     "control": ("brush", {"patches": [[0, 0]], "control": 21}, "control is a whole number from 0 to 20"),
     "top": ("verify", {"top": 0}, "top is a whole number from 1"),
     "mode": ("curves", {"kinds": ["positive"], "mode": ["pixels"]}, "mode is one of pixels, tokens"),
