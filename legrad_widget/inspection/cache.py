@@ -128,7 +128,8 @@ class Cache:
 
     def _open(self, file: Path) -> None:
         self._file, self._base = file, (base := _opened(file))
-        weakref.finalize(self, base.close)
+        closing = weakref.finalize(self, base.close)
+        closing.atexit = False  # a thread may still write then; every write is whole without it
 
     @staticmethod
     def _read(base: sqlite3.Connection, kind: str, wanted: list[bytes]) -> dict[bytes, bytes]:

@@ -8,10 +8,12 @@ its :class:`Ticket`, to stop.
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import logging
 import sys
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +23,9 @@ log = logging.getLogger(__name__)
 
 LINGER = 30.0
 """Seconds that an idle thread stays: a thread that comes back finds its torch thread pool warm."""
+
+GRACE = 10.0
+"""Seconds that Python waits at its exit for the step that is being computed."""
 
 
 class Cancelled(Exception):
@@ -97,6 +102,7 @@ class Worker:
         self._seats: set[Seat] = set()
         self._serving = False
         self._ident: int | None = None
+        _living.add(self)
 
     def seat(self) -> Seat:
         """A new place in line; close it when its widget closes."""
@@ -127,6 +133,15 @@ class Worker:
     def _cancel(self, seat: Seat) -> bool:
         with self._changed:
             return self._withdraw(seat)
+
+    def end(self, seconds: float) -> None:
+        """Close every seat, and wait at most so long until nothing is computed any more."""
+        with self._changed:
+            for seat in tuple(self._seats):
+                self._withdraw(seat)
+            self._seats.clear()
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._serving, max(0.0, seconds))
 
     def _leave(self, seat: Seat) -> None:
         with self._changed:
@@ -172,6 +187,7 @@ class Worker:
                 waited = bool(self._seats) and self._changed.wait(self._linger)
                 if not waited and not self._line:
                     self._serving, self._ident = False, None
+                    self._changed.notify_all()
                     return None
             seat = self._line.popleft()
             task, seat._waiting = seat._waiting, None
@@ -188,6 +204,17 @@ def in_thread(serve: Callable[[], None]) -> None:
 def inline(serve: Callable[[], None]) -> None:
     """Serve here and now: ``submit`` returns when the job is done."""
     serve()
+
+
+_living: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Stop computing before Python ends: a daemon thread that Python ends in the midst of torch aborts the process."""
+    deadline = time.monotonic() + GRACE
+    for worker in tuple(_living):
+        worker.end(deadline - time.monotonic())
 
 
 _workers: weakref.WeakKeyDictionary[object, Worker] = weakref.WeakKeyDictionary()

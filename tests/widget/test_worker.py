@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextvars
 import gc
 import logging
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -162,6 +164,37 @@ def test_a_closed_seat_cancels_its_running_job():
     seat.close()
     until(lambda: gate.ended)
     assert gate.ended == "cancelled"
+
+
+def test_a_script_that_ends_while_a_widget_computes_ends_well():
+    script = """
+import threading, torch
+from legrad_widget.widget.worker import Worker
+begun = threading.Event()
+def job(ticket):
+    while True:
+        torch.rand(64, 64) @ torch.rand(64, 64)
+        begun.set()
+        ticket.check()
+Worker().seat().submit(job)
+begun.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_end_is_waited_for_only_so_long():
+    worker, gate = Worker(), threading.Event()
+    seat = worker.seat()
+    seat.submit(lambda _: gate.wait(20))
+    began = time.monotonic()
+    worker.end(0.05)
+    assert time.monotonic() - began < 10
+    assert worker.alive
+    assert not seat.submit(lambda _: None)
+    gate.set()
+    worker.end(5)
+    assert not worker.alive
 
 
 def test_the_worker_knows_its_own_thread(worker):
