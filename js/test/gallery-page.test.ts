@@ -181,6 +181,15 @@ describe("the table as CSV", () => {
     const [, line] = csv(2).split("\r\n");
     expect(line).toBe(`2,./=c.jpg,${HOSTILE},cat,-0.5,,"'=HYPERLINK(""x"")"`);
   });
+  it("has apostrophes that are somebody's own twice before a formula, so that one can be taken off again", () => {
+    const { store } = open();
+    store.note(0, "'=1");
+    store.note(1, "'tis");
+    expect(csvOf(store, [0, 1]).split("\r\n").slice(1, 3)).toEqual([
+      "0,/a/0.jpg,cat,cat,0.9,,''=1",
+      `1,"/a/b,1.jpg",cat,${HOSTILE},-0.1,"odd, seen",'tis`,
+    ]);
+  });
   it("has as many digits as 32 bits hold", () => {
     expect(csv(3)).toContain(",-0.3333333,");
   });
@@ -244,6 +253,7 @@ describe("the menu", () => {
     document.body.append(...leaving(store, life.signal));
     expect(get("export-page").hidden).toBe(true);
     expect(get("export-panel").textContent).toContain("last until this page is closed");
+    expect(get("export-panel").textContent).toContain("r.read_tags reads it");
   });
   it("closes with Escape, and gives the focus back", () => {
     const { store } = open();

@@ -29,6 +29,7 @@ from . import (
     fragility,
     marking,
     outdated,
+    reading_tags,
     sample_mask,
     sample_neighbours,
     storage,
@@ -342,6 +343,7 @@ class Inspection:
     tag = marking.tag
     untag = marking.untag
     note = marking.note
+    read_tags = reading_tags.read_tags
     tagged = marking.tagged
     rows = marking.rows
     save = storage.save

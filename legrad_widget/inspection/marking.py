@@ -63,7 +63,7 @@ def tag(inspection: Inspection, name: str, where: Any = None) -> None:
     Raises:
         InspectionError: another name, or no sample at all.
     """
-    name = _checked(name)
+    name = checked_tag(name)
     found = rows(inspection, where)
     if not len(found):
         raise InspectionError(f"no sample is chosen for the tag {name!r}: set r.selected, or say where=")
@@ -75,7 +75,7 @@ def tag(inspection: Inspection, name: str, where: Any = None) -> None:
 
 def untag(inspection: Inspection, name: str, where: Any = None) -> None:
     """Take a tag away from samples that have it; arguments as in :func:`tag`."""
-    name = _checked(name)
+    name = checked_tag(name)
     found = rows(inspection, where).tolist()
     with inspection.lock:
         for index in found:
@@ -97,7 +97,12 @@ def note(inspection: Inspection, index: int, text: str) -> None:
         inspection.changed()
 
 
-def _checked(name: Any) -> str:
+def checked_tag(name: Any) -> str:
+    """A tag without blanks around it.
+
+    Raises:
+        InspectionError: it is none.
+    """
     if not isinstance(name, str) or not name.strip() or "," in name or len(name) > LONGEST:
         raise InspectionError(
             f"a tag is a word or a few, without a comma, at most {LONGEST} letters; arrived: {name!r}"

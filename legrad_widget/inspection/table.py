@@ -94,7 +94,7 @@ def frame(inspection: Inspection) -> pd.DataFrame:
     known[scored] = True
     label, predicted = (np.where(known, records[field], -1) for field in ("label", "predicted"))
     columns: dict[str, Any] = {
-        "path": [_readable(name) for name in inspection.samples.names],
+        "path": [readable(name) for name in inspection.samples.names],
         "label": names[label],
         "predicted": names[predicted],
         "label_index": _whole(label, known),
@@ -121,11 +121,11 @@ def _problems(inspection: Inspection) -> list[str]:
     says = [""] * inspection.total
     for one in inspection.found:
         if one.kind in SKIPPED and not says[one.index]:
-            says[one.index] = _readable(one.says)
+            says[one.index] = readable(one.says)
     return says
 
 
-def _readable(name: str) -> str:
+def readable(name: str) -> str:
     """A file's name as text: what of it is no UTF-8 stands as an escape, for no table can hold it otherwise."""
     return name.encode("utf-8", "backslashreplace").decode()
 
@@ -176,7 +176,7 @@ def problems(inspection: Inspection) -> pd.DataFrame:
     import pandas as pd
 
     rows = [
-        (one.index, _readable(one.name), one.kind, one.says)
+        (one.index, readable(one.name), one.kind, one.says)
         for one in sorted(inspection.found, key=lambda one: one.index)
     ]
     return pd.DataFrame(rows, columns=["sample", "path", "kind", "says"])

@@ -41,7 +41,7 @@ _DELEGATED = frozenset(
         *("curve", "neighbours", "picture", "source", "target", "thumbnail", "encoding", "mask_share"),
         *("contrast", "contrasts", "calibrate", "without", "flip_set", "alignment", "clusters"),
         *("find_flip_sets", "check_regions", "specificity", "on_other_backgrounds", "outdated"),
-        *("tag", "untag", "note", "tagged", "save"),
+        *("tag", "untag", "note", "read_tags", "tagged", "save"),
     }
 )
 """What the widget has from its ``Inspection``, under the same names."""
@@ -49,13 +49,13 @@ _OF_ALL = frozenset(
     {
         *("frame", "errors", "problems", "scored", "wrong", "confusion", "confusion_matrix", "cell", "sorted", "query"),
         *("reliability", "cases", "neighbours", "contrasts", "calibrate", "alignment", "clusters", "save"),
-        *("find_flip_sets", "check_regions", "specificity", "on_other_backgrounds", "outdated"),
+        *("find_flip_sets", "check_regions", "specificity", "on_other_backgrounds", "outdated", "read_tags"),
     }
 )
 """Those of them that are about all samples: they wait until the run has ended, or is paused."""
 _CHANGES = frozenset(
     {
-        *("tag", "untag", "note", "calibrate", "flip_set", "clusters", "alignment"),
+        *("tag", "untag", "note", "read_tags", "calibrate", "flip_set", "clusters", "alignment"),
         *("find_flip_sets", "check_regions", "specificity"),
     }
 )
@@ -133,8 +133,8 @@ class Inspecting(Gallery):
 
         In it are the table of all samples with their full paths, what was found about all errors, and of ``rows`` the
         pictures, maps and everything that is known when they are opened. Filters, orders, search and the keyboard work;
-        tags and notes that are made there last until it is closed, and leave it with its table. What has to be computed
-        is off, and says so.
+        tags and notes that are made there last until it is closed, and leave it with its table, which ``read_tags``
+        reads back. What has to be computed is off, and says so.
 
         Maps that are not known yet are computed, where there is a model; Ctrl-C ends that, nothing is written, and what
         was computed is kept. Of a picture that is gone there is the thumbnail.

@@ -114,6 +114,9 @@ r.clusters(3, test=False)
     assert said["case_predicted"] == notebook.value("r.frame.loc[row, 'case_predicted']")
     expect(gallery.get("export-page")).to_be_hidden()
     gallery.get("export").click()
+    assert notebook.value(f"str(r.read_tags({str(tmp_path / 'marked.csv')!r}))").startswith("Samples here: 1 of 1 row.")
+    assert notebook.value("[*r.frame.loc[row, ['tags', 'note']]]") == ["shortcut <b>?</b>", '=1+1, "so"']
+    expect(live.get("filter-tags")).to_contain_text("shortcut <b>?</b> (1)")
 
     gallery.get("clear-filters").click()
     gallery.get("open-clusters").click()

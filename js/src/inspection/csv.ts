@@ -9,14 +9,15 @@ const COLUMNS = [
   ...["case_predicted", "case_true", "iou", "ground_coverage", "saliency_coverage", "outside_mask"],
   ...["flip_size", "cluster", "tags", "note"],
 ];
-/** What a spreadsheet would take for a formula. */
-const FORMULA = /^[=+\-@\t\r]/;
+/** What a spreadsheet would take for a formula; with apostrophes before it too, so that one can be taken off again. */
+const FORMULA = /^'*[=+\-@\t\r]/;
 /** Digits that 32 bits have. */
 const DIGITS = 7;
 
 /**
  * Text of others that a spreadsheet must not run gets an apostrophe before it, as spreadsheets themselves write it.
- * A path gets "./" instead: it names the same file then. Numbers are ours, and stay as they are.
+ * A path gets "./" instead: it names the same file then. Numbers are ours, and stay as they are. `r.read_tags` takes both
+ * off (legrad_widget/inspection/reading_tags.py).
  */
 const harmless = (text: string, before = "'") => (FORMULA.test(text) ? before + text : text);
 

@@ -95,7 +95,7 @@ export function leaving(store: GalleryStore, life: AbortSignal): readonly HTMLEl
   const id = freshName();
   const kept =
     store.card.peek().page &&
-    "Tags and notes made here last until this page is closed: the table takes them along.";
+    "Tags and notes made here last until this page is closed: the table takes them along, and r.read_tags reads it.";
   const panel = el(
     "section.lg-popup.lg-stack.lg-leave",
     {
