@@ -123,6 +123,29 @@ describe("the brush", () => {
     trust.clear();
     expect(asked()).toHaveLength(2);
   });
+  it("asks from which layer on patches are blocked, and of no other way", () => {
+    const { store, asked, answer } = start();
+    const trust = testing(store, end.signal);
+    trust.toggle(3);
+    answer("brush", MOVED);
+    expect(asked()[0]!.args).not.toHaveProperty("from_layer");
+    trust.how.value = "block";
+    expect(asked().at(-1)!.args).toMatchObject({ how: "block", from_layer: 2 }); // the middle one of three
+    answer("brush", MOVED);
+    for (const [layer, meant] of [
+      [3, 3],
+      [9, 3],
+      [0, 1],
+    ] as const) {
+      // biome-ignore format: pairs
+      trust.blockFrom(layer);
+      expect(trust.fromLayer.value).toBe(meant);
+    }
+    trust.blockFrom(Number.NaN); // nothing is typed
+    expect(trust.fromLayer.value).toBe(1);
+    answer("brush", MOVED);
+    expect(asked().at(-1)!.args).toMatchObject({ from_layer: 1 });
+  });
   it("starts anew with another picture", () => {
     const { host, store } = start();
     const trust = testing(store, end.signal);
@@ -194,6 +217,35 @@ describe("the section", () => {
     press(get("legrad"), "z");
     expect(get("brush-count").textContent).toContain("1 of 6 patches");
     expect(get("moves").hidden).toBe(false);
+  });
+  it("has a stepper of layers where patches are blocked, and says from which on they were", () => {
+    const { get, press, asked, answer } = show();
+    press(get("legrad"), "b");
+    press(get("picture"), " ");
+    answer("brush", MOVED);
+    const layer = get<HTMLInputElement>("brush-layer");
+    expect(layer.parentElement!.hidden).toBe(true);
+    expect(get("brush-way").textContent).toContain("Bar: without them");
+    get("brush-block").click();
+    expect(layer.parentElement!.hidden).toBe(false);
+    expect([layer.min, layer.value, layer.max]).toEqual(["1", "2", "3"]);
+    answer("brush", MOVED);
+    layer.value = "3";
+    layer.dispatchEvent(new Event("input"));
+    expect(get("brush-way").textContent).toContain("from layer 2 on"); // that is what the numbers are of
+    expect(get("moves").getAttribute("aria-busy")).toBe("true");
+    expect(asked().at(-1)!.args).toMatchObject({ how: "block", from_layer: 3 });
+    answer("brush", MOVED);
+    expect(get("brush-way").textContent).toContain("nothing reads them from layer 3 on");
+    layer.value = "";
+    layer.dispatchEvent(new Event("input"));
+    layer.dispatchEvent(new Event("change"));
+    expect(layer.value).toBe("3");
+    get("brush-surroundings").click();
+    expect(layer.parentElement!.hidden).toBe(true);
+    expect(asked().at(-1)!.args.how).toBe("surroundings");
+    answer("brush", MOVED);
+    expect(get("brush-way").textContent).toContain("filled from what is around");
   });
   it("draws curves as they grow, and says how it went at the end", () => {
     const { get, press, asked, answer } = show();

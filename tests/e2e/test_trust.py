@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.explorer import ANSWER_MS, Explorer
 from tests.e2e.notebook import Notebook
-from tests.e2e.test_appearance import seen_by_everyone
+from tests.e2e.test_appearance import picture, seen_by_everyone
 
 SUM = "float(sum(p.abs().sum() for p in w.model.vit.module.parameters()))"
 
@@ -46,7 +46,7 @@ def count(explorer: Explorer) -> int:
     return int(explorer.get("brush-count").inner_text().split()[0])
 
 
-def test_a_stroke_says_what_the_model_sees_without_it(trust: Explorer, notebook: Notebook) -> None:
+def test_a_stroke_says_what_the_model_sees_without_it(trust: Explorer, notebook: Notebook, artifacts: Path) -> None:
     trust.get("brush").click()
     drag(trust, (0.2, 0.3), (0.6, 0.5))
     settled(trust)
@@ -66,6 +66,15 @@ def test_a_stroke_says_what_the_model_sees_without_it(trust: Explorer, notebook:
     patches = "[list(map(int, p)) for p in w._tools['brush']['args']['patches']]"
     after = notebook.value(f"w.model.encode(w.image).without({patches}, 'drop', targets=w.targets[0]).targets[0].after")
     assert notebook.value("w._tools['brush']['targets'][0]['after']") == pytest.approx(after, abs=1e-5)
+    trust.get("brush-block").check()
+    trust.get("brush-layer").fill("2")
+    expect(trust.get("brush-way")).to_contain_text("from layer 2 on", timeout=ANSWER_MS)
+    settled(trust)
+    picture(trust, artifacts, "trust-blocked")
+    blocked = f"w.model.encode(w.image).without({patches}, 'block', from_layer=2, targets=w.targets[0])"
+    after = notebook.value(f"{blocked}.targets[0].after")
+    assert notebook.value("w._tools['brush']['targets'][0]['after']") == pytest.approx(after, abs=1e-5)
+    trust.get("brush-drop").check()
     trust.page.keyboard.press("z")
     assert count(trust) == first
     settled(trust)

@@ -1,7 +1,9 @@
 // Tests of the map on the screen: patches that are brushed away, and the picture erased in the order of the map.
 // State alone: ui/trust.ts, ui/brush.ts and ui/curves.ts draw it.
 
+import { clamp } from "../heat/frame";
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "../signals";
+import { number, record } from "../wire";
 import type { LiveStore } from "./live";
 import { onEnd, watch } from "./watch";
 
@@ -13,8 +15,8 @@ const ORDERS = 3;
 /** After this time an unanswered stroke does not hold up the next one. */
 export const LOST_MS = 8000;
 
-/** What happens to brushed patches: their tokens leave, or their pixels become something else. */
-export type How = "drop" | "blur" | "mean";
+/** What happens to brushed patches: their tokens leave, at once or late, or their pixels become something else. */
+export type How = "drop" | "block" | "blur" | "mean" | "surroundings";
 /** Patches by their number in reading order. */
 export type Patches = ReadonlySet<number>;
 const NONE: Patches = new Set();
@@ -24,6 +26,10 @@ export interface Trust {
   readonly open: Signal<boolean>;
   readonly brushing: Signal<boolean>;
   readonly how: Signal<How>;
+  /** How many layers the model has, from 1, and the one from which on nothing reads patches that are blocked. */
+  readonly depth: number;
+  readonly fromLayer: ReadonlySignal<number>;
+  blockFrom(layer: number): void;
   readonly painted: ReadonlySignal<Patches>;
   readonly undoable: ReadonlySignal<boolean>;
   /** Newer numbers than those on the screen are wanted. */
@@ -56,6 +62,10 @@ export function testing(store: LiveStore, life: AbortSignal): Trust {
   const history = signal<readonly Patches[]>([]);
   const stroking = signal(false);
   const how = signal<How>("drop");
+  const depth = number(record(store.host.read("_model")).layers) ?? 1;
+  /** As chosen; null: in the middle, since from the first one on it is what removing does. */
+  const chosenLayer = signal<number | null>(null);
+  const fromLayer = computed(() => clamp(chosenLayer.value ?? 1 + Math.floor(depth / 2), 1, depth));
   const brushing = signal(false);
   const open = signal(false);
   const share = signal(0);
@@ -68,7 +78,12 @@ export function testing(store: LiveStore, life: AbortSignal): Trust {
     const { cols } = stack.value;
     const patches = [...painted.value].sort((a, b) => a - b).map((i) => [Math.floor(i / cols), i % cols]);
     // Random patches cost a forward each: they wait for the end of the stroke.
-    const args = { patches, how: how.value, control: stroking.value ? 0 : CONTROLS };
+    const args = {
+      patches,
+      how: how.value,
+      control: stroking.value ? 0 : CONTROLS,
+      ...(how.value === "block" && { from_layer: fromLayer.value }),
+    };
     return JSON.stringify([answer.value?.rev, store.active.value, args]);
   });
   const asked = signal("");
@@ -113,6 +128,11 @@ export function testing(store: LiveStore, life: AbortSignal): Trust {
     open,
     brushing,
     how,
+    depth,
+    fromLayer,
+    blockFrom(layer) {
+      if (Number.isInteger(layer)) chosenLayer.value = layer;
+    },
     painted,
     undoable: computed(() => history.value.length > 0),
     awaiting: computed(() => flying.value || wanted.value !== asked.value),

@@ -4,7 +4,7 @@ import { readable } from "../heat/describe";
 import { clamp } from "../heat/frame";
 import type { LiveStore } from "../store/live";
 import { CONTROLS, type How, type Patches, type Trust } from "../store/trust";
-import type { Moved } from "../tools-wire";
+import type { Moved, ToolOf } from "../tools-wire";
 import { button, claim, el, listen, set, watch } from "./element";
 import { probability } from "./score";
 import { segments } from "./segments";
@@ -113,24 +113,42 @@ export function brush(store: LiveStore, trust: Trust, life: AbortSignal): HTMLEl
   });
   how.offer([
     { value: "drop", title: "Removed", hint: "Their tokens leave before the first block" },
+    { value: "block", title: "Blocked", hint: "From a layer on nothing reads them: where do they act?" },
     { value: "blur", title: "Blurred" },
     { value: "mean", title: "Mean colour" },
+    { value: "surroundings", title: "Filled", hint: "From what is around them" },
   ]);
+  const layer = el("input.lg-text", {
+    type: "number",
+    min: 1,
+    max: trust.depth,
+    testid: "brush-layer",
+    oninput: () => trust.blockFrom(layer.valueAsNumber),
+    onchange: () => {
+      layer.value = String(trust.fromLayer.peek());
+    },
+  });
+  const from = el(
+    "label.lg-row",
+    { title: "From layer 1 on it is what Removed does" },
+    "from layer",
+    layer,
+    `on, of ${trust.depth}`,
+  );
   const undo = button(".lg-button", { testid: "brush-undo", title: "Undo (Z)", onclick: trust.undo }, "Undo");
   const clear = button(".lg-button", { testid: "brush-clear", onclick: trust.clear }, "Clear");
   const count = el("p.lg-note", { testid: "brush-count", role: "status" });
   const list = el("ul.lg-stack.lg-moves", { testid: "moves" });
-  const legend = el(
-    "p.lg-small",
-    {},
-    `Bar: without them; line: with them; band: without ${CONTROLS} sets of as many random ones (5 to 95 %).`,
-  );
+  const legend = el("p.lg-small", { testid: "brush-way" });
 
   watch(life, () => {
     const lacks = !!store.tools.lacks.value;
     const on = trust.brushing.value;
     const some = trust.painted.value.size;
     how.mark(trust.how.value);
+    from.hidden = trust.how.value !== "block";
+    if (layer.valueAsNumber !== trust.fromLayer.value && !layer.matches(":focus"))
+      layer.value = String(trust.fromLayer.value);
     set(toggle, "aria-pressed", on);
     toggle.disabled = lacks;
     undo.disabled = !trust.undoable.value;
@@ -147,6 +165,7 @@ export function brush(store: LiveStore, trust: Trust, life: AbortSignal): HTMLEl
     list.hidden = legend.hidden = !trust.painted.value.size || !found;
     set(list, "aria-busy", trust.awaiting.value || found?.rev !== store.answer.value?.rev);
     if (!found || list.hidden) return;
+    legend.textContent = `Bar: ${wayOf(found)}; line: as they are; band: the same with ${CONTROLS} sets of as many random ones (5 to 95 %).`;
     list.replaceChildren(
       ...(fault
         ? [el("li.lg-note.lg-bad", {}, fault)]
@@ -160,10 +179,23 @@ export function brush(store: LiveStore, trust: Trust, life: AbortSignal): HTMLEl
     el("h3.lg-legend", {}, "Brush and re-predict"),
     el("div.lg-row", {}, toggle, undo, clear),
     how.element,
+    from,
     count,
     list,
     legend,
   );
+}
+
+/** What was done to the patches that an entry is about. */
+function wayOf({ args }: ToolOf<"brush">): string {
+  const ways: Readonly<Record<string, string>> = {
+    drop: "without them",
+    block: `nothing reads them from layer ${args.from_layer} on`,
+    blur: "with them blurred",
+    mean: "with them in the mean colour",
+    surroundings: "with them filled from what is around",
+  };
+  return ways[args.how as string] ?? "with them changed";
 }
 
 /** One target or class: its name, a bar with what it was and the random band, and the two numbers. */
