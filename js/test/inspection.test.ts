@@ -6,6 +6,7 @@ import { scaleMap } from "../src/heat/merge";
 import { createCard, drawSmall } from "../src/inspection/card";
 import { confusion } from "../src/inspection/confusion";
 import { curveChart } from "../src/inspection/curve";
+import { grid } from "../src/inspection/grid";
 import { mountGallery } from "../src/inspection/root";
 import { confusionOf, OPEN, pick, sift, tally } from "../src/inspection/sift";
 import { createGallery } from "../src/inspection/store";
@@ -541,6 +542,48 @@ describe("page", () => {
       dispatchEvent(new Event("pointerup"));
       expect(store.bare.value).toBe(false);
     }
+  });
+});
+
+describe("grid", () => {
+  const FRAME = 20;
+  const drawn = () => {
+    const { store } = gallery();
+    store.pickPair({ true: 0, predicted: 1 }, false);
+    const opened: number[] = [];
+    const view = grid(store, (row) => opened.push(row), life.signal);
+    Object.defineProperty(view, "clientWidth", { value: 500 });
+    Object.defineProperty(view, "clientHeight", { value: 400 });
+    document.body.append(view);
+    vi.advanceTimersByTime(FRAME);
+    const first = view.querySelector<HTMLElement>("[data-testid=card]")!;
+    expect(first.dataset.row).toBe("1");
+    const mixUp = () => {
+      store.narrow({ pairs: [] });
+      expect([...store.order.value]).toEqual([3, 1, 2, 4]);
+    };
+    return { store, view, opened, first, mixUp };
+  };
+
+  it("opens the sample that was pressed, although the order changes before the button is let go", () => {
+    const { store, view, opened, first, mixUp } = drawn();
+    first.dispatchEvent(new Event("pointerdown", { bubbles: true }));
+    mixUp();
+    vi.advanceTimersByTime(FRAME);
+    expect(first.dataset.row).toBe("1");
+    view.dispatchEvent(new Event("pointerup"));
+    first.click();
+    expect(opened).toEqual([1]);
+    expect(store.cursor.value).toBe(1);
+    vi.advanceTimersByTime(FRAME);
+    expect(first.dataset.row).toBe("3");
+  });
+
+  it("opens what a card shows, although the order is another already and the card not drawn anew", () => {
+    const { opened, first, mixUp } = drawn();
+    mixUp();
+    first.click();
+    expect(opened).toEqual([1]);
   });
 });
 

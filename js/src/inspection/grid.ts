@@ -30,17 +30,16 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
   let frame = 0;
   let [across, seen] = [1, ""];
 
-  const columns = () => Math.max(1, Math.floor((element.clientWidth - 4) / CARD.width));
-
   /** Put cards where the view is; each keeps its sample while that stays in sight. */
   function lay() {
     frame = 0;
-    if (element.clientWidth === 0) return;
-    across = columns();
+    const width = element.clientWidth - 4;
+    if (held || width < 0) return;
+    across = Math.max(1, Math.floor(width / CARD.width));
     sheet.style.height = `${Math.ceil(store.order.peek().length / across) * CARD.height}px`;
     if (hidden) reveal();
     hidden = false;
-    const pitch = (element.clientWidth - 4) / across;
+    const pitch = width / across;
     const order = store.order.peek();
     const first = Math.max(0, Math.floor(element.scrollTop / CARD.height) - BEYOND) * across;
     const down = Math.ceil(element.clientHeight / CARD.height) + 1 + 2 * BEYOND;
@@ -77,6 +76,8 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
   let unasked = true;
   /** The cursor has moved, perhaps out of sight. */
   let hidden = false;
+  /** A card is being pressed: no other may come to its place before the click. */
+  let held = false;
   /** Samples whose picture or map has come since. */
   const fresh = new Set<number>();
   const again = (all: boolean) => {
@@ -130,13 +131,21 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
 
   // -- the pointer and the keys ---------------------------------------------------------------------------------
 
-  const positionAt = (target: EventTarget | null) => {
-    const at = (target as Element).closest?.("[data-row]");
-    return cards.find((card) => card.element === at)?.position ?? -1;
+  /** Where the sample that a card shows is now: the order may have changed since the card was drawn. */
+  const positionAt = (target: EventTarget | null) =>
+    store.order.peek().indexOf(Number((target as Element).closest<HTMLElement>("[data-row]")?.dataset.row));
+  const release = () => {
+    held = false;
+    again(false);
   };
   listen(
     element,
     {
+      pointerdown(event) {
+        held = event.target !== element; // which is its scroll bar
+      },
+      pointerup: release,
+      pointerleave: release, // after a cancel too
       click(event) {
         const position = positionAt(event.target);
         if (position < 0) return;
