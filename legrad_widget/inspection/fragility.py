@@ -17,6 +17,7 @@ from .flip_set import FlipSet, Goal
 from .identity import digest
 from .problem import PictureGone, Problem
 from .progress_bar import with_bar
+from .removal import OtherAnswer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +107,7 @@ def _find(
         with inspection.lock:
             inspection.flip_sets[at] = replace(from_bytes(held), names=inspection.class_names)
             inspection.changed()
-    except (PictureGone, TargetError) as error:
+    except (PictureGone, TargetError, OtherAnswer) as error:
         told = Problem(at, inspection.samples.names[at], "map", str(error))
         if told not in inspection.found:
             inspection.keep(told)

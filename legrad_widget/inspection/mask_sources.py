@@ -46,7 +46,7 @@ class Masks:
             return False
         if index in self.kept:
             return self.kept[index][1]
-        return self.boxes is not None and (self.given is None or self.given(index) is None)
+        return self.boxes is not None and (self.given is None or _asked(self.given, index, "mask") is None)
 
     def of(self, index: int, size: tuple[int, int]) -> Mask | None:
         """[H, W] bool of a picture of ``size`` (width, height); None where there is none.
@@ -58,10 +58,10 @@ class Masks:
             return self.drawn[index]
         if index in self.kept:
             return of_png(self.kept[index][0])
-        value = None if self.given is None else self.given(index)
+        value = None if self.given is None else _asked(self.given, index, "mask")
         if value is not None:
             return as_mask(value, size)
-        value = None if self.boxes is None else self.boxes(index)
+        value = None if self.boxes is None else _asked(self.boxes, index, "box")
         return None if value is None else of_boxes(value, size)
 
 
@@ -76,7 +76,7 @@ def masks_of(masks: Any, boxes: Any, samples: Samples) -> Masks:
             there is no mask.
 
     Raises:
-        InspectionError: not one per sample. TypeError: none of these.
+        InspectionError: not one per sample, or for numbers that no sample has. TypeError: none of these.
     """
     return Masks(_lookup(masks, "masks", len(samples)), _lookup(boxes, "boxes", len(samples)))
 
@@ -85,6 +85,12 @@ def _lookup(values: Any, what: str, count: int) -> Callable[[int], Any] | None:
     if values is None:
         return None
     if isinstance(values, Mapping):
+        lost = [key for key in values if not isinstance(key, int | np.integer) or not 0 <= key < count]
+        if lost:
+            raise InspectionError(
+                f"{what} as a dict goes by the number of the sample, 0 to {count - 1}; no sample has "
+                f"{', '.join(map(repr, lost[:3]))}{' ...' if len(lost) > 3 else ''}"
+            )
         return lambda index: values.get(index)
     if callable(values):
         return values
@@ -100,6 +106,18 @@ def _lookup(values: Any, what: str, count: int) -> Callable[[int], Any] | None:
             f"For a few use a dict: {what}={{3: ...}}"
         )
     return lambda index: values[index]
+
+
+def _asked(source: Callable[[int], Any], index: int, what: str) -> Any:
+    """What a source has for a sample.
+
+    Raises:
+        InspectionError: it fails, as a function of the user's or a lazy list may for one sample.
+    """
+    try:
+        return source(index)
+    except Exception as error:  # one bad item is never fatal, whatever it raises
+        raise InspectionError(f"its {what} cannot be had: {type(error).__name__}: {error}") from error
 
 
 def as_mask(value: Any, size: tuple[int, int]) -> Mask:
@@ -124,6 +142,8 @@ def as_mask(value: Any, size: tuple[int, int]) -> Mask:
             f"its mask has {array.shape[1]} x {array.shape[0]} pixels and its picture {size[0]} x {size[1]}; "
             "masks are of the picture's own size"
         )
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise InspectionError("its mask has values that are not a number (nan)")
     if not array.any():
         raise InspectionError("its mask is empty; pass None where there is nothing to find")
     return array != 0

@@ -214,6 +214,7 @@ BAD_MASKS = {
     "three axes too many": (np.ones((1, 1, 60, 60), bool), "is \\[1, 1, 60, 60\\]"),
     "no file": ("nowhere.png", "cannot be read"),
     "words": (np.array([["a"] * 60] * 60), "True on the object"),
+    "no numbers": (np.full((60, 60), np.nan), "not a number"),
 }
 
 
@@ -234,6 +235,18 @@ def test_a_mask_that_does_not_fit_is_listed_and_left_out(case):
     with pytest.warns(InspectionWarning, match="one mask"):
         r.alignment()
     assert len(r.problems) == 1  # listed once
+
+
+def test_a_function_that_fails_for_one_mask_leaves_out_that_one():
+    mask = np.zeros((60, 60), bool)
+    mask[:30] = True
+    first, second = make().run(False).wrong[:2].tolist()
+    r = make(masks=lambda at: {second: mask}[at]).run(False)
+    with pytest.warns(InspectionWarning, match=f"sample {first}: its mask cannot be had: KeyError: {first}"):
+        assert r.alignment([first, second]).index.tolist() == [second]
+    r = make(boxes=lambda at: 1 / 0).run(False)
+    with pytest.warns(InspectionWarning, match="its box cannot be had: ZeroDivisionError"):
+        assert r.alignment([first]).empty
 
 
 @pytest.mark.parametrize("box", [(1, 2, 3), "left", (70, 70, 90, 90), (5, 5, 5, 5), (float("nan"), 0, 5, 5)])
@@ -301,6 +314,7 @@ REFUSED = {
     "a size between patches": (lambda: make(size=50), "multiple of the 16 x 16"),
     "no whole batch": (lambda: make(batch=0), "batch is a whole number from 1"),
     "masks of others": (lambda: make(masks=[None] * 3), "one for each of the 12"),
+    "masks of samples that are not there": (lambda: make(masks={1: None, "2": None, 12: None}), "has '2', 12"),
     "masks as a word": (lambda: make(masks="folder"), "a list with one per picture"),
 }
 

@@ -57,6 +57,17 @@ def test_after_a_restart_they_come_from_the_disk(tmp_path, monkeypatch):
     assert set(again.flip_sets) == set(again.wrong.tolist())
 
 
+def test_an_answer_that_is_not_the_models_own_is_listed_and_the_others_are_found(r):
+    odd, *others = r.wrong.tolist()
+    logits = np.stack([r.scores(r.encoding(at).features[None])[1][0].numpy() for at in range(12)])
+    another = next(c for c in range(7) if c not in (r.records["predicted"][odd], r.records["label"][odd]))
+    logits[odd, another] = logits[odd].max() + 1
+    given = world.inspected(12, logits=logits)
+    assert sorted(given.find_flip_sets().index) == others
+    assert given.problems["sample"].tolist() == [odd]
+    assert "the given logits say" in given.problems["says"][0]
+
+
 def test_it_is_summed_up_for_one_map(r):
     table = r.find_flip_sets()
     told, found = fragility(r), table[table["size"] > 0]
