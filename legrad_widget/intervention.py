@@ -132,7 +132,10 @@ def without(
             there. TargetError: as ``explain``. StaleEncoding: the model's weights changed.
     """
     if how not in get_args(How):
-        raise InterventionError(f"how is one of {', '.join(map(repr, get_args(How)))}; arrived: {how!r}")
+        others = "; samples to paste from are those of an inspection: r.without(3, patches, 'paste')"
+        raise InterventionError(
+            f"how is one of {', '.join(map(repr, get_args(How)))}; arrived: {how!r}{others * (str(how) == 'paste')}"
+        )
     removed = marked(patches, encoding.grid)
     if how in _NEED_OTHERS and removed.all():
         raise InterventionError(

@@ -1,35 +1,99 @@
-"""What the model would have said without some patches."""
+"""What the model would have said without some patches, or with those of another sample in their place."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..intervention import Change, How
+from ..intervention import Change, How, pasted
 from .contrasting import contrast, overlay_of
 from .evidence import Overlay
 from .flip_set import FlipSet, Goal, lead_of, pruned, smallest_prefix
 from .problem import InspectionError
 from .progress_bar import with_bar
 from .removal import Removal
+from .sample_neighbours import neighbours
 
 if TYPE_CHECKING:
+    from ..explainer import Encoding
     from .inspection import Inspection
 
 Progress = Callable[[int, int], None]
 
 
 def without(
-    inspection: Inspection, index: int, patches: Any, how: How = "drop", *, control: int = 8, **options: Any
+    inspection: Inspection,
+    index: int,
+    patches: Any,
+    how: How | Literal["paste"] = "drop",
+    *,
+    donor: int | None = None,
+    control: int = 8,
+    **options: Any,
 ) -> Change:
     """The sample without ``patches``: the likeliest classes old and new, beside what random patches do.
 
-    Arguments, cost and errors as :func:`legrad_widget.intervention.without`; ``control`` random sets of equal size.
+    Args:
+        how: as :func:`legrad_widget.intervention.without` has them, or "paste": the patches become those of another
+            sample, at the same places of what the model sees of either (its input, after ``fit``).
+        donor: of "paste", the number of the sample that is pasted from; None: the nearest of those of the true class
+            that are right, by :func:`.sample_neighbours.neighbours`. ``Change.donor`` says which it was.
+        control: random sets of equally many patches, removed the same way, or pasted from the same donor.
+
+    Others, and the cost, as :func:`legrad_widget.intervention.without`; "paste" takes one forward more, to encode the
+    donor, unless it is one of the two samples that were asked about last.
+
+    Raises:
+        InspectionError: the sample was skipped; the donor is not there, is the sample itself or cannot be read; there
+            is none to be found; an argument does not belong to "paste". Others as there.
     """
-    return inspection.encoding(index).without(patches, how, control=control, **options)
+    return changed(inspection, index, inspection.encoding(index), patches, how, donor, control=control, **options)
+
+
+def changed(
+    inspection: Inspection,
+    index: int,
+    encoding: Encoding,
+    patches: Any,
+    how: How | Literal["paste"],
+    donor: int | None,
+    **options: Any,
+) -> Change:
+    """:func:`without`, of a sample that is encoded already."""
+    if how != "paste":
+        if donor is not None:
+            raise InspectionError(f"donor belongs to how='paste'; arrived: how={how!r}, donor={donor!r}")
+        return encoding.without(patches, how, **options)
+    if strange := sorted({"colour", "from_layer"} & options.keys()):
+        raise InspectionError(f"{strange[0]} belongs to another way than how='paste'; leave it out")
+    source = donor_of(inspection, index, donor)
+    return replace(pasted(encoding, patches, inspection.encoding(source).image, **options), donor=source)
+
+
+def donor_of(inspection: Inspection, index: int, donor: int | None) -> int:
+    """The sample that is pasted from.
+
+    Raises:
+        InspectionError: none is to be found, or not this one.
+    """
+    if donor is not None:
+        at = inspection.at(donor)
+        if at == inspection.at(index):
+            raise InspectionError(f"patches are pasted from another sample; sample {at} is this one itself")
+        return at
+    at = inspection.answered(index)
+    try:
+        right = neighbours(inspection, at, 1).correct_true
+    except InspectionError as error:
+        raise InspectionError(f"{error}. Or name the sample to paste from: donor=3") from error
+    if not right:
+        name = inspection.class_names[inspection.records["label"][at]]
+        raise InspectionError(f"no other sample of {name!r} is right; name the sample to paste from: donor=3")
+    return right[0]
 
 
 @with_bar(" forwards")

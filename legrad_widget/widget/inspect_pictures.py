@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .inspect_table import Message, pack_rows
+from .inspect_table import Message, name_of, pack_rows
 from .question import Photo
 
 if TYPE_CHECKING:
     from ..explainer import Encoding, Model
     from ..inspection import Inspection
+    from ..intervention import Change
     from ..models.preprocess import Fit
 
 MAX_THUMBNAILS = 16 * 2**20
@@ -87,3 +88,19 @@ class Sample(Photo):
         if self.source is None:
             self.source = self.inspection.source(self.row)
         return Photo.encoded(self, model, fit, size)
+
+    def without(
+        self, encoding: Encoding, patches: Any, how: Any, *, donor: int | None = None, **options: Any
+    ) -> Change:
+        """As :meth:`Photo.without`, and with patches of another sample."""
+        from ..inspection.counterfactual import changed
+
+        return changed(self.inspection, self.row, encoding, patches, how, donor, **options)
+
+    def donor(self, change: Change) -> dict[str, Any] | None:
+        """As :meth:`Photo.donor`: its number, how it is called, and its class."""
+        if (row := change.donor) is None:
+            return None
+        inspection = self.inspection
+        label = inspection.class_names[inspection.records["label"][row]]
+        return {"row": row, "name": name_of(str(inspection.samples.names[row]), row), "label": label}

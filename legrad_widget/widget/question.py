@@ -10,9 +10,11 @@ from PIL import Image
 from ..method import Method
 from . import wire
 from .chips import Chip, ClassChip
+from .rules import Refused
 
 if TYPE_CHECKING:
     from ..explainer import Encoding, Model
+    from ..intervention import Change
     from ..lens import LayerRanks
     from ..models.preprocess import Fit
     from ..reliability import LayerReliability
@@ -50,6 +52,22 @@ class Photo:
             self.wired = wire.image(encoding.picture, encoding.window, rev=self.rev, name=self.name)
             self.encoding, self.ranks = encoding, {}
         return self.encoding
+
+    def without(
+        self, encoding: Encoding, patches: Any, how: Any, *, donor: int | None = None, **options: Any
+    ) -> Change:
+        """What the model says of the picture, encoded, when patches of it are changed.
+
+        Raises:
+            Refused: from another picture patches are pasted in the inspector alone.
+        """
+        if how == "paste" or donor is not None:
+            raise Refused("patches are pasted from other samples in the inspector: lw.inspect(model, images, labels)")
+        return encoding.without(patches, how, **options)
+
+    def donor(self, _change: Change) -> dict[str, Any] | None:
+        """The sample that a change took its patches from, as the browser knows it; None: from none."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

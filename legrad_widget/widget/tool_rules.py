@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAX_VERIFIED = 64
 MAX_CONTROL = 20
 MAX_ORDERS = 5
+MAX_SAMPLE = 2**31 - 1
 KINDS = ("deletion", "insertion", "positive", "negative")
 
 
@@ -107,6 +108,11 @@ def patch_or_none(value: Any, ground: Ground) -> list[int] | None:
 def patches(value: Any, ground: Ground) -> list[list[int]]:
     """Patches, each once, in order."""
     return _several("patches", value, lambda one: patch(one, ground), ground.grid[0] * ground.grid[1])
+
+
+def sample_or_none(value: Any, _ground: Ground) -> int | None:
+    """A sample's number, from 0; None: of no sample. Whether it is there the inspection knows."""
+    return None if value is None else rules.whole("a sample", value, 0, MAX_SAMPLE)
 
 
 def kinds(value: Any, _ground: Ground) -> list[str]:

@@ -96,13 +96,14 @@ def brush(about: Subject, args: Data) -> Iterator[Found]:
     """What the model says of the picture without some patches: of every target that can be asked, and its classes."""
     question, outcomes = about.answer.question, about.answer.outcomes
     asked = [place for place, outcome in enumerate(outcomes) if outcome.explanation is not None]
-    found = about.encoding.without(
+    found = question.photo.without(
+        about.encoding,
         [tuple(patch) for patch in args["patches"]],
         args["how"],
         targets=[question.things[place] for place in asked],
         control=args["control"],
-        from_layer=args["from_layer"],
         progress=about.progress,
+        **{name: args[name] for name in ("from_layer", "donor") if args[name] is not None},
     )
     moved = dict(zip(asked, map(_moved, found.targets), strict=True))
     yield (
@@ -113,6 +114,7 @@ def brush(about: Subject, args: Data) -> Iterator[Found]:
             ],
             "classes": [_moved(one) for one in found.classes],
             "picture": _png(found.picture),
+            "donor": question.photo.donor(found),
         },
     )
 
@@ -231,8 +233,9 @@ TOOLS: Mapping[str, Tool] = {
         brush,
         {
             "patches": Arg(rule.patches),
-            "how": Arg(rule.one_of("how", get_args(How)), "drop"),
+            "how": Arg(rule.one_of("how", (*get_args(How), "paste")), "drop"),
             "from_layer": Arg(rule.layer_or_none, None),
+            "donor": Arg(rule.sample_or_none, None),
             "control": Arg(rule.whole("control", 0, rule.MAX_CONTROL), 0),
         },
     ),

@@ -18,6 +18,7 @@ from legrad_widget.target import Contrast
 from legrad_widget.widget.inspect_widget import InspectWidget
 from tests import specimens
 from tests.widget.page import Page
+from tests.widget.test_tools import Bench
 
 COUNT = 24
 SQUARE = [[0.1, 0.1], [0.6, 0.1], [0.6, 0.6], [0.1, 0.6]]
@@ -617,6 +618,33 @@ def test_a_sample_with_a_mask_is_told_as_a_case(classifier: Model, monkeypatch: 
     assert said == {"the class it took it for": found["case_predicted"], "the true class": found["case_true"]}
     assert all(case["says"] for case in widget.comm.state["_sample"]["cases"])
     eventually(lambda: page.table.get("case_predicted", {}).get(row) == found["case_predicted"])
+
+
+def test_patches_are_pasted_from_a_neighbour_that_is_named(widget: InspectWidget, page: Reader, opened: int) -> None:
+    bench = Bench(page.page)
+    donor = (opened + 1) % COUNT
+    entry = bench.get("brush", patches=[[0, 0], [1, 1]], how="paste", donor=donor, control=2)
+    expected = widget.without(opened, [(0, 0), (1, 1)], "paste", donor=donor, targets=list(widget.targets), control=2)
+    assert entry["donor"] == {"row": donor, "name": f"sample {donor}", "label": widget.frame["label"][donor]}
+    assert [one["after"] for one in entry["targets"]] == [moved.after for moved in expected.targets]
+    assert [(one["low"], one["high"]) for one in entry["targets"]] == [moved.interval for moved in expected.targets]
+    named = widget.neighbours(opened).correct_true
+    entry = bench.get("brush", patches=[[0, 0]], how="paste")
+    if named:
+        assert entry["donor"]["row"] == named[0]
+    else:
+        assert "donor=3" in entry["message"]
+    assert bench.get("brush", patches=[[0, 0]])["donor"] is None
+    for args, said in (
+        ({"how": "paste", "donor": opened}, "this one itself"),
+        ({"how": "paste", "donor": COUNT}, f"samples go from 0 to {COUNT - 1}"),
+        ({"how": "drop", "donor": donor}, "donor belongs to how='paste'"),
+        ({"how": "paste", "donor": donor, "from_layer": 1}, "from_layer belongs to another way"),
+    ):
+        entry = bench.get("brush", patches=[[0, 0]], **args)
+        assert (entry["state"], said in entry["message"]) == ("failed", True)
+    bench.use("brush", patches=[[0, 0]], how="paste", donor=-1)
+    assert "a sample is a whole number from 0" in bench.refusal
 
 
 @pytest.fixture

@@ -156,6 +156,13 @@ def test_brush_blocks_from_a_layer_on_and_fills_from_around(bench, encoding, how
     assert [one["after"] for one in dropped["targets"]] != [one["after"] for one in entry["targets"]]
 
 
+def test_only_the_inspector_pastes_from_other_samples(bench):
+    for args in ({"how": "paste"}, {"how": "drop", "donor": 2}):
+        entry = bench.get("brush", patches=[[0, 0]], **args)
+        assert entry["state"] == "failed"
+        assert "lw.inspect(model, images, labels)" in entry["message"]
+
+
 def test_blocking_without_a_layer_fails_in_a_sentence(bench):
     entry = bench.get("brush", patches=[[0, 0]], how="block")
     assert entry["state"] == "failed"
@@ -636,6 +643,7 @@ BAD = {
     "a cell of lists": ("ablate", {"cells": [[[1], 0]]}, "layer is a whole number"),
     "no patches": ("brush", {"patches": []}, "patches is a list of 1 to 9 pairs"),
     "how": ("brush", {"patches": [[0, 0]], "how": "burn"}, "how is one of drop, block, blur, mean, fill"),
+    "donor": ("brush", {"patches": [[0, 0]], "how": "paste", "donor": 1.5}, "a sample is a whole number from 0"),
     "from layer": ("brush", {"patches": [[0, 0]], "how": "block", "from_layer": 4}, "from 1 to 3"),
     "control": ("brush", {"patches": [[0, 0]], "control": 21}, "control is a whole number from 0 to 20"),
     "top": ("verify", {"top": 0}, "top is a whole number from 1"),
