@@ -53,7 +53,7 @@ const GROUPS = {
   cards: [card(1), card(2)],
 };
 const ABOUT = Object.fromEntries(
-  ["calibrate", "specificity", "clusters", "regions", "alignment", "flips"].map((what) => [
+  ["calibrate", "specificity", "clusters", "regions", "alignment", "flips", "backgrounds"].map((what) => [
     what,
     { title: `title of ${what}`, says: `what ${what} says`, start: `start ${what}` },
   ]),
@@ -500,5 +500,82 @@ describe("what does not fit", () => {
       clusters: { cards: [card(1, { map: { dtype: "int8", shape: "x", data: null } })] },
     });
     expect(get("groups").querySelectorAll("[data-group]")).toHaveLength(1);
+  });
+});
+
+describe("objects on other backgrounds", () => {
+  const FOUND = {
+    says: [`2 samples, <b>each</b> on up to 4: most become ${HOSTILE} (2).`, "Control: 0 % change."],
+    stale: "",
+    left: [2],
+    heads: ["sample", "is", "changes"],
+    rows: [
+      { row: 1, cells: ["dog", "100 %"] },
+      { row: 0, cells: [HOSTILE, "25 %"] },
+    ],
+  };
+  /** What the kernel knows of samples 0 and 1, beside the result. */
+  function told(found: object = FOUND) {
+    const made = page({ backgrounds: found, costs: { backgrounds: 9, paces: { backgrounds: 2 } } });
+    const shares = new DataView(Float32Array.of(0.25, 1, Number.NaN, Number.NaN).buffer);
+    made.host.tell({ kind: "cells", columns: [["background_changes", "float32"]] }, [
+      new DataView(Int32Array.of(0, 1, 2, 3).buffer),
+      shares,
+    ]);
+    return made;
+  }
+
+  it("are offered with masks alone", () => {
+    const { host } = page();
+    expect(get("open-backgrounds").parentElement!.hidden).toBe(false);
+    get("open-backgrounds").click();
+    host.set("_studies", { ...host.state._studies!, masks: false });
+    expect([get("open-backgrounds").parentElement!.hidden, get("backgrounds").hidden]).toEqual([true, true]);
+  });
+  it("are put under all errors, or under what is selected, for what is not known yet", () => {
+    const { host, store } = told();
+    expect(get("cost-backgrounds").textContent).toBe(
+      "of 1 sample: about 9 forwards, about 2 s at the last pace",
+    );
+    expect(get("only-selected").parentElement!.hidden).toBe(true);
+    get("start-backgrounds").click();
+    host.set("_selected", [0, 2, 3]);
+    expect(get("only-selected").parentElement!.textContent).toBe("only the 3 selected");
+    get("only-selected").click();
+    expect(get("cost-backgrounds").textContent).toContain("of 1 sample: about 9 forwards");
+    get("start-backgrounds").click();
+    store.selectAll(false);
+    get("start-backgrounds").click();
+    expect(host.of("study").map(({ what, selected }) => [what, selected])).toEqual([
+      ["backgrounds", false],
+      ["backgrounds", true],
+      ["backgrounds", false],
+    ]);
+    host.set("_studies", {
+      ...host.state._studies!,
+      backgrounds: { ...FOUND, stale: "Masks changed since" },
+    });
+    expect(get("cost-backgrounds").textContent).toContain("of 4 samples: about 36 forwards");
+    expect(get("stale-backgrounds").textContent).toBe("Masks changed since");
+  });
+  it("are told in sentences and in a table whose rows open their samples, as text", () => {
+    const { host, store } = told();
+    expect(words(get("backgrounds-found"), "p")).toEqual(FOUND.says);
+    expect(words(get("backgrounds-rows"), "thead th")).toEqual(FOUND.heads);
+    expect(words(get("backgrounds-rows"), "tbody td")).toEqual(["dog", "100 %", HOSTILE, "25 %"]);
+    expect(get("backgrounds").querySelector("img, b")).toBeNull();
+    const opener = get("backgrounds-rows").querySelector<HTMLElement>("tbody button")!;
+    opener.focus();
+    opener.click();
+    expect(store.opened.value).toBe(1);
+    host.set("_studies", { ...host.state._studies!, backgrounds: structuredClone(FOUND), errors: 4 });
+    expect(document.activeElement).toBe(opener);
+  });
+  it("stay readable in a saved page, where nothing can be asked", () => {
+    page({ backgrounds: FOUND, costs: null }, {}, { live: false, page: true });
+    get("open-backgrounds").click();
+    expect(get("start-backgrounds").closest<HTMLElement>(".lg-stack[hidden]")).not.toBeNull();
+    expect(get("needs-backgrounds").textContent).toContain("As it was saved");
+    expect(get("backgrounds-rows").querySelectorAll("tbody tr")).toHaveLength(2);
   });
 });

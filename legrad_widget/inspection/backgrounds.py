@@ -13,7 +13,8 @@ one patch is enough), 27 right wolves (all on snow) 100 % and 0 %, 188 right ans
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,12 @@ from ..models.capture import plain_arithmetic
 from ..models.forward import batch_size, features_of_pictures
 from ..models.view import UnsupportedModel
 from .contrasting import surest_first
+from .identity import digest
 from .mask_sources import Mask
 from .problem import InspectionError, PictureGone, Problem
-from .sample_mask import picture_size
+from .progress_bar import with_bar
+from .readable import as_text
+from .sample_mask import mask_share, picture_size
 from .streaming import specification
 
 if TYPE_CHECKING:
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 Pixels = NDArray[np.uint8]
+Row = tuple[Any, ...]
 CLEAR = 0.2  # by so much more than the control an answer must change to be called clear
 ALL_OBJECT = "its mask covers the whole picture: nothing is left that is background"
 _HELD = 64  # backgrounds at a time
@@ -58,12 +63,20 @@ class OnOtherBackgrounds:
             there is no such sample); how many backgrounds there were of each (``others``, ``controls``).
         n: how many of each were wanted. ``seed``: of their choice.
         left_out: by the number of a sample why it is not in the table.
+        known: by the number of a sample its row, of all that were asked about so far with this ``n`` and ``seed``, by
+            these answers and masks: the table and more.
+        answers, masks: what tells the answers and the drawn masks of then from others.
     """
 
     table: pd.DataFrame = field(repr=False)
     n: int
     seed: int
     left_out: dict[int, str] = field(repr=False)
+    known: dict[int, Row] = field(repr=False)
+    answers: str = field(repr=False)
+    masks: str = field(repr=False)
+
+    _repr_pretty_ = as_text
 
     @property
     def changed(self) -> float:
@@ -141,6 +154,7 @@ class OnOtherBackgrounds:
         return float(values.mean()) if len(values) else float("nan")
 
 
+@with_bar(" samples")
 def on_other_backgrounds(
     inspection: Inspection, rows: Any = None, n: int = 4, *, seed: int = 0, progress: Progress | None = None
 ) -> OnOtherBackgrounds:
@@ -158,22 +172,25 @@ def on_other_backgrounds(
     as object. A sample's true class may need its background as much as the wrong one does. And a few backgrounds are
     few: with n=4 the share of one sample is known to a quarter; sum up over many, or raise ``n``.
 
+    The inspection keeps the latest, as ``transplanted``, and fills the column ``background_changes``. What was found
+    before with the same ``n`` and ``seed``, by the same answers and masks, is taken as it is: stop whenever you like,
+    and the next call goes on from there.
+
     Args:
         rows: as :meth:`Inspection.rows` takes them; None: all errors, the surest first.
         n: backgrounds per sample, and as many for the control; fewer where there are not so many donors.
         seed: of the choice of donors; each sample's do not depend on which others are asked about.
-        progress: called with (step, total) before each sample; raises to cancel.
+        progress: called with (step, total) of what is still to be found, before each; raises to cancel.
 
     Samples without a mask, and those whose picture is gone, are left out and told in ``left_out``; such donors are
     passed over.
 
-    Cost: 1 + 2 n forwards per sample.
+    Cost: 1 + 2 n forwards per sample; what was found before costs nothing.
 
     Raises:
         InspectionError: there are no masks or no model, not one sample could be asked about (all with a mask were taken
             for one class, say), or an argument cannot be.
     """
-    inspection.needs_model("ask about other backgrounds")
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise InspectionError(f"n is how many other backgrounds each object is put on, from 1; arrived: {n!r}")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
@@ -183,30 +200,88 @@ def on_other_backgrounds(
             "to tell an object from its background masks are needed, and there are none: "
             "lw.inspect(..., masks=[...]) or boxes=[...], or r.draw_mask(i, mask)"
         )
-    import pandas as pd
-
     wanted = surest_first(inspection) if rows is None else [inspection.answered(at) for at in inspection.rows(rows)]
-    donors = Donors(inspection, int(seed))
-    found: dict[int, tuple[Any, ...]] = {}
+    known, now = _known(inspection, int(n), int(seed)), (answers_digest(inspection), drawn_digest(inspection))
+    missing = [at for at in wanted if at not in known]
+    if missing:
+        inspection.needs_model("ask about other backgrounds")
     left_out: dict[int, str] = {}
-    for step, at in enumerate(wanted):
-        if progress is not None:
-            progress(step, len(wanted))
-        specification(inspection)  # says so where the weights changed meanwhile
-        try:
-            found[at] = _asked(inspection, donors, at, int(n))
-        except (InspectionError, UnsupportedModel) as error:
-            left_out[at] = str(error)
-    if left_out and not found:
+    donors = Donors(inspection, int(seed))
+    try:
+        for step, at in enumerate(missing):
+            if progress is not None:
+                progress(step, len(missing))
+            specification(inspection)  # says so where the weights changed meanwhile
+            try:
+                known[at] = _asked(inspection, donors, at, int(n))
+            except (InspectionError, UnsupportedModel) as error:
+                left_out[at] = str(error)
+    finally:  # also of what was stopped
+        found = result(wanted, int(n), int(seed), left_out, known, *now)
+        if len(found):
+            inspection.transplanted = found
+            inspection.changed()
+    if left_out and not len(found):
         at, why = next(iter(left_out.items()))
         raise InspectionError(
             f"not one of {len(left_out)} samples could be put on another background; of sample {at}: {why}"
         )
-    table = pd.DataFrame.from_dict(found, orient="index", columns=list(_COLUMNS)).rename_axis("sample")
-    return OnOtherBackgrounds(table, int(n), int(seed), left_out)
+    return found
 
 
-def _asked(inspection: Inspection, donors: Donors, at: int, n: int) -> tuple[Any, ...]:
+def result(
+    wanted: Iterable[int], n: int, seed: int, left_out: dict[int, str], known: dict[int, Row], answers: str, masks: str
+) -> OnOtherBackgrounds:
+    """Of what is known the rows that are wanted, in their order."""
+    import pandas as pd
+
+    rows = {at: known[at] for at in wanted if at in known}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(_COLUMNS)).rename_axis("sample")
+    return OnOtherBackgrounds(table, n, seed, left_out, known, answers, masks)
+
+
+def _known(inspection: Inspection, n: int, seed: int) -> dict[int, Row]:
+    """What was found before and still holds."""
+    for at in inspection.masks.drawn:
+        with suppress(InspectionError):  # one that cannot be used is told when it is asked about
+            mask_share(inspection, at)
+    found = inspection.transplanted
+    same = found is not None and (found.n, found.seed) == (n, seed) and not outdated(inspection)
+    return dict(found.known) if found is not None and same else {}
+
+
+def outdated(inspection: Inspection) -> str:
+    """A sentence where the latest result is of other answers or masks than those of now; "" where it is not."""
+    found = inspection.transplanted
+    if found is None:
+        return ""
+    if found.answers != answers_digest(inspection):
+        return "There are other answers since, and other backgrounds to choose from with them: ask again."
+    if found.masks != drawn_digest(inspection):
+        return "Masks changed since: ask again for the masks of now."
+    return ""
+
+
+def answers_digest(inspection: Inspection) -> str:
+    """What tells these answers from others: they decide which samples are wrong, and who gives a background."""
+    at = inspection.scored
+    return digest(at, *(inspection.records[name][at].astype(np.int64) for name in ("label", "predicted"))).hex()
+
+
+def drawn_digest(inspection: Inspection) -> str:
+    """What tells the drawn masks, as they lie on patches, from others."""
+    drawn = sorted(inspection.masks.drawn)
+    return digest(drawn, *(inspection.covers.get(at) for at in drawn)).hex()
+
+
+def changes_column(known: Mapping[int, Row], count: int) -> NDArray[np.float64]:
+    """By sample the share of other backgrounds on which the answer is another; nan where that is not known."""
+    column = np.full(count, np.nan)
+    column[list(known)] = [row[_COLUMNS.index("changed")] for row in known.values()]
+    return column
+
+
+def _asked(inspection: Inspection, donors: Donors, at: int, n: int) -> Row:
     """One row of the table."""
     mask = mask_of(inspection, at)
     if mask.all():

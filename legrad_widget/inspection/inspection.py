@@ -72,7 +72,8 @@ class Inspection:
         records: [N] the answers, laid out as :func:`~legrad_widget.inspection.scoring.record_type` says; valid where
             ``status`` is "scored".
         overlay: which evidence is shown where none is named; :meth:`calibrate` chooses it by measurement.
-        flip_sets: the latest of each sample. ``clustered``, ``calibrated``: the latest, or None.
+        flip_sets: the latest of each sample. ``clustered``, ``calibrated``, ``transplanted`` (of
+            :meth:`on_other_backgrounds`): the latest, or None.
         thresholds: of the eight cases; set them as you like, nothing is computed again.
     """
 
@@ -139,6 +140,7 @@ class Inspection:
         self.specificities: dict[int, class_specificity.Specific] = {}
         self.clustered: cluster_cards.Clusters | None = None
         self.calibrated: calibration.Calibration | None = None
+        self.transplanted: backgrounds.OnOtherBackgrounds | None = None
         self.disagreement: NDArray[np.float64] | None = None
         self.asked: tuple[Any, bytes] | None = None
         self.model_name = "" if model is None else model.name
@@ -201,6 +203,8 @@ class Inspection:
             columns["specificity"] = table.number_column(
                 {at: found.value for at, found in self.specificities.items()}, self.total
             )
+        if self.transplanted is not None:
+            columns["background_changes"] = backgrounds.changes_column(self.transplanted.known, self.total)
         if self.clustered is not None:
             columns["cluster"] = cluster_cards.cluster_column(self, self.clustered.cards)
         return columns

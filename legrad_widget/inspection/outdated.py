@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from . import backgrounds
 from .evidence import Overlay
 from .identity import digest
 from .problem import InspectionWarning
@@ -30,6 +31,7 @@ def outdated(inspection: Inspection, called: Called = lambda overlay: overlay.la
     - "flip_sets": the column ``flip_size``. A flip set is a fact about the model whichever map is drawn; another map
       may find a smaller one.
     - "specificity": the column of that name, like "cases".
+    - "backgrounds": the column ``background_changes``, of other answers or other drawn masks.
     - "calibration": it ranks all maps, so it does not depend on the overlay, but on the errors it was drawn from.
 
     Args:
@@ -41,6 +43,7 @@ def outdated(inspection: Inspection, called: Called = lambda overlay: overlay.la
         "cases": _cases(inspection, called),
         "flip_sets": _flip_sets(inspection, called),
         "specificity": _specificity(inspection, called),
+        "backgrounds": backgrounds.outdated(inspection),
     }
     return {what: says for what, says in sentences.items() if says}
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from .. import atomic_file
 from .aligning import Measured
+from .backgrounds import OnOtherBackgrounds, result
 from .calibration import Calibration
 from .class_specificity import Specific
 from .cluster_cards import Card, Clusters
@@ -143,7 +144,8 @@ def _masks(inspection: Inspection) -> dict[str, NDArray[Any]]:
     masks = inspection.masks
     kept = [(at, "drawn", to_png(mask)) for at, mask in masks.drawn.items()]
     given = replace(masks, drawn={})
-    for at in {**inspection.covers, **masks.drawn}:
+    looked = {} if inspection.transplanted is None else inspection.transplanted.known
+    for at in {**inspection.covers, **masks.drawn, **looked}:
         with suppress(InspectionError):  # a mask whose file is gone has none
             mask = given.of(at, picture_size(inspection, at))
             if mask is not None:
@@ -220,6 +222,7 @@ def _manifest(inspection: Inspection, maps: Iterable[tuple[int, str]]) -> dict[s
         "map_methods": [method for _, method in maps],
         "calibration": _of_calibration(inspection.calibrated),
         "clusters": _of_clusters(inspection.clustered),
+        "backgrounds": _of_backgrounds(inspection.transplanted),
     }
 
 
@@ -289,6 +292,24 @@ def _of_clusters(found: Clusters | None) -> dict[str, Any] | None:
     }
 
 
+def _of_backgrounds(found: OnOtherBackgrounds | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "n": found.n,
+        "seed": found.seed,
+        "rows": [int(at) for at in found.table.index],
+        "left_out": {str(at): why for at, why in found.left_out.items()},
+        "known": {str(at): [_none_of_nan(value) for value in row] for at, row in found.known.items()},
+        "answers": found.answers,
+        "masks": found.masks,
+    }
+
+
+def _none_of_nan(value: Any) -> Any:
+    return _number(value) if isinstance(value, float) else value
+
+
 def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Manifest and arrays of a saved inspection.
 
@@ -351,9 +372,10 @@ def restore(inspection: Inspection, said: dict[str, Any], arrays: dict[str, NDAr
     inspection.model_name = said["model"]
     inspection.calibrated = _calibration(said["calibration"])
     inspection.clustered = _clusters(said["clusters"], arrays)
+    inspection.transplanted = _backgrounds(said.get("backgrounds"))
 
 
-def _told(value: float | None) -> float:
+def _told(value: Any) -> Any:
     return float("nan") if value is None else value
 
 
@@ -409,3 +431,12 @@ def _clusters(said: dict[str, Any] | None, arrays: dict[str, NDArray[Any]]) -> C
         cards, Overlay(**said["overlay"]), (a, b, c), _told(said["silhouette"]), said.get("k"),
         tuple(said.get("rows", ())), points, (x, y), said.get("errors", 0),
     )  # fmt: skip
+
+
+def _backgrounds(said: dict[str, Any] | None) -> OnOtherBackgrounds | None:
+    """Nothing of a folder that was saved before there was that."""
+    if said is None:
+        return None
+    known = {int(at): tuple(map(_told, row)) for at, row in said["known"].items()}
+    left_out = {int(at): why for at, why in said["left_out"].items()}
+    return result(said["rows"], said["n"], said["seed"], left_out, known, said["answers"], said["masks"])

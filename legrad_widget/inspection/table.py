@@ -15,6 +15,7 @@ Columns, in order (not applicable: empty, or NaN):
 - after ``flip_set(i)`` or ``find_flip_sets()``: ``flip_size``, the patches of the smallest flip set that was found; 0:
   none
 - after ``specificity()``: ``specificity``, 1 - r of the plain maps of the predicted and the true class
+- after ``on_other_backgrounds()``: ``background_changes``, the share of other backgrounds on which the answer changes
 - after ``clusters()``: ``cluster``, from 1
 - ``tags`` (", " between them), ``note``
 
@@ -69,6 +70,12 @@ SORT_KEYS: dict[str, SortKey] = {
     "specificity": SortKey(
         "specificity", False, "plain maps that depend most on the class", "specificity == specificity"
     ),
+    "backgrounds": SortKey(
+        "background_changes",
+        False,
+        "the answer that changes most on other backgrounds",
+        "background_changes == background_changes",
+    ),
     "label_noise": SortKey("disagreement", False, "the label that its neighbours contradict"),
     "cluster": SortKey("cluster", True, "errors of one kind together", "cluster > 0"),
 }
@@ -77,10 +84,16 @@ SORT_KEYS: dict[str, SortKey] = {
 _SOURCES = {
     "flip_size": "find_flip_sets()",
     "specificity": "specificity()",
+    "background_changes": "on_other_backgrounds()",
     "cluster": "clusters()",
     "outside_mask": "alignment()",
 }
-_FILLED_BY = {"cluster": "clusters", "specificity": "specificity", "outside_mask": "cases"}
+_FILLED_BY = {
+    "cluster": "clusters",
+    "specificity": "specificity",
+    "outside_mask": "cases",
+    "background_changes": "backgrounds",
+}
 """What of ``outdated`` is about a column."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -50,6 +51,14 @@ STUDIES = {
         "found is kept: stop whenever you like, and go on later.",
         "start": "Find the flip sets",
     },
+    "backgrounds": {
+        "title": "Other backgrounds",
+        "says": "Each object, cut out by its mask, on the backgrounds of samples that were taken for another class; as "
+        "control, on those of the same class. Answers that change far more often than the control does rest on what is "
+        "around the object. Pasted pictures are not like photographs: read each number beside its control. What was "
+        "found is kept: stop whenever you like, and go on later.",
+        "start": "Try other backgrounds",
+    },
     "alignment": {
         "title": "Maps against masks",
         "says": "Where the evidence is, against the mask of the object. Evidence for what it was taken for beside the "
@@ -75,6 +84,10 @@ FEW_PATCHES = 100
 """On a larger grid ablation is approximated, windows of 2 x 2 first: see ``calibrate(coarse=2)``."""
 TOP_PAIRS = 3
 MAX_SAMPLES = 512
+BACKGROUNDS = 4
+"""Other backgrounds for each object, and as many for the control."""
+TOP_ROWS = 100
+"""Samples in the table of these."""
 FLIP_FORWARDS = 60
 """About as many forwards as a flip set takes on average: 58 on the built-in shortcuts, where half of them take 17."""
 
@@ -87,6 +100,7 @@ class Options:
         samples, by: of "calibrate": how many errors, and the column that ranks the maps.
         k, weights: of "clusters": how many groups (None: by silhouette), and what map, layers and embedding count.
         right: of "alignment": whether right answers are compared too.
+        selected: of "backgrounds": whether the selected samples are meant, not all errors.
     """
 
     samples: int = 32
@@ -94,6 +108,7 @@ class Options:
     k: int | None = None
     weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     right: bool = False
+    selected: bool = False
 
 
 def read_options(content: Mapping[str, Any]) -> Options:
@@ -117,6 +132,7 @@ def read_options(content: Mapping[str, Any]) -> Options:
         None if given["k"] is None else rules.whole("k", given["k"], 2, MOST),
         (of_map, of_layers, of_embedding),
         rules.flag("right", given["right"]),
+        rules.flag("selected", given["selected"]),
     )
 
 
@@ -126,7 +142,7 @@ class Studies:
     Args:
         inspection: what is studied.
         submit: puts a job to the model's worker. tell: publishes how far it is, as ``_study``.
-        ended: called, without the lock, when one has ended well.
+        ended: called, without the lock, when one has ended: of what was stopped there may be a part.
         lock: gives the gallery's lock.
     """
 
@@ -192,8 +208,7 @@ class Studies:
             self._slices = None
             if state == "done" and step[1]:
                 self.paces[what] = (time.monotonic() - self._began_at) / step[1]
-        if state == "done":
-            self._ended()  # the results first: whoever hears that it is done finds them
+        self._ended()  # the results first: whoever hears that it is done finds them
         with self._lock():
             self._say(what, state, step, says)
 
@@ -218,9 +233,21 @@ def _run(inspection: Inspection, what: str, options: Options, progress: Callable
         inspection.specificity(progress=progress)
     elif what == "flips":
         inspection.find_flip_sets(progress=progress)
+    elif what == "backgrounds":
+        inspection.on_other_backgrounds(_meant(inspection, options), BACKGROUNDS, progress=progress)
     else:
         return _compare(inspection, (inspection.scored if options.right else inspection.wrong).tolist(), progress)
     return ""
+
+
+def _meant(inspection: Inspection, options: Options) -> list[int] | None:
+    """The selected samples that the model has answered; None: all errors."""
+    if not options.selected:
+        return None
+    rows = [at for at in inspection.selected.index.tolist() if inspection.status(at) == "scored"]
+    if not rows:
+        raise rules.Refused("no sample is selected that the model has answered; select some in the gallery")
+    return rows
 
 
 def _compare(inspection: Inspection, rows: list[int], progress: Callable[[int, int], None]) -> str:
@@ -260,6 +287,7 @@ def studies_of(inspection: Inspection, paces: Mapping[str, float] | None = None)
         "cases": _aged(_cases(inspection), old.get("cases")),
         "flips": _aged(_flips(inspection), old.get("flip_sets")),
         "specificity": _aged(_specificity(inspection), old.get("specificity")),
+        "backgrounds": _aged(_backgrounds(inspection), old.get("backgrounds")),
     }
 
 
@@ -283,6 +311,7 @@ def _costs(inspection: Inspection, paces: Mapping[str, float]) -> dict[str, Any]
     return {
         "calibrate": forwards_each(inspection, coarse),
         "flips": FLIP_FORWARDS,
+        "backgrounds": 1 + 2 * BACKGROUNDS,
         "coarse": coarse is not None,
         "paces": {what: float(seconds) for what, seconds in paces.items()},
     }
@@ -438,6 +467,38 @@ def _specificity(inspection: Inspection) -> dict[str, Any] | None:
             f"{len(values)} errors; 0: the same map whichever is asked, then only the contrast tells them apart)."
         )
     return {"asked": len(ours), "says": says}
+
+
+def _backgrounds(inspection: Inspection) -> dict[str, Any] | None:
+    """What became of objects on other backgrounds: the sentence, and the samples whose answer changes most beyond its
+    control, as text; None where nobody asked."""
+    found = inspection.transplanted
+    if found is None:
+        return None
+    beyond = (found.table["changed"] - found.table["control_changed"]).sort_values(ascending=False, kind="stable")
+    top = found.table.loc[beyond.index[:TOP_ROWS]]
+    reasons = Counter(found.left_out.values()).most_common(1)
+    lacks = f"Of those left out {reasons[0][1]}: {reasons[0][0]}." if reasons else ""
+    more = f"The {len(top)} of these {len(found)} that change most:" if len(found) > len(top) else ""
+    return {
+        "says": [*str(found).split("\n"), *filter(None, (lacks, more))],
+        "left": list(found.left_out),
+        "heads": ["sample", "is", "taken for", "changes", "control changes", "becomes right", "most become"],
+        "rows": [
+            {
+                "row": at,
+                "cells": [
+                    one["label"], one["predicted"], _share(one["changed"]), _share(one["control_changed"]),
+                    _share(one["true"]), one["becomes"],
+                ],
+            }
+            for at, one in top.to_dict("index").items()
+        ],
+    }  # fmt: skip
+
+
+def _share(share: float) -> str:
+    return "–" if share != share else _percent(share)
 
 
 def _cases(inspection: Inspection) -> dict[str, Any] | None:

@@ -31,6 +31,7 @@ WHOLE = {
 """Columns of whole numbers by their names on the wire; -1 where there is none."""
 REAL = (
     *("p_true", "p_pred", "loss", "margin", "entropy", "disagreement", "outside_mask", "specificity"),
+    "background_changes",
     *("iou", "ground_coverage", "saliency_coverage"),
 )
 """Columns of numbers; nan where there is none."""
@@ -147,6 +148,7 @@ SORTS: Mapping[str, str] = {
     "outside_mask": "Looks elsewhere",
     "specificity": "Maps that know the class",
     "flip_set": "Fragile: few patches decide",
+    "backgrounds": "Changes with its background",
     "label_noise": "Label may be wrong",
     "cluster": "By group",
 }

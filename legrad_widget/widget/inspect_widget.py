@@ -56,7 +56,7 @@ _OF_ALL = frozenset(
 _CHANGES = frozenset(
     {
         *("tag", "untag", "note", "read_tags", "calibrate", "flip_set", "clusters", "alignment"),
-        *("find_flip_sets", "check_regions", "specificity"),
+        *("find_flip_sets", "check_regions", "specificity", "on_other_backgrounds"),
     }
 )
 """Those of them after which the table, or the overlay, may say something else."""

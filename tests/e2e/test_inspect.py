@@ -349,6 +349,20 @@ def test_the_page_compares_all_with_masks_and_sliders_move_the_counts(
     found = inspector.root.evaluate("async root => (await axe.run(root)).violations")
     assert not [f"{rule['id']}: {[node['html'][:160] for node in rule['nodes']]}" for rule in found]
 
+    notebook.execute("r.selected = r.errors.index[:3]")
+    inspector.get("open-backgrounds").click()
+    inspector.get("only-selected").check()
+    expect(inspector.get("cost-backgrounds")).to_have_text("of 3 samples: about 27 forwards")
+    inspector.get("start-backgrounds").click()
+    rows = inspector.get("backgrounds-rows").locator("tbody tr")
+    expect(rows).to_have_count(3, timeout=3 * ANSWER_MS)
+    said = notebook.value("str(r.inspection.transplanted).split(chr(10))")
+    expect(inspector.get("backgrounds-found").locator("p")).to_have_text(said)
+    inspector.output.screenshot(path=artifacts / "inspect-backgrounds.png")
+    opened = rows.first.locator("button")
+    opened.click()
+    expect(inspector.get("sample")).to_contain_text(opened.inner_text())
+
 
 @pytest.mark.parametrize(("theme", "width"), [("Light", 1280), ("Dark", 1280), ("Light", 620)])
 def test_appearance(inspector: Inspector, notebook: Notebook, artifacts: Path, theme: str, width: int) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 import legrad_widget as lw
-from legrad_widget.inspection import InspectionError
+from legrad_widget.inspection import InspectionError, InspectionWarning, open_inspection
 from legrad_widget.inspection.backgrounds import composed, filled
 from tests.inspection import world as tiny
 
@@ -137,7 +139,9 @@ def test_a_planted_background_is_found_and_the_control_stays(r, scenes):
 def test_the_seed_alone_chooses_whoever_else_is_asked_about(r):
     rows = r.wrong[:6].tolist()
     first = r.on_other_backgrounds(rows, seed=3)
+    r.transplanted = None
     assert r.on_other_backgrounds(rows, seed=3).table.equals(first.table)
+    r.transplanted = None
     assert r.on_other_backgrounds(rows[2:3], seed=3).table.equals(first.table.loc[rows[2:3]])
     from legrad_widget.inspection.backgrounds import Donors
 
@@ -161,7 +165,9 @@ def test_the_model_and_the_inspection_stay_as_they_are(r, scenes):
     assert [part.training for part in module.modules()] == modes
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
     assert all(one.grad is None for one in module.parameters())
-    assert r.frame.equals(frame)
+    assert r.frame.drop(columns="background_changes", errors="ignore").equals(
+        frame.drop(columns="background_changes", errors="ignore")
+    )
     assert np.array_equal(scenes.images[0], picture)
 
 
@@ -212,7 +218,8 @@ def test_a_sample_without_a_mask_or_a_picture_is_left_out_and_gives_no_backgroun
     assert (found.table["others"] + found.table["controls"] == len(rows) - 3).all()  # neither itself, nor 3, nor 5
 
 
-def test_it_can_be_stopped(r):
+def test_it_can_be_stopped_and_goes_on_where_it_was(r):
+    r.transplanted = None
     steps = []
 
     def progress(step, total):
@@ -223,6 +230,81 @@ def test_it_can_be_stopped(r):
     with pytest.raises(KeyboardInterrupt):
         r.on_other_backgrounds(range(5), 1, progress=progress)
     assert steps == [(0, 5), (1, 5), (2, 5)]
+    kept = r.transplanted
+    assert kept.table.index.tolist() == [0, 1]
+    assert r.frame["background_changes"].notna().sum() == 2
+    found = r.on_other_backgrounds(range(5), 1, progress=lambda step, total: steps.append((step, total)))
+    assert steps[3:] == [(0, 3), (1, 3), (2, 3)]
+    assert found is r.transplanted
+    assert found.table.loc[[0, 1]].equals(kept.table)
+    r.transplanted = None
+    assert r.on_other_backgrounds(range(5), 1).table.equals(found.table)
+    assert len(r.on_other_backgrounds([1, 3], 1, progress=lambda step, total: pytest.fail("it was known"))) == 2
+    assert set(r.transplanted.known) == set(range(5))
+    for other in ({"n": 2}, {"n": 1, "seed": 1}):
+        r.on_other_backgrounds([3], **other)
+        assert set(r.transplanted.known) == {3}
+
+
+def test_it_becomes_a_column_and_an_order(r):
+    some = r.wrong[:4].tolist()
+    found = r.on_other_backgrounds(some, 3, seed=2)
+    column = r.frame["background_changes"].dropna()
+    assert column[some].tolist() == found.table["changed"].tolist()
+    assert len(column) == len(some)
+    assert r.sorted("backgrounds").index.tolist() == column.sort_values(ascending=False, kind="stable").index.tolist()
+
+
+def test_other_masks_and_answers_make_it_outdated_and_it_is_asked_anew(scenes):
+    made = inspected(scenes, range(12))
+    before = made.on_other_backgrounds([0, 1], 1)
+    assert made.outdated == {}
+    made.draw_mask(5, (2, 2, 20, 20))
+    assert set(made.outdated) == {"backgrounds"}
+    assert made.outdated["backgrounds"].startswith("Masks changed since")
+    with pytest.warns(InspectionWarning, match="Masks changed since"):
+        made.sorted("backgrounds")
+    asked = []
+    made.on_other_backgrounds([0, 1], 1, progress=lambda step, total: asked.append(step))
+    assert asked == [0, 1]
+    assert made.outdated == {}
+    made.mask_share(5)  # laid on patches later: still the same mask
+    made.mask_share(0)
+    assert made.outdated == {}
+    made.draw_mask(5, None)
+    made.on_other_backgrounds([0, 1], 1)
+    assert made.transplanted.table.equals(before.table)
+    made.records["predicted"][7] = (made.records["predicted"][7] + 1) % 7
+    assert made.outdated["backgrounds"].startswith("There are other answers since")
+
+
+def test_it_is_kept_with_the_inspection_and_read_without_the_model(scenes, tmp_path):
+    made = inspected(scenes, range(14), masks={i: scenes.masks[i] for i in range(14) if i != 3})
+    made.draw_mask(5, (2, 2, 40, 40))
+    made.on_other_backgrounds([1, 8], 2, seed=1)
+    found = made.on_other_backgrounds(range(6), 2, seed=1)
+    made.save(tmp_path / "audit")
+    again = open_inspection(tmp_path / "audit")
+    kept = again.transplanted
+    pd.testing.assert_frame_equal(kept.table, found.table)
+    assert (str(kept), kept.left_out, kept.n, kept.seed) == (str(found), found.left_out, 2, 1)
+    assert str(kept.known) == str(found.known)
+    assert again.outdated == {}
+    pd.testing.assert_series_equal(again.frame["background_changes"], made.frame["background_changes"])
+    assert str(again.on_other_backgrounds([1, 8], 2, seed=1)) == str(made.on_other_backgrounds([1, 8], 2, seed=1))
+    with pytest.raises(InspectionError, match="to ask about other backgrounds the model is needed"):
+        again.on_other_backgrounds([9], 2, seed=1)
+    again.save(tmp_path / "audit")
+    assert str(open_inspection(tmp_path / "audit").transplanted) == str(made.transplanted)
+
+
+def test_a_folder_from_before_it_was_kept_opens(scenes, tmp_path):
+    inspected(scenes, range(6)).save(tmp_path / "audit")
+    manifest = tmp_path / "audit" / "manifest.json"
+    said = json.loads(manifest.read_text())
+    assert said.pop("backgrounds") is None
+    manifest.write_text(json.dumps(said))
+    assert open_inspection(tmp_path / "audit").transplanted is None
 
 
 def test_large_pictures_of_different_shapes(scenes):

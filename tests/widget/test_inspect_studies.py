@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_masks_that_cannot_be_used_are_told(classifier: Model, monkeypatch: pyte
     none = ended([large] * 6)
     assert none["state"] == "failed"
     assert sizes in none["message"]
-    assert ended({9: good})["message"].endswith("not one of these samples has a mask and a map")
+    assert ended({5: None})["message"].endswith("not one of these samples has a mask and a map")
 
 
 def test_flip_sets_of_all_errors_become_an_order_and_go_on_where_they_stopped(
@@ -154,6 +155,110 @@ def test_flip_sets_of_all_errors_become_an_order_and_go_on_where_they_stopped(
     assert all(widget.inspection.flip_sets[row] is one for row, one in kept.items())
     assert [page.table["flip_size"][row] for row in sizes.index] == sizes.tolist()
     assert {row for row, size in page.table["by_flip_set"].items() if size > 0} == set(some.index)
+
+
+@functools.cache
+def shortcuts() -> tuple[Model, Any, list[int]]:
+    """The built-in model of the shortcuts, its scenes, and of these six that are right and eight that are wrong."""
+    world, model = lw.builtin.shortcut_world(60, seed=0), lw.load("shortcuts")
+    labels = world.labels.tolist()
+    said = Inspection(model, list(world.images), labels, class_names=world.class_names, cache=False).run(False)
+    return model, world, [*np.setdiff1d(said.scored, said.wrong)[:6].tolist(), *said.wrong[:8].tolist()]
+
+
+@pytest.fixture
+def scenes(monkeypatch: pytest.MonkeyPatch) -> tuple[InspectWidget, Reader]:
+    """These scenes, whose answers differ; the last one has no mask."""
+    model, world, rows = shortcuts()
+    shown = InspectWidget(
+        Inspection(
+            model, [world.images[i] for i in rows], [int(world.labels[i]) for i in rows],
+            class_names=world.class_names, masks=[*(world.masks[i] for i in rows[:-1]), None], cache=False,
+        )
+    )  # fmt: skip
+    shown.wait(60)
+    reader = Reader(shown.comm, monkeypatch)
+    reader.say("table")
+    return shown, reader
+
+
+def test_objects_are_put_on_other_backgrounds_and_it_goes_on_where_it_was(scenes: tuple[InspectWidget, Reader]) -> None:
+    widget, page = scenes
+    assert found(widget, "backgrounds") is None
+    assert widget.comm.state["_studies"]["costs"]["backgrounds"] == 9
+    page.say("select", 0, 7, 13)
+    told = study(widget, page, "backgrounds", selected=True)["backgrounds"]
+    first = widget.inspection.transplanted
+    assert first is not None
+    assert (first.n, sorted(first.table.index), first.left_out) == (4, [0, 7], {13: "it has no mask"})
+    assert told["says"] == [*str(first).split("\n"), "Of those left out 1: it has no mask."]
+    assert (told["left"], sorted(one["row"] for one in told["rows"])) == ([13], [0, 7])
+    for one in told["rows"]:
+        row = first.table.loc[one["row"]]
+        shares = [
+            "–" if share != share else f"{100 * share:.0f} %" for share in row[["changed", "control_changed", "true"]]
+        ]
+        assert one["cells"] == [row["label"], row["predicted"], *shares, row["becomes"]]
+        assert len(told["heads"]) == 1 + len(one["cells"])
+    assert page.table["background_changes"][7] == pytest.approx(first.table.loc[7, "changed"])
+    assert 8 not in page.table["background_changes"]
+
+    study(widget, page, "backgrounds")
+    all_errors = widget.inspection.transplanted
+    assert all_errors is not None
+    assert sorted(all_errors.table.index) == list(range(6, 13))
+    assert all_errors.known[7] is first.known[7]
+    assert len(found(widget, "backgrounds")["rows"]) == 7
+    assert {row for row, share in page.table["by_backgrounds"].items() if share == share} == {0, *range(6, 13)}
+    page.say("select")
+    page.say("study", what="backgrounds", on=True, selected=True)
+    assert finished(widget, "backgrounds")["message"].startswith("no sample is selected")
+
+
+def test_what_was_stopped_is_told_as_far_as_it_came(
+    scenes: tuple[InspectWidget, Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from legrad_widget.inspection import backgrounds
+
+    widget, page = scenes
+    asked: list[int] = []
+    ask = backgrounds._asked
+
+    def stopped_at_the_third(inspection: Inspection, donors: Any, at: int, n: int) -> Any:
+        asked.append(at)
+        if len(asked) == 3:
+            page.say("study", what="backgrounds", on=False)
+        return ask(inspection, donors, at, n)
+
+    monkeypatch.setattr(backgrounds, "_asked", stopped_at_the_third)
+    page.say("study", what="backgrounds", on=True)
+    assert finished(widget, "backgrounds")["state"] == "stopped"
+    done = [at for at in asked if at != 13]
+    assert sorted(one["row"] for one in found(widget, "backgrounds")["rows"]) == sorted(done)
+    assert found(widget, "backgrounds")["says"][0].startswith(f"{len(done)} samples, each")
+
+
+def test_the_table_of_backgrounds_is_of_those_that_change_most(
+    scenes: tuple[InspectWidget, Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget, _ = scenes
+    monkeypatch.setattr(inspect_studies, "TOP_ROWS", 3)
+    told = widget.on_other_backgrounds(n=2)
+    shown = found(widget, "backgrounds")
+    beyond = (told.table["changed"] - told.table["control_changed"]).sort_values(ascending=False, kind="stable")
+    assert [one["row"] for one in shown["rows"]] == beyond.index[:3].tolist()
+    assert shown["says"][-1] == f"The 3 of these {len(told)} that change most:"
+    widget.draw_mask(2, (0, 0, 20, 20))
+    assert found(widget, "backgrounds")["stale"].startswith("Masks changed since")
+
+
+def test_backgrounds_are_there_without_the_model(scenes: tuple[InspectWidget, Reader], tmp_path: Any) -> None:
+    widget, page = scenes
+    before = study(widget, page, "backgrounds")["backgrounds"]
+    widget.inspection.save(tmp_path / "audit")
+    opened = lw.open_inspection(tmp_path / "audit")
+    assert found(opened, "backgrounds") == before
+    assert opened.comm.state["_studies"]["masks"] is True
 
 
 def test_what_is_of_another_map_says_so_by_the_names_of_the_page(widget: InspectWidget, page: Reader) -> None:
@@ -212,6 +317,7 @@ def test_without_the_model_all_is_there_and_the_second_file_is_handed_over(
         ({"weights": [1, 1, float("nan")]}, "from 0 to 1"),
         ({"weights": [1, 1, 2]}, "from 0 to 1"),
         ({"right": 1}, "True or False"),
+        ({"selected": 1}, "True or False"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any], says: str) -> None:

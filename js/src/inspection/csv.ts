@@ -7,7 +7,7 @@ const COLUMNS = [
   ...["status", "problem", "p_true", "p_pred", "loss", "margin", "entropy", "rank_true", "rival"],
   ...["flip_layer", "flip", "flip_kind", "lost_after", "disagreement"],
   ...["case_predicted", "case_true", "iou", "ground_coverage", "saliency_coverage", "outside_mask"],
-  ...["flip_size", "cluster", "tags", "note"],
+  ...["flip_size", "background_changes", "cluster", "tags", "note"],
 ];
 /** What a spreadsheet would take for a formula; with apostrophes before it too, so that one can be taken off again. */
 const FORMULA = /^'*[=+\-@\t\r]/;

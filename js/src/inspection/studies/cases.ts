@@ -1,7 +1,7 @@
 // Maps against masks: how many errors are of which case, and from where on a number counts as high.
 
-import { signal } from "../../signals";
-import { button, el, listen, watch } from "../../ui/element";
+import { button, el, watch } from "../../ui/element";
+import { choice } from "./choice";
 import { panel, takesMaps } from "./panel";
 import type { Studies } from "./store";
 import type { Cases, Thresholds } from "./wire";
@@ -105,31 +105,21 @@ export function cases(studies: Studies, life: AbortSignal) {
       ),
     ];
   }
-  const also = el("input", { type: "checkbox", testid: "also-right" });
-  const right = signal(false);
-  listen(also, {
-    change: () => {
-      right.value = also.checked;
-    },
-  });
-  const many = el("span");
-  watch(life, () => {
-    many.textContent = `also the ${found.value.right} that are right`;
-  });
+  const also = choice(life, "also-right", () => `also the ${found.value.right} that are right`);
   return panel(
     studies,
     {
       starts: [
         {
           what: "alignment",
-          options: () => ({ right: also.checked }),
-          cost: ({ errors, right: fine }) => takesMaps(errors + (right.value ? fine : 0)),
+          options: () => ({ right: also.on.peek() }),
+          cost: ({ errors, right: fine }) => takesMaps(errors + (also.on.value ? fine : 0)),
         },
       ],
       result: ({ cases: given }) => given,
     },
     life,
-    [el("label.lg-row", {}, also, many)],
+    [also.element],
     box,
   );
 }

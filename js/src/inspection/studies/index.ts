@@ -4,6 +4,7 @@ import { el, watch } from "../../ui/element";
 import { slotOf } from "../../ui/slots";
 import type { Brush } from "../card";
 import type { GalleryStore } from "../store";
+import { backgrounds } from "./backgrounds";
 import { calibrate } from "./calibrate";
 import { cases } from "./cases";
 import { flips } from "./flips";
@@ -15,13 +16,14 @@ export function studies(gallery: GalleryStore, root: HTMLElement, life: AbortSig
   const store = studying(gallery, brush, life);
   root.prepend(el("style", {}, css));
   const maps = calibrate(store, life);
-  const about = [groups(store, life), flips(store, life), cases(store, life)];
-  const masked = el("div.lg-slot", {}, about[2]!.opener);
+  const about = [groups, flips, cases, backgrounds].map((study) => study(store, life));
+  const [first, second, ...others] = about.map(({ opener }) => opener);
+  const masked = el("div.lg-slot.lg-row", {}, ...others);
   slotOf(root, "map").append(maps.opener);
-  slotOf(root, "errors").append(el("div.lg-row", {}, about[0]!.opener, about[1]!.opener, masked));
+  slotOf(root, "errors").append(el("div.lg-row", {}, first, second, masked));
   slotOf(root, "studies").append(maps.panel, ...about.map(({ panel }) => panel));
   watch(life, () => {
     masked.hidden = !store.found.value.masks;
-    if (masked.hidden && store.shown.peek() === "alignment") store.shown.value = "";
+    if (masked.hidden && /alig|back/.test(store.shown.peek())) store.shown.value = "";
   });
 }

@@ -25,6 +25,7 @@ export interface Options {
   readonly k?: number | null;
   readonly weights?: readonly number[];
   readonly right?: boolean;
+  readonly selected?: boolean;
 }
 
 export interface Studies {

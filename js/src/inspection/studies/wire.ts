@@ -7,7 +7,15 @@ const maybe =
   (raw) =>
     raw === null || raw === undefined ? null : read(raw);
 
-const WHATS = ["calibrate", "specificity", "clusters", "regions", "alignment", "flips"] as const;
+const WHATS = [
+  "calibrate",
+  "specificity",
+  "clusters",
+  "regions",
+  "alignment",
+  "flips",
+  "backgrounds",
+] as const;
 export type What = (typeof WHATS)[number];
 
 /** How far the computation is that was asked for last. */
@@ -93,6 +101,15 @@ export interface Flips extends Aged {
   readonly says: string;
 }
 
+/** What became of objects on other backgrounds, in words: sentences, and a table of those that change most. */
+export interface Backgrounds extends Aged {
+  readonly says: readonly string[];
+  /** Samples that could not be asked about. */
+  readonly left: readonly number[];
+  readonly heads: readonly string[];
+  readonly rows: readonly { readonly row: number; readonly cells: readonly string[] }[];
+}
+
 /** How a study is introduced. */
 interface Words {
   readonly title: string;
@@ -105,6 +122,7 @@ interface Words {
 export interface Costs {
   readonly calibrate: number;
   readonly flips: number;
+  readonly backgrounds: number;
   readonly coarse: boolean;
   readonly paces: Readonly<Partial<Record<What, number>>>;
 }
@@ -143,6 +161,7 @@ export interface Found {
   readonly clusters: Groups | null;
   readonly cases: Cases | null;
   readonly flips: Flips | null;
+  readonly backgrounds: Backgrounds | null;
   /** Whether plain maps depend on the class: of how many errors that is known, and in words. */
   readonly specificity: (Aged & { readonly asked: number; readonly says: string }) | null;
 }
@@ -163,6 +182,7 @@ export const decodeFound = fields<Found>({
     fields<Costs>({
       calibrate: amount,
       flips: amount,
+      backgrounds: amount,
       coarse: yes,
       paces: (raw) => Object.fromEntries(WHATS.map((what) => [what, amount(record(raw)[what])])),
     }),
@@ -222,4 +242,13 @@ export const decodeFound = fields<Found>({
   ),
   specificity: maybe(fields({ ...aged, asked: amount, says: text })),
   flips: maybe(fields<Flips>({ ...aged, asked: amount, found: amount, says: text })),
+  backgrounds: maybe(
+    fields<Backgrounds>({
+      ...aged,
+      says: listOf(text),
+      left: amounts,
+      heads: listOf(text),
+      rows: listOf(fields<Backgrounds["rows"][number]>({ row: amount, cells: listOf(text) })),
+    }),
+  ),
 });
