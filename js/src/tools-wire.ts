@@ -59,6 +59,12 @@ export interface Moved {
   readonly high: number | null;
 }
 
+export interface Donor {
+  readonly row: number;
+  readonly name: string;
+  readonly label: string;
+}
+
 export interface Curve {
   readonly kind: string;
   readonly method: string;
@@ -116,6 +122,8 @@ interface ToolData {
     readonly targets: readonly Moved[];
     readonly classes: readonly Moved[];
     readonly picture: Pick<Picture, "mime" | "data"> | null;
+    /** The sample that patches were pasted from. */
+    readonly donor: Donor | null;
   };
   curves: { readonly curves: readonly Curve[]; readonly band: Band | null; readonly of: string };
   faithfulness: {
@@ -197,6 +205,7 @@ const TOOL_DATA: { readonly [N in ToolName]: { readonly [K in keyof ToolData[N]]
       targets: moved,
       classes: moved,
       picture: maybe(fields({ mime: text, data: (data) => decodeBytes(data, "the changed picture") })),
+      donor: maybe(fields<Donor>({ row: amount, name: text, label: text })),
     },
     curves: {
       curves: listOf(fields<Curve>(CURVE)),

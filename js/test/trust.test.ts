@@ -146,6 +146,29 @@ describe("the brush", () => {
     answer("brush", MOVED);
     expect(asked().at(-1)!.args).toMatchObject({ from_layer: 1 });
   });
+  it("pastes from a neighbour only where there are some, the nearest right one unless another is chosen", () => {
+    const { host, store, asked, answer } = start();
+    const trust = testing(store, end.signal);
+    trust.toggle(3);
+    answer("brush", MOVED);
+    expect(trust.donors.value).toEqual([]);
+    trust.how.value = "paste";
+    expect([trust.way.value, asked().length]).toEqual(["drop", 1]);
+    const sample = { row: 5, neighbours: [{ title: "Like it", rows: [7, 2] }] };
+    host.set("_sample", sample);
+    expect(asked().at(-1)!.args).toMatchObject({ how: "paste", donor: null });
+    answer("brush", MOVED);
+    const before = trust.donors.value;
+    host.set("_sample", { ...sample, flip_set: null });
+    expect(trust.donors.value).toBe(before);
+    trust.donor.value = 2;
+    expect(asked().at(-1)!.args).toMatchObject({ how: "paste", donor: 2 });
+    answer("brush", MOVED);
+    trust.how.value = "blur";
+    expect(asked().at(-1)!.args).not.toHaveProperty("donor");
+    host.set("_image", { ...(host.state._image as object), rev: 2 });
+    expect(trust.donor.value).toBeNull();
+  });
   it("starts anew with another picture", () => {
     const { host, store } = start();
     const trust = testing(store, end.signal);
@@ -246,6 +269,60 @@ describe("the section", () => {
     expect(asked().at(-1)!.args.how).toBe("surroundings");
     answer("brush", MOVED);
     expect(get("brush-way").textContent).toContain("filled from what is around");
+  });
+  it("offers an inspector's neighbours to paste from, names the one it was, and shows what the model saw", async () => {
+    const drawn = vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockReturnValue(null);
+    const close = vi.fn();
+    const decode = vi.fn(async (_of: Blob) => ({ width: 48, height: 32, close }) as unknown as ImageBitmap);
+    vi.stubGlobal("createImageBitmap", decode);
+    const { host, get, press, asked, answer } = show();
+    press(get("legrad"), "b");
+    expect(get("brush-paste")).toBeNull();
+    host.set("_sample", {
+      row: 5,
+      neighbours: [
+        { title: "Right", rows: [7, 2] },
+        { title: "Same mistake", rows: [9] },
+      ],
+    });
+    const donor = get<HTMLSelectElement>("brush-donor");
+    expect(donor.hidden).toBe(true);
+    press(get("picture"), " ");
+    answer("brush", { ...MOVED, picture: { mime: "image/png", data: new Uint8Array([1]) } });
+    expect(get("brush-saw").hidden).toBe(true); // removed: the hatching says it
+    get("brush-paste").click();
+    expect(donor.hidden).toBe(false);
+    expect([...donor.options].map(({ value, textContent }) => [value, textContent])).toEqual([
+      ["", "the nearest right one of its class"],
+      ["7", "sample 7"],
+      ["2", "sample 2"],
+      ["9", "sample 9"],
+    ]);
+    expect([...donor.querySelectorAll("optgroup")].map(({ label }) => label)).toEqual([
+      "Right",
+      "Same mistake",
+    ]);
+    answer("brush", MOVED);
+    donor.value = "9";
+    donor.dispatchEvent(new Event("change"));
+    expect(asked().at(-1)!.args).toMatchObject({ how: "paste", donor: 9 });
+    const given = { row: 9, name: "<i>9.png", label: "a cat" };
+    answer("brush", {
+      ...MOVED,
+      donor: given,
+      picture: { mime: "image/png", data: new Uint8Array([1, 2]) },
+    });
+    expect(get("brush-way").textContent).toContain("Bar: with those of <i>9.png (a cat); line: as they are");
+    const saw = get<HTMLCanvasElement>("brush-saw");
+    await vi.waitFor(() => expect([saw.hidden, saw.width, saw.height]).toEqual([false, 48, 32]));
+    expect(decode.mock.calls.filter(([of]) => of.size === 2)).toHaveLength(1);
+    get("brush-clear").click();
+    expect(saw.hidden).toBe(true);
+    host.set("_sample", {});
+    expect(get("brush-paste")).toBeNull();
+    expect(get<HTMLInputElement>("brush-drop").checked).toBe(true);
+    drawn.mockRestore();
+    vi.unstubAllGlobals();
   });
   it("draws curves as they grow, and says how it went at the end", () => {
     const { get, press, asked, answer } = show();

@@ -3,7 +3,7 @@
 
 import { clamp } from "../heat/frame";
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "../signals";
-import { number, record } from "../wire";
+import { amount, fields, listOf, number, record, text } from "../wire";
 import type { LiveStore } from "./live";
 import { onEnd, watch } from "./watch";
 
@@ -16,7 +16,13 @@ const ORDERS = 3;
 export const LOST_MS = 8000;
 
 /** What happens to brushed patches: their tokens leave, at once or late, or their pixels become something else. */
-export type How = "drop" | "block" | "blur" | "mean" | "surroundings";
+export type How = "drop" | "block" | "blur" | "mean" | "surroundings" | "paste";
+/** Samples that are like the one on the screen, by their numbers. */
+export interface Neighbours {
+  readonly title: string;
+  readonly rows: readonly number[];
+}
+const readNeighbours = listOf(fields<Neighbours>({ title: text, rows: listOf(amount) }));
 /** Patches by their number in reading order. */
 export type Patches = ReadonlySet<number>;
 const NONE: Patches = new Set();
@@ -26,10 +32,16 @@ export interface Trust {
   readonly open: Signal<boolean>;
   readonly brushing: Signal<boolean>;
   readonly how: Signal<How>;
+  /** The same, as far as it can be had. */
+  readonly way: ReadonlySignal<How>;
   /** How many layers the model has, from 1, and the one from which on nothing reads patches that are blocked. */
   readonly depth: number;
   readonly fromLayer: ReadonlySignal<number>;
   blockFrom(layer: number): void;
+  /** Whom patches can be pasted from, [] outside of the inspector, and the one that is chosen; null: the nearest that
+   *  is right, of the true class. */
+  readonly donors: ReadonlySignal<readonly Neighbours[]>;
+  readonly donor: Signal<number | null>;
   readonly painted: ReadonlySignal<Patches>;
   readonly undoable: ReadonlySignal<boolean>;
   /** Newer numbers than those on the screen are wanted. */
@@ -66,6 +78,16 @@ export function testing(store: LiveStore, life: AbortSignal): Trust {
   /** As chosen; null: in the middle, since from the first one on it is what removing does. */
   const chosenLayer = signal<number | null>(null);
   const fromLayer = computed(() => clamp(chosenLayer.value ?? 1 + Math.floor(depth / 2), 1, depth));
+  const donors = signal<readonly Neighbours[]>([]);
+  const donor = signal<number | null>(null);
+  const readDonors = () => {
+    const there = readNeighbours(record(store.host.read("_sample")).neighbours);
+    // Much else changes in that trait.
+    if (JSON.stringify(there) !== JSON.stringify(donors.peek())) donors.value = there;
+  };
+  store.host.onChange("_sample", readDonors);
+  readDonors();
+  const way = computed(() => (how.value === "paste" && !donors.value.length ? "drop" : how.value));
   const brushing = signal(false);
   const open = signal(false);
   const share = signal(0);
@@ -80,9 +102,10 @@ export function testing(store: LiveStore, life: AbortSignal): Trust {
     // Random patches cost a forward each: they wait for the end of the stroke.
     const args = {
       patches,
-      how: how.value,
+      how: way.value,
       control: stroking.value ? 0 : CONTROLS,
-      ...(how.value === "block" && { from_layer: fromLayer.value }),
+      ...(way.value === "block" && { from_layer: fromLayer.value }),
+      ...(way.value === "paste" && { donor: donor.value }),
     };
     return JSON.stringify([answer.value?.rev, store.active.value, args]);
   });
@@ -121,6 +144,7 @@ export function testing(store: LiveStore, life: AbortSignal): Trust {
       painted.value = NONE;
       history.value = [];
       share.value = 0;
+      donor.value = null;
     });
   });
 
@@ -128,6 +152,9 @@ export function testing(store: LiveStore, life: AbortSignal): Trust {
     open,
     brushing,
     how,
+    way,
+    donors,
+    donor,
     depth,
     fromLayer,
     blockFrom(layer) {

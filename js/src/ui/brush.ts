@@ -111,13 +111,18 @@ export function brush(store: LiveStore, trust: Trust, life: AbortSignal): HTMLEl
   const how = segments("brush", "What happens to the patches", (value) => {
     trust.how.value = value as How;
   });
-  how.offer([
+  const WAYS = [
     { value: "drop", title: "Removed", hint: "Their tokens leave before the first block" },
     { value: "block", title: "Blocked", hint: "From a layer on nothing reads them: where do they act?" },
     { value: "blur", title: "Blurred" },
     { value: "mean", title: "Mean colour" },
     { value: "surroundings", title: "Filled", hint: "From what is around them" },
-  ]);
+  ];
+  const PASTE = {
+    value: "paste",
+    title: "From a neighbour",
+    hint: "They become those of a sample that is like this one",
+  };
   const layer = el("input.lg-text", {
     type: "number",
     min: 1,
@@ -135,18 +140,42 @@ export function brush(store: LiveStore, trust: Trust, life: AbortSignal): HTMLEl
     layer,
     `on, of ${trust.depth}`,
   );
+  const donor = el("select", {
+    testid: "brush-donor",
+    label: "Which neighbour",
+    onchange: () => {
+      trust.donor.value = donor.value ? Number(donor.value) : null;
+    },
+  });
+  watch(life, () => {
+    const donors = trust.donors.value;
+    how.offer(donors.length ? [...WAYS, PASTE] : WAYS);
+    donor.replaceChildren(
+      el("option", { value: "" }, "the nearest right one of its class"),
+      ...donors.map(({ title, rows }) => {
+        const group = el("optgroup", {}, ...rows.map((row) => el("option", { value: row }, `sample ${row}`)));
+        group.label = title;
+        return group;
+      }),
+    );
+    how.mark(trust.way.peek());
+    donor.value = String(trust.donor.peek() ?? "");
+  });
   const undo = button(".lg-button", { testid: "brush-undo", title: "Undo (Z)", onclick: trust.undo }, "Undo");
   const clear = button(".lg-button", { testid: "brush-clear", onclick: trust.clear }, "Clear");
   const count = el("p.lg-note", { testid: "brush-count", role: "status" });
   const list = el("ul.lg-stack.lg-moves", { testid: "moves" });
   const legend = el("p.lg-small", { testid: "brush-way" });
+  const saw = el("canvas", { role: "img", testid: "brush-saw", label: "What the model saw" });
 
   watch(life, () => {
     const lacks = !!store.tools.lacks.value;
     const on = trust.brushing.value;
     const some = trust.painted.value.size;
-    how.mark(trust.how.value);
-    from.hidden = trust.how.value !== "block";
+    how.mark(trust.way.value);
+    from.hidden = trust.way.value !== "block";
+    donor.hidden = trust.way.value !== "paste";
+    donor.value = String(trust.donor.value ?? "");
     if (layer.valueAsNumber !== trust.fromLayer.value && !layer.matches(":focus"))
       layer.value = String(trust.fromLayer.value);
     set(toggle, "aria-pressed", on);
@@ -173,6 +202,20 @@ export function brush(store: LiveStore, trust: Trust, life: AbortSignal): HTMLEl
       ...found.classes.map((moved, i) => row(moved, i === 0)),
     );
   });
+  watch(life, () => {
+    const found = store.tools.latest("brush").value;
+    const picture = trust.painted.value.size ? found?.picture : null;
+    // Patches that left or are blocked are painted over already.
+    saw.hidden = !picture || ["drop", "block"].includes(found!.args.how as string);
+    if (saw.hidden) return;
+    void createImageBitmap(new Blob([picture!.data], { type: picture!.mime })).then((image) => {
+      if (store.tools.latest("brush").peek() === found) {
+        [saw.width, saw.height] = [image.width, image.height];
+        saw.getContext("2d")?.drawImage(image, 0, 0);
+      }
+      image.close();
+    });
+  });
   return el(
     "section.lg-stack",
     { label: "Brush and re-predict" },
@@ -180,20 +223,23 @@ export function brush(store: LiveStore, trust: Trust, life: AbortSignal): HTMLEl
     el("div.lg-row", {}, toggle, undo, clear),
     how.element,
     from,
+    donor,
     count,
     list,
     legend,
+    saw,
   );
 }
 
 /** What was done to the patches that an entry is about. */
-function wayOf({ args }: ToolOf<"brush">): string {
+function wayOf({ args, donor }: ToolOf<"brush">): string {
   const ways: Readonly<Record<string, string>> = {
     drop: "without them",
     block: `nothing reads them from layer ${args.from_layer} on`,
     blur: "with them blurred",
     mean: "with them in the mean colour",
     surroundings: "with them filled from what is around",
+    paste: `with those of ${donor?.name} (${donor?.label})`,
   };
   return ways[args.how as string] ?? "with them changed";
 }
