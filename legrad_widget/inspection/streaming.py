@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from ..models.forward import batch_size
 from ..models.live import fingerprint
 from ..models.view import ViT
 from .identity import bias_of, digest, digest_of_model
-from .problem import SKIPPED, UNREADABLE, InspectionError, Problem
+from .problem import SKIPPED, UNREADABLE, InspectionError, InspectionWarning, Problem
 from .reading import Read, read, says, thumbnail, view
 from .sample_neighbours import know_disagreement
 from .scoring import record_type, records_of, score_images
@@ -141,6 +142,8 @@ def _computed(inspection: Inspection, new: dict[bytes, Read]) -> tuple[dict[byte
 def precomputed(inspection: Inspection, logits: Any, embeddings: Any) -> list[Scored | Problem]:
     """Answers from logits [N, C] that the caller has already, with embeddings [N, E] or without; nothing is decoded.
 
+    Warns (InspectionWarning) where they look like probabilities: a softmax is taken of them.
+
     Raises:
         InspectionError: other shapes.
     """
@@ -149,6 +152,13 @@ def precomputed(inspection: Inspection, logits: Any, embeddings: Any) -> list[Sc
     if values.shape[1] != len(names):
         raise InspectionError(
             f"logits are [{count}, {len(names)}], one column per class; arrived: {list(values.shape)}"
+        )
+    if _like_probabilities(values):
+        warnings.warn(
+            "the logits look like probabilities (every row adds up to 1), and a softmax is taken of them, which "
+            "flattens them: pass what the model says before its softmax, or np.log(probabilities)",
+            InspectionWarning,
+            stacklevel=4,
         )
     vectors = None if embeddings is None else _matrix(embeddings, "embeddings", count)
     results: list[Scored | Problem] = []
@@ -171,6 +181,11 @@ def precomputed(inspection: Inspection, logits: Any, embeddings: Any) -> list[Sc
         )
         results.append(Scored(index, record, b"", b"") if good else bad)
     return results
+
+
+def _like_probabilities(logits: NDArray[np.float64]) -> bool:
+    rows = logits[np.isfinite(logits).all(1)]
+    return len(rows) > 0 and bool((rows >= 0).all() and np.allclose(rows.sum(1), 1, atol=1e-3))
 
 
 def _matrix(values: Any, what: str, count: int) -> NDArray[np.float64]:

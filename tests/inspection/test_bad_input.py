@@ -237,6 +237,14 @@ def test_a_mask_that_does_not_fit_is_listed_and_left_out(case):
     assert len(r.problems) == 1  # listed once
 
 
+def test_probabilities_in_the_place_of_logits_are_told():
+    chances = np.full((12, 7), 1 / 7)
+    chances[3] = np.nan  # skipped, as ever
+    with pytest.warns(InspectionWarning, match=r"look like probabilities.*np.log"):
+        make(logits=chances)
+    make(logits=np.log(chances))
+
+
 def test_a_function_that_fails_for_one_mask_leaves_out_that_one():
     mask = np.zeros((60, 60), bool)
     mask[:30] = True

@@ -195,10 +195,10 @@ def test_given_logits_that_are_not_the_models_are_no_answer_to_change():
 def test_samples_that_the_model_answers_otherwise_are_left_out_of_the_measure():
     model = world.classifier()
     plain = world.inspected(6, model)
-    logits = np.stack([np.eye(7)[plain.records["predicted"][at]] for at in range(6)]).astype(np.float32)
+    logits = np.stack([9 * np.eye(7)[plain.records["predicted"][at]] for at in range(6)]).astype(np.float32)
     changed = int(plain.wrong[0])
     free = [c for c in range(7) if c not in plain.pair(changed)]
-    logits[changed] = np.eye(7)[free[0]]
+    logits[changed] = 9 * np.eye(7)[free[0]]
     r = world.inspected(6, model, logits=logits)
     found = r.calibrate(6, ["legrad"], flips=False, show=False)
     assert changed in r.wrong

@@ -225,7 +225,7 @@ def test_samples_that_cannot_be_used_are_told_of_too(classifier: Model, files: l
 
 def test_no_errors_at_all(classifier: Model) -> None:
     images = pictures(4)
-    logits = np.eye(7, dtype="f4")[[0, 1, 2, 3]]
+    logits = 9 * np.eye(7, dtype="f4")[[0, 1, 2, 3]]
     live = InspectWidget(Inspection(classifier, images, [0, 1, 2, 3], logits=logits, cache=False))
     live.wait(60)
     state = state_of(live.to_html())
@@ -235,7 +235,7 @@ def test_no_errors_at_all(classifier: Model) -> None:
 
 def test_very_many_errors_are_refused_with_what_to_pass(classifier: Model, tmp_path: Path) -> None:
     many = MOST + 20
-    logits = np.tile(np.eye(7, dtype="f4")[1], (many, 1))
+    logits = np.tile(9 * np.eye(7, dtype="f4")[1], (many, 1))
     live = InspectWidget(Inspection(classifier, pictures(1) * many, [0] * many, logits=logits, cache=False))
     live.wait(60)
     with pytest.raises(
