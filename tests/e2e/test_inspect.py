@@ -88,7 +88,7 @@ def test_a_cell_of_the_mistakes_narrows_the_gallery(inspector: Inspector, notebo
     expect(inspector.get("shown")).to_have_text(f"{notebook.value('len(r.errors)')} shown")
 
 
-def test_brushing_the_cue_away_changes_the_answer(inspector: Inspector, notebook: Notebook) -> None:
+def test_brushing_the_cue_away_changes_the_answer(inspector: Inspector, notebook: Notebook, artifacts: Path) -> None:
     notebook.execute(TAGGED_ERROR)
     row = notebook.value("row")
     predicted, true = notebook.value("(r.frame.loc[row, 'predicted'], r.frame.loc[row, 'label'])")
@@ -129,6 +129,16 @@ def test_brushing_the_cue_away_changes_the_answer(inspector: Inspector, notebook
     best = f"max({classes}, key=lambda one: one['%s'])['label']"
     assert notebook.value(best % "before") == predicted
     assert notebook.value(best % "after") == notebook.value("r.class_names[flip.after]") != predicted
+    explorer.get("brush-paste").check()
+    nearest = notebook.value("int(r.neighbours(row).correct_true[0])")
+    expect(explorer.get("brush-way")).to_contain_text(f"with those of sample {nearest} ({true})", timeout=ANSWER_MS)
+    explorer.get("brush-donor").select_option(str(last := notebook.value("int(r.neighbours(row).correct_true[-1])")))
+    expect(explorer.get("brush-way")).to_contain_text(f"with those of sample {last} ({true})", timeout=ANSWER_MS)
+    expect(explorer.get("moves")).to_have_attribute("aria-busy", "false", timeout=ANSWER_MS)
+    expect(explorer.get("brush-saw")).to_be_visible()
+    explorer.get("trust").screenshot(path=artifacts / "inspect-paste.png")
+    pasted = notebook.value(f"r.without(row, [{patch}], 'paste', donor={last}).classes[0].after")
+    assert notebook.value(f"{classes}[0]['after']") == pytest.approx(pasted, abs=1e-5)
 
 
 def test_a_mask_is_drawn_on_the_open_sample_and_compared_at_once(notebook: Notebook, artifacts: Path) -> None:
