@@ -85,7 +85,7 @@ class GalleryFake extends FakeHost {
 
 const life = pageLife();
 
-function gallery(changes: Record<string, unknown> = {}) {
+function gallery(changes: Record<string, unknown> = {}, told = true) {
   const host = new GalleryFake({
     _gallery: {
       live: true,
@@ -101,7 +101,7 @@ function gallery(changes: Record<string, unknown> = {}) {
     ...changes,
   });
   const store = createGallery(host, life.signal);
-  host.say(...message());
+  if (told) host.say(...message());
   return { host, store };
 }
 
@@ -471,6 +471,18 @@ describe("page", () => {
     expect(colours(curve.querySelector(".lg-key")!)).toEqual(["right cat", "taken dog"]);
     expect(colours(key)).toEqual(["taken for what it was taken for", "right for what it is"]);
   });
+  it("says what a sample is also where the table comes after it, as when the page is loaded anew", () => {
+    const lens = { layers: [1, 2], true: [0.1, 0.9], predicted: [0.3, 0.2], weak: [], trust: [] };
+    const told = message();
+    const { host, store } = gallery({ opened: 1, _sample: { row: 1, ...lens } }, false);
+    mountGallery(document.body, store, null, life.signal);
+    const says = () => [...document.querySelectorAll(".lg-key")].map((it) => it.textContent);
+    expect(says().join()).not.toContain("runner-up");
+    host.say(...told);
+    expect(document.querySelector("[data-testid=curve] h3")!.textContent).toBe("When it was lost");
+    expect(says()[0]).toBe("for what it was taken forfor what it is");
+    expect(document.querySelector("[data-testid=curve] .lg-key")!.textContent).toBe("catdog");
+  });
   it("shows what the map says against the mask, and hides that where there is no mask", () => {
     const { host, store } = gallery();
     mountGallery(document.body, store, null, life.signal);
@@ -552,8 +564,8 @@ describe("grid", () => {
     store.pickPair({ true: 0, predicted: 1 }, false);
     const opened: number[] = [];
     const view = grid(store, (row) => opened.push(row), life.signal);
-    Object.defineProperty(view, "clientWidth", { value: 500 });
-    Object.defineProperty(view, "clientHeight", { value: 400 });
+    Object.defineProperty(view, "clientWidth", { value: 500, configurable: true });
+    Object.defineProperty(view, "clientHeight", { value: 10 });
     document.body.append(view);
     vi.advanceTimersByTime(FRAME);
     const first = view.querySelector<HTMLElement>("[data-testid=card]")!;
@@ -577,6 +589,20 @@ describe("grid", () => {
     expect(store.cursor.value).toBe(1);
     vi.advanceTimersByTime(FRAME);
     expect(first.dataset.row).toBe("3");
+  });
+
+  it("shows each sample once where the view becomes narrower", () => {
+    const { store, view } = drawn();
+    store.narrow({ errors: false, pairs: [] });
+    vi.advanceTimersByTime(FRAME);
+    Object.defineProperty(view, "clientWidth", { value: 130 });
+    view.scrollTop = 400;
+    store.moveTo(2);
+    vi.advanceTimersByTime(FRAME);
+    const shown = [...view.querySelectorAll<HTMLElement>("[data-testid=card]")].filter((it) => !it.hidden);
+    expect(shown.map((it) => Number(it.dataset.row)).sort()).toEqual(
+      [...store.order.value.slice(1, 5)].sort(),
+    );
   });
 
   it("opens what a card shows, although the order is another already and the card not drawn anew", () => {

@@ -159,7 +159,7 @@ x0, y0, x1, y1 = (float(v) / side for v in (xs.min(), ys.min(), xs.max() + 1, ys
     mouse = inspector.page.mouse
 
     def drag(*corners: tuple[float, float], let_go: bool = True) -> None:
-        lies = inspector.get("draw-layer").bounding_box()
+        lies = inspector.get("overview").bounding_box()  # what is drawn on is what is seen
         for at, (x, y) in enumerate(corners):
             mouse.move(lies["x"] + x * lies["width"], lies["y"] + y * lies["height"], steps=4)
             if at == 0:

@@ -6,7 +6,7 @@ import { type CardView, createCard } from "./card";
 import type { GalleryStore } from "./store";
 
 /** A card's size with the gap; the style sheet knows them too. */
-export const CARD = { width: 122, height: 182 } as const;
+const [WIDTH, HEIGHT] = [122, 182];
 /** Rows of cards beyond the edges that are kept ready. */
 const BEYOND = 1;
 
@@ -35,15 +35,16 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
     frame = 0;
     const width = element.clientWidth - 4;
     if (held || width < 0) return;
-    across = Math.max(1, Math.floor(width / CARD.width));
-    sheet.style.height = `${Math.ceil(store.order.peek().length / across) * CARD.height}px`;
+    across = Math.max(1, Math.floor(width / WIDTH));
+    sheet.style.height = `${Math.ceil(store.order.peek().length / across) * HEIGHT}px`;
     if (hidden) reveal();
     hidden = false;
     const pitch = width / across;
     const order = store.order.peek();
-    const first = Math.max(0, Math.floor(element.scrollTop / CARD.height) - BEYOND) * across;
-    const down = Math.ceil(element.clientHeight / CARD.height) + 1 + 2 * BEYOND;
+    const first = Math.max(0, Math.floor(element.scrollTop / HEIGHT) - BEYOND) * across;
+    const down = Math.ceil(element.clientHeight / HEIGHT) + 1 + 2 * BEYOND;
     const pool = down * across;
+    if (stale) for (const card of cards) card.position = -1; // also of those that a narrower view needs no more
     const end = Math.min(order.length, first + pool);
     while (cards.length < Math.min(pool, order.length)) {
       const card = createCard(store, `${id}-${cards.length}`);
@@ -53,11 +54,11 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
     // A position always has the same card: what stays in sight is not drawn again, and keeps the focus.
     for (let position = first; position < end; position++) {
       const card = cards[position % pool]!;
-      if (card.position === position && !stale && !fresh.has(order[position]!)) continue;
+      if (card.position === position && !fresh.has(order[position]!)) continue;
       card.show(position, order[position]!);
       const [row, column] = [Math.floor(position / across), position % across];
       card.element.style.width = `${Math.floor(pitch) - 4}px`;
-      card.element.style.transform = `translate(${Math.round(column * pitch)}px,${row * CARD.height}px)`;
+      card.element.style.transform = `translate(${Math.round(column * pitch)}px,${row * HEIGHT}px)`;
     }
     for (const card of cards) card.element.hidden = card.position < first || card.position >= end;
     stale = false;
@@ -117,10 +118,10 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
   /** Scroll so that a position is in sight. */
   function reveal() {
     const position = store.cursor.peek();
-    const top = Math.floor(position / across) * CARD.height;
+    const top = Math.floor(position / across) * HEIGHT;
     if (top < element.scrollTop) element.scrollTop = top;
-    else if (top + CARD.height > element.scrollTop + element.clientHeight) {
-      element.scrollTop = top + CARD.height - element.clientHeight;
+    else if (top + HEIGHT > element.scrollTop + element.clientHeight) {
+      element.scrollTop = top + HEIGHT - element.clientHeight;
     }
   }
   watch(life, () => {
@@ -159,7 +160,7 @@ export function grid(store: GalleryStore, open: (row: number) => void, life: Abo
       },
       keydown(event) {
         const now = store.cursor.peek();
-        const page = Math.max(1, Math.floor(element.clientHeight / CARD.height)) * across;
+        const page = Math.max(1, Math.floor(element.clientHeight / HEIGHT)) * across;
         const last = store.order.peek().length - 1;
         const to: Readonly<Record<string, number>> = {
           ArrowLeft: now - 1,

@@ -162,8 +162,9 @@ export const legend = () =>
 /** Of wrong samples, and of right ones, where the runner-up stands in the place of the true class. */
 const WRONG = ["for what it was taken for", "for what it is"] as const;
 const RIGHT = ["for what it is", "for the runner-up"] as const;
-const isRight = ({ table }: GalleryStore, row: number) =>
-  table.kind("true", row) === table.kind("predicted", row);
+/** Follows the table, which may come after the sample. */
+const isRight = ({ table, version }: GalleryStore, row: number) =>
+  version.value > 0 && table.scored(row) && table.kind("true", row) === table.kind("predicted", row);
 
 /** When the true class lost, or how it won. */
 function lens(store: GalleryStore, life: AbortSignal): HTMLElement {

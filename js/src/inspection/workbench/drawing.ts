@@ -36,7 +36,7 @@ export function drawing(gallery: GalleryStore, root: HTMLElement, life: AbortSig
   let begun: { readonly from: Corner; readonly how: How } | null = null;
 
   const picture = root.querySelector<HTMLCanvasElement>("[data-testid=overview]")!;
-  const layer = el("canvas.lg-layer", { testid: "draw-layer", tabindex: 0, role: "application" });
+  const layer = el("canvas.lg-sketch", { testid: "draw-layer", tabindex: 0, role: "application" });
   const frame = el("div.lg-drawn");
   picture.replaceWith(frame);
   frame.append(picture, layer);
