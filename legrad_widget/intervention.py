@@ -20,6 +20,7 @@ from torch import Tensor
 from .erasure import background, surroundings
 from .models.capture import plain_arithmetic
 from .models.forward import batch_size, features_of_pictures, features_of_tokens
+from .models.view import ViT
 from .target import Aims
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Change:
         targets: those that were asked for, in order.
         classes: the likeliest classes before and after, by their probability before; () where the model has none.
         picture: what the model saw, at the size of its input; removed and blocked tokens are shown black.
+        input: [3, Hin, Win] the same as the model takes it.
         from_layer: of "block", the 1-based block from which on nothing reads the tokens; else None.
         donor: of "paste" in an inspection, the sample that the patches are of; else None.
     """
@@ -85,6 +87,7 @@ class Change:
     targets: tuple[Moved, ...]
     classes: tuple[Moved, ...]
     picture: Image.Image = field(repr=False)
+    input: Tensor = field(repr=False)
     from_layer: int | None = None
     donor: int | None = None
 
@@ -208,7 +211,8 @@ def _changed(
         with plain_arithmetic(model.vit.device):
             moved = tuple(_of_target(encoding, target, features) for target in checked)
             classes = _of_classes(encoding, features, top)
-    return Change(removed, how, moved, classes, model.preprocess.tensor_view(painted(removed)).picture)
+    after = painted(removed)
+    return Change(removed, how, moved, classes, model.preprocess.tensor_view(after).picture, after)
 
 
 def _checked_layer(layer: Any, how: How, depth: int) -> int:
@@ -303,9 +307,13 @@ def _features_of_the_rest(encoding: Encoding, masks: Mask, from_layer: int, prog
     """Features [.., E] of the tokens without those of each of the patch masks [M, h, w], batch by batch."""
     vit = encoding.model.vit
     for part in _batches(encoding, masks, progress):
-        stays = torch.from_numpy(~part.reshape(len(part), -1)).to(vit.device)
-        keep = torch.cat([stays.new_ones(len(stays), vit.prefix), stays], 1)
-        yield features_of_tokens(encoding.tokens, keep=keep, from_layer=from_layer)
+        yield features_of_tokens(encoding.tokens, keep=kept_tokens(vit, part), from_layer=from_layer)
+
+
+def kept_tokens(vit: ViT, removed: Mask) -> Tensor:
+    """[..., N] bool, the tokens that stay without the patches ``removed`` [..., h, w]: class token and registers do."""
+    stays = torch.from_numpy(~removed.reshape(*removed.shape[:-2], -1)).to(vit.device)
+    return torch.cat([stays.new_ones(*stays.shape[:-1], vit.prefix), stays], -1)
 
 
 def _features_of_painted(encoding: Encoding, masks: Mask, painted: Painter, progress: Progress) -> Iterator[Tensor]:

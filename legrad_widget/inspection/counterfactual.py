@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..intervention import Change, How, pasted
+from ..intervention import Change, How, kept_tokens, pasted
+from ..models.capture import plain_arithmetic
+from ..models.forward import layer_features_of_tokens
 from .contrasting import contrast, overlay_of
 from .evidence import Overlay
 from .flip_set import FlipSet, Goal, lead_of, pruned, smallest_prefix
+from .layer_features import layer_features
 from .problem import InspectionError
 from .progress_bar import with_bar
 from .removal import Removal
@@ -23,6 +26,23 @@ if TYPE_CHECKING:
     from .inspection import Inspection
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChangedCurve:
+    """How a sample's two classes stand at every layer once the sample is changed; compare ``r.curve(index)``.
+
+    Attributes:
+        layers: 1 ... L.
+        true: [L] the label's score. ``predicted``: [L] that of the class predicted of the sample as it was (of a
+            correct sample: of the runner-up).
+        names: what the two are called.
+    """
+
+    layers: tuple[int, ...]
+    true: NDArray[np.float32] = field(repr=False)
+    predicted: NDArray[np.float32] = field(repr=False)
+    names: tuple[str, str]
 
 
 def without(
@@ -72,6 +92,48 @@ def changed(
         raise InspectionError(f"{strange[0]} belongs to another way than how='paste'; leave it out")
     source = donor_of(inspection, index, donor)
     return replace(pasted(encoding, patches, inspection.encoding(source).image, **options), donor=source)
+
+
+def curve_after(inspection: Inspection, index: int, change: Change) -> ChangedCurve:
+    """The scores of a sample's two classes over the layers after a change: where does what was changed act?
+
+    Every layer's tokens are read as for ``r.curve(index)``, by the model's own final norm and projection. Patches that
+    were removed are left out of a mean or an attention pooler at every layer; blocked ones from their layer on, so that
+    the curve parts from the old one there.
+
+    Args:
+        index: the sample. change: what ``r.without(index, ...)`` gave.
+
+    Cost: one forward, of the blocks from ``from_layer`` on alone where patches are blocked.
+
+    Raises:
+        InspectionError: the sample was skipped, its logits were given, or the change is of another size of picture.
+        StaleEncoding: the model's weights changed.
+    """
+    return changed_curve(inspection, index, inspection.encoding(index), change)
+
+
+def changed_curve(inspection: Inspection, index: int, encoding: Encoding, change: Change) -> ChangedCurve:
+    """:func:`curve_after`, of a sample that is encoded already."""
+    at = inspection.answered(index)
+    if not inspection.layers:
+        raise InspectionError("the logits were given, so no layer was seen; inspect without logits= for the curves")
+    if not isinstance(change, Change) or change.input.shape != encoding.image.shape:
+        raise InspectionError(
+            f"a change is what r.without({at}, patches) gives of the same sample: r.curve_after({at}, r.without({at}, "
+            f"[(0, 0)])); arrived: {type(change).__name__}"
+        )
+    vit, tokens = encoding.model.vit, encoding.tokens
+    with encoding.model.lock, plain_arithmetic(vit.device):
+        encoding.check_fresh()
+        if change.how in ("drop", "block"):
+            features = layer_features_of_tokens(tokens, kept_tokens(vit, change.removed), change.from_layer or 1)
+        else:
+            features = layer_features(vit, change.input[None])[0]
+        scores = inspection.scores(features)[0].float().cpu().numpy()
+    label, rival = int(inspection.records["label"][at]), int(inspection.records["rival"][at])
+    names = (inspection.class_names[label], inspection.class_names[rival])
+    return ChangedCurve(inspection.layers, scores[:, label], scores[:, rival], names)
 
 
 def donor_of(inspection: Inspection, index: int, donor: int | None) -> int:

@@ -280,6 +280,7 @@ class Inspection:
     contrast = contrasting.contrast
     contrasts = contrasting.contrasts
     without = counterfactual.without
+    curve_after = counterfactual.curve_after
     flip_set = counterfactual.flip_set
     mask_share = sample_mask.mask_share
     draw_mask = sample_mask.draw_mask

@@ -93,6 +93,30 @@ def features_of_tokens(
         return _finite(tokens.vit, _read(tokens, z, keep, edits.get(tokens.depth)))
 
 
+def layer_features_of_tokens(tokens: Tokens, keep: Tensor, from_layer: int = 1) -> Tensor:
+    """Features [L, E] by the readout after every block of the captured image without some tokens.
+
+    Args:
+        tokens: of the image. keep: [N] bool, ``from_layer``: as in :func:`features_of_tokens`; what the blocks before
+            say is said by all tokens.
+
+    Cost: L - from_layer + 1 blocks and L readouts.
+
+    Raises:
+        UnsupportedModel: numbers are not finite.
+    """
+    readout, features = tokens.vit.readout, []
+    with plain_arithmetic(tokens.vit.device):
+        z = tokens.before(from_layer)
+        for layer in range(1, tokens.depth + 1):
+            if layer < from_layer:
+                features.append(readout(tokens.after(layer)))
+            else:
+                z = tokens.block(layer)(z, keep=keep)
+                features.append(readout(z, keep=keep))
+        return _finite(tokens.vit, torch.stack(features))
+
+
 def _edited(block: Block, z: Tensor, keep: Tensor | None, edit: HeadEdit) -> Tensor:
     t = block.normed(z)
     o = edit(block.attention.rows(t, keep=keep) @ block.attention.values(t))

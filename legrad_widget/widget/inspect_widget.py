@@ -39,7 +39,8 @@ _DELEGATED = frozenset(
         *("frame", "errors", "problems", "total", "done", "complete", "pending", "scored", "wrong", "class_names"),
         *("confusion", "confusion_matrix", "cell", "sorted", "query", "rows", "reliability", "cases"),
         *("curve", "neighbours", "picture", "source", "target", "thumbnail", "encoding", "mask_share"),
-        *("contrast", "contrasts", "calibrate", "without", "flip_set", "alignment", "clusters"),
+        *("contrast", "contrasts", "calibrate", "without", "curve_after", "flip_set"),
+        *("alignment", "clusters"),
         *("find_flip_sets", "check_regions", "specificity", "on_other_backgrounds", "outdated"),
         *("tag", "untag", "note", "read_tags", "tagged", "save"),
     }

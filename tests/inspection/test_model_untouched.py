@@ -69,6 +69,7 @@ ASKED = {
     "flip set": lambda r, at: r.flip_set(at),
     "without": lambda r, at: r.without(at, [(0, 0)]),
     "paste": lambda r, at: r.without(at, [(0, 0)], "paste", donor=(at + 1) % 6),
+    "curve after": lambda r, at: r.curve_after(at, r.without(at, [(0, 0)], "blur", control=0)),
     "calibrate": lambda r, at: r.calibrate(2, show=False),
     "clusters": lambda r, at: r.clusters(2),
     "alignment": lambda r, at: r.alignment(),
