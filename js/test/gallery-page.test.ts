@@ -166,6 +166,103 @@ describe("the kernel of a saved gallery", () => {
   });
 });
 
+describe("thresholds of the cases", () => {
+  const NAMES = ["human-aligned", "sufficient subset", "sufficient context", "context-dependent"];
+  const WRONG = ["confuser", "insufficient subset", "distractor", "context confusion"];
+  const all = [...NAMES, ...WRONG].map((name) => ({ name, says: `says ${name}`, predicted: 0, true: 0 }));
+  /** Samples 1 and 0 were compared: 1 is wrong, with flat evidence for what it is; 0 is right. */
+  function compared() {
+    const numbers = Float64Array.of(
+      0,
+      0.3,
+      0.2,
+      0.9,
+      Number.NaN,
+      Number.NaN,
+      Number.NaN,
+      1,
+      0.6,
+      1,
+      1,
+      0,
+      0,
+      0,
+    );
+    const { _details, ...others } = saved() as { _details: Record<number, object> };
+    const cases = [{ about: "the class it took it for", name: "insufficient subset", says: "" }];
+    const state = {
+      ...others,
+      _details: { ..._details, 1: { ..._details[1], cases } },
+      _judged: { rows: rowsOf(1, 0), numbers: new Uint8Array(numbers.buffer) },
+      _studies: {
+        masks: true,
+        cases: {
+          thresholds: { iou: 0.5, saliency: 0.5, ground: 0.5 },
+          right: 1,
+          says: "",
+          stale: "",
+          cases: all,
+        },
+      },
+    };
+    const host = hostOf(savedGallery(state), life.signal);
+    return { host, store: createGallery(host, life.signal) };
+  }
+  type Studies = {
+    cases: { thresholds: object; cases: { name: string; predicted: number; true: number }[] };
+  };
+
+  it("move the table, the counts and the open sample", () => {
+    const { host, store } = compared();
+    store.narrow({ errors: false });
+    store.open(1);
+    const cases = () =>
+      [0, 1, 2].map((row) => ["predicted", "true"].map((side) => store.table.words(`case_${side}`, row)));
+    const counts = () => {
+      const { cases: told } = (host.read("_studies") as Studies).cases;
+      return Object.fromEntries(
+        told.filter((one) => one.predicted || one.true).map((one) => [one.name, [one.predicted, one.true]]),
+      );
+    };
+    store.send("thresholds", { iou: 0.5, saliency: 0.9, ground: 0.5 });
+    expect(cases()).toEqual([
+      ["human-aligned", "context-dependent"],
+      ["insufficient subset", ""],
+      ["", ""],
+    ]);
+    expect(counts()).toEqual({
+      "human-aligned": [1, 0],
+      "context-dependent": [0, 1],
+      "insufficient subset": [1, 0],
+    });
+    store.send("thresholds", { iou: 0.3, saliency: 0.95, ground: 0 });
+    expect(cases()).toEqual([
+      ["human-aligned", "sufficient context"],
+      ["confuser", ""],
+      ["", ""],
+    ]);
+    expect((host.read("_studies") as Studies).cases.thresholds).toEqual({
+      iou: 0.3,
+      saliency: 0.95,
+      ground: 0,
+    });
+    const confuser = { about: "the class it took it for", name: "confuser", says: "says confuser" };
+    expect(store.sample.value!.cases).toEqual([confuser]);
+    store.narrow({ values: { case_predicted: "confuser" } });
+    expect([...store.order.value]).toEqual([1]);
+    store.open(null);
+    store.open(1);
+    expect(store.sample.value!.cases).toEqual([confuser]);
+    expect(createGallery(host, life.signal).table.words("case_predicted", 1)).toBe("confuser");
+  });
+  it("are nothing where no sample was compared", () => {
+    const { host, store } = open();
+    store.send("thresholds", { iou: 0.3, saliency: 0.95, ground: 0 });
+    expect(host.read("_studies")).toBeUndefined();
+    expect(store.complaint.value).toBe("");
+  });
+});
+
 describe("the table as CSV", () => {
   const csv = (...rows: number[]) => csvOf(open().store, rows);
   it("has whole paths, names of classes and the frame's columns, quoted where it must be", () => {

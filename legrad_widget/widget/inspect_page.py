@@ -23,7 +23,7 @@ from . import page
 from .inspect_detail import Detail, cases_in, detail_of, flip_set_words
 from .inspect_mask import against_mask
 from .inspect_pictures import Thumbnails, difference, pictures
-from .inspect_table import Message, Table, name_of
+from .inspect_table import Message, Table, name_of, pack_rows
 from .rules import Refused, sentence
 
 if TYPE_CHECKING:
@@ -174,9 +174,27 @@ def _saved(inspection: Inspection, details: dict[int, Detail], keys: Mapping[str
             row: {name: value for name, value in one.items() if name not in same} for row, one in wired.items()
         },
         "_same": same,
+        "_judged": _judged(inspection),
         "_absent": f"This saved page has pictures, maps and details of {counted(len(details))}; this is another one.",
         "_needs": NEEDS,
     }
+
+
+def _judged(inspection: Inspection) -> dict[str, bytes] | None:
+    """What decides the cases of the samples that were compared with masks; see ``js/src/inspection/judged.ts``."""
+    measured, records = inspection.measured, inspection.records
+    if not measured:
+        return None
+    numbers = [
+        [records["predicted"][row] == records["label"][row]]
+        + [
+            value
+            for one in (held.predicted, held.true)
+            for value in (one.iou, one.ground_coverage, one.saliency_coverage)
+        ]
+        for row, held in measured.items()
+    ]
+    return {"rows": pack_rows(list(measured)), "numbers": np.array(numbers, "<f8").tobytes()}
 
 
 def _same(wired: list[dict[str, Any]]) -> dict[str, Any]:

@@ -133,9 +133,9 @@ class Inspecting(Gallery):
         """Write the gallery as one HTML file: it opens from disk, without kernel, network or Jupyter.
 
         In it are the table of all samples with their full paths, what was found about all errors, and of ``rows`` the
-        pictures, maps and everything that is known when they are opened. Filters, orders, search and the keyboard work;
-        tags and notes that are made there last until it is closed, and leave it with its table, which ``read_tags``
-        reads back. What has to be computed is off, and says so.
+        pictures, maps and everything that is known when they are opened. Filters, orders, search, the thresholds of the
+        mask cases and the keyboard work; tags and notes that are made there last until it is closed, and leave it with
+        its table, which ``read_tags`` reads back. What has to be computed is off, and says so.
 
         Maps that are not known yet are computed, where there is a model; Ctrl-C ends that, nothing is written, and what
         was computed is kept. Of a picture that is gone there is the thumbnail.

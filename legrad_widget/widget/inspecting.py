@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from . import rules
 from .flip_search import FlipSearch, Search
-from .inspect_detail import Detail, compared, detail_of, flip_set_words
+from .inspect_detail import Detail, cases_in, compared, detail_of, flip_set_words
 from .inspect_mask import mask_of
 from .inspect_message import (
     Draw,
@@ -193,6 +193,10 @@ class Gallery(anywidget.AnyWidget):
             self._selected = [int(row) for row in self.inspection.selected.index]
             if self._stream is not None:
                 self._studies = studies_of(self.inspection, self._all.paces)
+            if (detail := self._detail) is not None and detail.cases:
+                cases = cases_in(self.inspection.frame, detail.row)  # by the thresholds of now
+                if cases != detail.cases:
+                    self._tell_detail(replace(detail, cases=cases))
             if self._gallery.get("drawn") != (drawn := described(self.inspection.overlay)):
                 self._gallery = {**self._gallery, "drawn": drawn}
                 self.send({"kind": "stale", "what": "maps"})

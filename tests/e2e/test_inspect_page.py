@@ -132,6 +132,18 @@ r.on_other_backgrounds(r.errors.index[:6])
     expect(gallery.get("backgrounds-found").locator("p")).to_have_text(said)
     gallery.get("backgrounds-rows").locator("button").first.click()
     expect(gallery.get("overview")).to_have_js_property("width", 384)
+
+    gallery.get("clear-filters").click()
+    gallery.get("open-alignment").click()
+    gallery.get("limit-iou").focus()
+    for _ in range(30):
+        opened.page.keyboard.press("ArrowLeft")
+    notebook.execute("r.thresholds = lw.inspection.Thresholds(iou=0.2)")
+    wanted = notebook.value("int((r.errors['case_predicted'] == 'confuser').sum())")
+    confuser = gallery.get("case-counts").locator("[data-case='predicted confuser']")
+    expect(confuser).to_have_text(str(wanted))
+    confuser.click()
+    expect(gallery.get("shown")).to_have_text(f"{wanted} shown")
     opened.expect_untroubled()
 
     for scheme, width in (("dark", 1280), ("light", 400)):

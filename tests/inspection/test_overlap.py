@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -294,3 +295,24 @@ def test_a_crop_cuts_the_mask_too():
     cut = Inspection(world.classifier(), images, labels, masks=[mask] * 4, cache=False, fit="crop").run(False)
     with pytest.raises(InspectionError, match="outside of what the model saw"):
         cut.mask_share(0)
+
+
+def test_the_cases_that_a_saved_page_must_tell_alike_are_current_and_literally_so():
+    from tests.fixtures.mask_cases import make
+
+    held = json.loads(make.FILE.read_text(encoding="utf-8"))
+    assert held == make.document(), "run: python tests/fixtures/mask_cases/make.py"
+    for judged in held["judged"]:
+        high = judged["thresholds"]
+        for (right, iou, ground, saliency), found in zip(held["samples"], judged["cases"], strict=True):
+            if iou is None:
+                assert found == -1
+                continue
+            inside, around = saliency >= high["saliency"], ground >= high["ground"]
+            name = (
+                ("human-aligned" if right else "confuser") if iou >= high["iou"] or (inside and around)
+                else ("sufficient subset" if right else "insufficient subset") if inside
+                else ("sufficient context" if right else "distractor") if around
+                else ("context-dependent" if right else "context confusion")
+            )  # fmt: skip
+            assert held["names"][found] == name

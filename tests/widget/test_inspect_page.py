@@ -168,6 +168,23 @@ def test_what_was_found_about_all_errors_is_in_it(widget: InspectWidget) -> None
     assert {card["medoid"] for card in cards} == set(np.frombuffer(rows, "<i4").tolist())
 
 
+def test_what_decides_the_cases_is_in_it_to_the_bit(widget: InspectWidget) -> None:
+    judged = state_of(widget.to_html())["_judged"]
+    rows = np.frombuffer(judged["rows"], "<i4").tolist()
+    numbers = np.frombuffer(judged["numbers"], "<f8").reshape(len(rows), 7)
+    assert set(rows) == set(widget.inspection.measured) == set(widget.errors.index)
+    for row, (right, *values) in zip(rows, numbers.tolist(), strict=True):
+        held = widget.inspection.measured[row]
+        assert right == bool(widget.frame.loc[row, "correct"])
+        names = ("iou", "ground_coverage", "saliency_coverage")
+        expected = [getattr(one, name) for one in (held.predicted, held.true) for name in names]
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_without_masks_there_is_nothing_to_decide(saved: SavedInspectWidget) -> None:
+    assert state_of(saved.to_html())["_judged"] is None
+
+
 def test_without_scripts_there_are_counts_and_the_surest_mistakes(widget: InspectWidget) -> None:
     widget.tag("<b>odd</b>", where=widget.errors.index)
     page = widget.to_html()

@@ -11,7 +11,7 @@ import pytest
 
 import legrad_widget as lw
 from legrad_widget.explainer import Model
-from legrad_widget.inspection import Inspection, Overlay
+from legrad_widget.inspection import Inspection, Overlay, Thresholds
 from legrad_widget.widget import inspect_studies
 from legrad_widget.widget.inspect_studies import Options, read_options
 from legrad_widget.widget.inspect_widget import InspectWidget
@@ -155,6 +155,19 @@ def test_flip_sets_of_all_errors_become_an_order_and_go_on_where_they_stopped(
     assert all(widget.inspection.flip_sets[row] is one for row, one in kept.items())
     assert [page.table["flip_size"][row] for row in sizes.index] == sizes.tolist()
     assert {row for row, size in page.table["by_flip_set"].items() if size > 0} == set(some.index)
+
+
+def test_other_thresholds_are_other_cases_of_the_open_sample(widget: InspectWidget, page: Reader) -> None:
+    page.say("open", row=int(widget.errors.index[0]))
+    widget.wait(60)
+    before = widget.comm.state["_sample"]
+    assert len(before["cases"]) == 2
+    page.say("thresholds", iou=0.0, saliency=0.5, ground=0.5)
+    eventually(lambda: {case["name"] for case in widget.comm.state["_sample"]["cases"]} == {"confuser"})
+    widget.thresholds = Thresholds(1, 1, 1)
+    assert {case["name"] for case in widget.comm.state["_sample"]["cases"]} <= {"context confusion", "distractor"}
+    widget.thresholds = Thresholds()
+    assert widget.comm.state["_sample"] == before
 
 
 @functools.cache

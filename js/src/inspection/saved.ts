@@ -4,6 +4,8 @@
 
 import type { AnyModel } from "@anywidget/types";
 import { type Buffers, pageModel, type State } from "../page-model";
+import { type Judged, judge, SIDES } from "./judged";
+import type { Cases, Thresholds } from "./studies/wire";
 
 /** A message of the kernel's, as it was sent. */
 type Message = readonly [content: { readonly words?: Readonly<Record<string, string[]>> }, buffers: Buffers];
@@ -16,13 +18,15 @@ interface Saved {
   /** By their rows, what is known of samples beside the table; what is the same for all of them stands once. */
   readonly _details: Readonly<Record<number, State>>;
   readonly _same: State;
+  /** Of the samples that were compared with their masks, what decides their cases; null where there are none. */
+  readonly _judged: Judged | null;
   /** What is said of any other sample. */
   readonly _absent: string;
   /** What is said where a kernel would be needed. */
   readonly _needs: string;
 }
 
-interface Wish {
+interface Wish extends Thresholds {
   readonly kind: string;
   readonly row: number | null;
   readonly pictures: number;
@@ -44,7 +48,7 @@ const packed = (rows: readonly number[]) => Int32Array.from(rows).buffer;
 
 /** `live`: the second file, where the page holds it. */
 export function savedGallery(state: State, live = ""): AnyModel {
-  const { _table, _pictures, _details, _same, _absent, _needs } = state as unknown as Saved;
+  const { _table, _pictures, _details, _same, _judged, _absent, _needs } = state as unknown as Saved;
   const [rows, ...files] = _pictures[1];
   const fileOf = new Map(rowsOf(rows).map((row, i) => [row, files[i]!]));
 
@@ -59,8 +63,53 @@ export function savedGallery(state: State, live = ""): AnyModel {
   }
   const [tags, notes] = [wordsOf("tags"), wordsOf("note")];
 
-  const detailOf = (row: number): State =>
-    _details[row] ? { ..._same, ..._details[row], row } : { row, needs: _absent };
+  /** By their rows the cases of both sides, once thresholds were moved. */
+  const moved = new Map<number, readonly number[]>();
+  const studies = () => state._studies as { readonly cases: Cases };
+
+  function detailOf(row: number): State {
+    if (!_details[row]) return { row, needs: _absent };
+    const detail = { ..._same, ..._details[row], row } as State & { cases?: object[] };
+    const now = moved.get(row)?.filter((at) => at >= 0);
+    const cases = now && detail.cases?.map((one, i) => ({ ...one, ...named(now[i]!) }));
+    return cases ? { ...detail, cases } : detail;
+  }
+  /** A case by its number. */
+  const named = (at: number) => {
+    const { name, says } = studies().cases.cases[at] ?? { name: "", says: "" };
+    return { name, says };
+  };
+
+  /** Other thresholds of the cases: the table, the counts and the open sample follow. */
+  function limit({ iou, saliency, ground }: Thresholds) {
+    if (!_judged) return;
+    const rows = rowsOf(_judged.rows);
+    const thresholds = { iou, saliency, ground };
+    const sides = judge(_judged, thresholds);
+    for (const [i, row] of rows.entries())
+      moved.set(
+        row,
+        sides.map((side) => side[i]!),
+      );
+    const { cases } = studies();
+    const counted = cases.cases.map((one, at) => ({
+      ...one,
+      ...Object.fromEntries(SIDES.map((side, k) => [side, sides[k]!.filter((found) => found === at).length])),
+    }));
+    set("_studies", { ...studies(), cases: { ...cases, thresholds, cases: counted } });
+    tellCases();
+    if (state.opened !== null) set("_sample", detailOf(state.opened as number));
+  }
+  function tellCases() {
+    const wanted = [...moved.keys()];
+    if (!wanted.length) return;
+    for (const [k, side] of SIDES.entries())
+      retell(
+        `case_${side}`,
+        wanted,
+        wanted.map((row) => named(moved.get(row)![k]!).name),
+      );
+  }
 
   function sendPictures(wanted: readonly number[]) {
     const found = wanted.map((row) => fileOf.get(row) ?? new Uint8Array());
@@ -103,7 +152,9 @@ export function savedGallery(state: State, live = ""): AnyModel {
       for (const [content, buffers] of _table) tell(content, buffers);
       retell("tags", [...tags.keys()], [...tags.values()]);
       retell("note", [...notes.keys()], [...notes.values()]);
+      tellCases();
     },
+    thresholds: limit,
     visible({ pictures }, wanted) {
       sendPictures(wanted.slice(0, pictures));
       sendMaps(wanted.slice(pictures));

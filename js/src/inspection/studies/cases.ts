@@ -35,14 +35,13 @@ export function cases(studies: Studies, life: AbortSignal) {
     return { name, input, value, row: el("label.lg-limit", { title: says }, title, input, value) };
   });
   const table = el("table.lg-ranked", { testid: "case-counts" });
-  const limits = el("div.lg-limits", {}, ...inputs.map(({ row }) => row));
-  const box = el("div.lg-stack", {}, el("div.lg-scroll", {}, table), limits);
+  const limits = inputs.map(({ row }) => row);
+  const box = el("div.lg-stack", {}, el("div.lg-scroll", {}, table), el("div.lg-limits", {}, ...limits));
 
   watch(life, () => {
     const given = found.value.cases;
     const { values } = gallery.sieve.value;
     box.hidden = !given;
-    limits.hidden = gallery.card.value.page; // nobody is there to count anew
     if (!given) return;
     for (const { name, input, value } of inputs) {
       if (input.matches(":active, :focus")) continue; // what a person moves is ahead of the kernel
