@@ -528,6 +528,16 @@ describe("page", () => {
     expect(store.opened.value).toBeNull();
     expect(host.of("open").at(-1)!.row).toBeNull();
   });
+  it("shows all again where Escape empties the search", () => {
+    const { store } = gallery();
+    mountGallery(document.body, store, null, life.signal);
+    const search = document.querySelector<HTMLInputElement>("[data-testid=search]")!;
+    search.value = "light";
+    search.dispatchEvent(new Event("input"));
+    expect([...store.order.value]).toEqual([2]);
+    search.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true, cancelable: true }));
+    expect([search.value, ...store.order.value]).toEqual(["", 3, 1, 2, 4]);
+  });
   it("bares the pictures while H is held, or Peek", () => {
     const { store } = gallery();
     mountGallery(document.body, store, null, life.signal);

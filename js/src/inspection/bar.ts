@@ -59,6 +59,12 @@ export function sieveBar(store: GalleryStore, life: AbortSignal): HTMLElement {
     placeholder: "file or note",
     label: "Find by file name or note",
     oninput: () => store.narrow({ search: search.value }),
+    onkeydown: (event: KeyboardEvent) => {
+      // The browser would empty it without a word once the focus has moved on.
+      if (event.key !== "Escape") return;
+      search.value = "";
+      store.narrow({ search: "" });
+    },
   });
   const filters = el("div.lg-row");
   const shown = el("span.lg-small", { testid: "shown" });
