@@ -164,13 +164,13 @@ describe("panels", () => {
     host.set("_study", { ...run, step: 5 });
     expect(get("words-calibrate").textContent).toBe("sample 6 of 32, about 41 s more"); // 27 of 1.5 s each
     expect(get("words-clusters").textContent).toBe("when the other computation is through");
-    expect(get<HTMLButtonElement>("start-clusters").disabled).toBe(true);
+    expect(get("start-clusters").getAttribute("aria-disabled")).toBe("true");
     expect([get("stop-calibrate").hidden, get("stop-clusters").hidden]).toEqual([false, true]);
     get("stop-calibrate").click();
     expect(host.of("study")[1]).toMatchObject({ what: "calibrate", on: false });
     host.set("_study", { ...run, state: "failed", message: "no <b>disk</b>" });
     expect(get("words-calibrate").textContent).toBe("no <b>disk</b>");
-    expect(get<HTMLButtonElement>("start-clusters").disabled).toBe(false);
+    expect(get("start-clusters").getAttribute("aria-disabled")).toBe("false");
   });
   it("say what took how long before", () => {
     page({ costs: { calibrate: 250, flips: 40, coarse: true, paces: { calibrate: 0.5, flips: 4 } } });
@@ -190,8 +190,26 @@ describe("panels", () => {
   it("wait until everything is scored", () => {
     const { host } = page();
     host.set("_scoring", { state: "running", step: 2, total: 4, errors: 1, faults: 0, message: "" });
-    expect(get<HTMLButtonElement>("start-clusters").disabled).toBe(true);
+    expect(get("start-clusters").getAttribute("aria-disabled")).toBe("true");
     expect(get("words-clusters").textContent).toBe("when all samples are scored");
+    get("start-clusters").click();
+    expect(host.of("study")).toHaveLength(0);
+  });
+  it("leave the keyboard where it is when a computation begins, is stopped, and has found everything", () => {
+    const flips = { asked: 1, found: 1, says: "", stale: "" };
+    const { host } = page({ flips });
+    get("open-flips").click();
+    get("start-flips").focus();
+    get("start-flips").click();
+    const run = { what: "flips", state: "running", step: 0, total: 2, message: "" };
+    host.set("_study", run);
+    expect(document.activeElement).toBe(get("start-flips"));
+    get("stop-flips").focus();
+    host.set("_study", { ...run, state: "stopped" });
+    expect(document.activeElement).toBe(get("start-flips"));
+    host.set("_studies", { ...host.state._studies!, flips: { ...flips, asked: 3 } }); // nothing is left to search
+    expect(get("start-flips").hidden).toBe(true);
+    expect(document.activeElement).toBe(get("open-flips"));
   });
 });
 

@@ -223,12 +223,33 @@ describe("the search for a flip set", () => {
     get("flip-set").click();
     host.set("_sample", { row: 1, flip_set: { state: "running", words: "8 forwards so far", patches: [] } });
     expect(get("flip-words").textContent).toBe("8 forwards so far");
-    expect(get<HTMLButtonElement>("flip-set").disabled).toBe(true);
+    expect(get("flip-set").getAttribute("aria-disabled")).toBe("true");
+    get("flip-set").click();
     get("flip-stop").click();
     expect(host.of("flip")).toMatchObject([
       { row: 1, on: true },
       { row: 1, on: false },
     ]);
+  });
+  it("keeps the keyboard: when it begins, when it is stopped, and where there is nothing to search", () => {
+    const { host, store } = opened();
+    store.table.take({
+      rows: Int32Array.of(0, 1),
+      numbers: new Map([["error", Int32Array.of(0, 1)]]),
+      words: new Map(),
+    });
+    store.open(0);
+    store.open(1);
+    host.set("_sample", { row: 1, picture: PICTURE });
+    get("flip-set").focus();
+    get("flip-set").click();
+    host.set("_sample", { row: 1, flip_set: { state: "running", words: "", patches: [] } });
+    expect(document.activeElement).toBe(get("flip-set"));
+    get("flip-stop").focus();
+    host.set("_sample", { row: 1, flip_set: { state: "stopped", words: "Stopped.", patches: [] } });
+    expect(document.activeElement).toBe(get("flip-set"));
+    store.open(0); // right
+    expect(document.activeElement).toBe(get("to-brush"));
   });
 });
 

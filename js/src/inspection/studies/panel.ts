@@ -2,6 +2,7 @@
 
 import { button, el, set, watch } from "../../ui/element";
 import { freshName } from "../../wire";
+import { isAble, setAble, setHidden } from "../kept-focus";
 import type { Options, Studies } from "./store";
 import type { Aged, Found, What } from "./wire";
 
@@ -60,15 +61,17 @@ export function panel(
     },
     title,
   );
-  const begins = starts.map((start) => ({
-    start,
-    begin: button(
+  const begins = starts.map((start) => {
+    const begin = button(
       ".lg-button",
-      { testid: `start-${start.what}`, onclick: () => studies.start(start.what, start.options?.()) },
+      {
+        testid: `start-${start.what}`,
+        onclick: () => isAble(begin) && studies.start(start.what, start.options?.()),
+      },
       said[start.what].start,
-    ),
-    cost: el("span.lg-note", { testid: `cost-${start.what}` }),
-  }));
+    );
+    return { start, begin, cost: el("span.lg-note", { testid: `cost-${start.what}` }) };
+  });
   const bar = el("progress", { max: 1, label: title });
   const stop = button(".lg-button", { testid: `stop-${what}`, onclick: studies.stop }, "Stop");
   const words = el("p.lg-note", { role: "status", testid: `words-${what}` });
@@ -115,12 +118,13 @@ export function panel(
     const ours = starts.some((start) => start.what === now);
     const scoring = gallery.progress.value.state === "running";
     for (const { start, begin, cost } of begins) {
-      begin.disabled = running || scoring;
+      setAble(begin, !running && !scoring);
       const able = start.able?.(found.value) ?? true;
-      begin.hidden = !able;
+      setHidden(begin, !able, opener);
       cost.textContent = able && !running ? start.cost(found.value) : "";
     }
-    bar.hidden = stop.hidden = !(ours && running);
+    bar.hidden = !(ours && running);
+    setHidden(stop, bar.hidden, begins.find(({ begin }) => !begin.hidden)?.begin ?? opener);
     if (total) bar.value = step / total;
     else set(bar, "value", null);
     words.classList.toggle("lg-bad", ours && state === "failed");

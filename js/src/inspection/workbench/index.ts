@@ -38,6 +38,6 @@ export function workbench(gallery: GalleryStore, root: HTMLElement, life: AbortS
     const row = gallery.opened.value;
     door.element.hidden = row === null || !gallery.table.scored(row);
   });
-  slotOf(root, "flip").append(el("div.lg-row", {}, flipSearch(gallery, life), door.element));
+  slotOf(root, "flip").append(el("div.lg-row", {}, flipSearch(gallery, door.element, life), door.element));
   slotOf(root, "plain").append(el("div.lg-stack", {}, plain(gallery, life), otherMap(gallery, life)));
 }
