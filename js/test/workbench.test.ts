@@ -187,8 +187,29 @@ describe("a mask", () => {
       picture: PICTURE,
       mask: { picture: null, drawn: true, says: "drawn" },
     });
+    get("draw-clear").focus();
     get("draw-clear").click();
     expect(host.of("mask")).toMatchObject([{ row: 1, how: "clear", polygon: [] }]);
+    host.set("_sample", { row: 1, picture: PICTURE, mask: null });
+    expect(document.activeElement).toBe(get("draw-box"));
+  });
+  it("leaves no cross, and no keyboard, on the picture of another sample", () => {
+    const drawn = { moveTo: vi.fn(), lineTo: vi.fn(), clearRect: vi.fn(), fill: vi.fn(), stroke: vi.fn() };
+    vi.stubGlobal("Path2D", function Path2D() {
+      return drawn;
+    });
+    const { host, key, layer, store } = opened();
+    layer.getContext = (() => ({ ...drawn, canvas: layer })) as unknown as typeof layer.getContext;
+    get("draw-box").click();
+    key("ArrowLeft");
+    expect(drawn.moveTo).toHaveBeenCalledTimes(2);
+    drawn.moveTo.mockClear();
+    store.open(2);
+    expect(layer.hidden).toBe(true);
+    expect(document.activeElement).toBe(get("next"));
+    host.set("_sample", { row: 2, picture: PICTURE });
+    expect(layer.hidden).toBe(false); // one mask after the other is drawn
+    expect(drawn.moveTo).not.toHaveBeenCalled();
   });
   it("is drawn without a model too", () => {
     const { host, point } = opened({}, { live: false });

@@ -1,8 +1,9 @@
 // A mask is drawn on the open sample's picture: a rectangle or a lasso, with the pointer or with the keys.
 
 import { signal } from "../../signals";
-import { button, claim, el, listen, set, watch } from "../../ui/element";
+import { button, claim, el, focusedIn, listen, set, watch } from "../../ui/element";
 import { segments } from "../../ui/segments";
+import { setHidden } from "../kept-focus";
 import type { GalleryStore } from "../store";
 import { type Corner, extended, isLarge, rectangle, type Shape, thinned, within } from "./shape";
 
@@ -129,20 +130,18 @@ export function drawing(gallery: GalleryStore, root: HTMLElement, life: AbortSig
     life,
   );
   watch(life, () => {
-    gallery.opened.value;
+    const row = gallery.opened.value;
     drop();
+    spot.value = null;
+    // Until the next picture is here none is shown: nothing beneath it keeps the focus.
+    if (row !== null && focusedIn(frame.parentElement!))
+      root.querySelector<HTMLElement>("[data-testid=next]")!.focus({ preventScroll: true });
   });
   // The mask as it stands now is drawn beneath: what was sent is not needed any more, or was refused.
   watch(life, () => {
     gallery.sample.value?.mask;
     gallery.complaint.value;
     if (!begun) shape.value = [];
-  });
-  watch(life, () => {
-    layer.hidden = !tool.value || !gallery.sample.value?.picture;
-    [layer.width, layer.height] = [picture.width, picture.height];
-    const context = layer.getContext("2d");
-    if (context && !layer.hidden) draw(context, shape.value, spot.value);
   });
 
   // -- beneath it -------------------------------------------------------------------------------------------------------
@@ -183,10 +182,16 @@ export function drawing(gallery: GalleryStore, root: HTMLElement, life: AbortSig
     hint,
   );
   watch(life, () => {
+    setHidden(layer, !tool.value || !gallery.sample.value?.picture, box);
+    [layer.width, layer.height] = [picture.width, picture.height];
+    const context = layer.getContext("2d");
+    if (context && !layer.hidden) draw(context, shape.value, spot.value);
+  });
+  watch(life, () => {
     const sample = gallery.sample.value;
     element.hidden = !sample?.picture;
     const drawn = sample?.mask?.drawn === true;
-    clear.hidden = !drawn;
+    setHidden(clear, !drawn, tool.peek() === "lasso" ? lasso : box);
     if (!drawn && how.peek() === "remove" && !sample?.mask) how.value = "replace";
   });
   watch(life, () => {
