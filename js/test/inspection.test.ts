@@ -528,6 +528,43 @@ describe("page", () => {
     expect(store.opened.value).toBeNull();
     expect(host.of("open").at(-1)!.row).toBeNull();
   });
+  it("closes with Escape what is open, one after the other, before the notebook gets the keys", () => {
+    const { store } = gallery();
+    const cell = document.createElement("div");
+    cell.tabIndex = -1;
+    document.body.append(cell);
+    mountGallery(cell, store, null, life.signal);
+    const get = (name: string) => cell.querySelector<HTMLElement>(`[data-testid=${name}]`)!;
+    const press = (key: string) =>
+      document.activeElement!.dispatchEvent(
+        new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }),
+      );
+    const open = () =>
+      [...cell.querySelectorAll("[aria-expanded=true]")].map((it) => it.getAttribute("data-testid"));
+    get("open-clusters").click();
+    get("start-clusters").focus();
+    press("Escape");
+    expect([open(), document.activeElement]).toEqual([[], get("open-clusters")]);
+    get("export").click();
+    get("open-clusters").click();
+    store.open(1);
+    get("gallery").focus();
+    expect(open()).toEqual(["export", "open-clusters"]);
+    press("Escape");
+    press("Escape");
+    expect([open(), store.opened.value, document.activeElement]).toEqual([[], 1, get("export")]);
+    get("open-clusters").click();
+    get("next").focus();
+    press("?");
+    press("Escape"); // the help, over the sample
+    press("Escape");
+    expect([open(), store.opened.value]).toEqual([["open-clusters"], null]);
+    expect(document.activeElement).toBe(get("gallery"));
+    press("Escape");
+    expect(document.activeElement).toBe(get("gallery"));
+    press("Escape");
+    expect(document.activeElement).toBe(cell);
+  });
   it("shows all again where Escape empties the search", () => {
     const { store } = gallery();
     mountGallery(document.body, store, null, life.signal);

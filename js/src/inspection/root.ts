@@ -15,7 +15,7 @@ import type { GalleryStore } from "./store";
 const KEYS: readonly (readonly [string, string])[] = [
   ["arrows", "from sample to sample"],
   ["Enter", "open the sample"],
-  ["Esc", "back to the gallery"],
+  ["Esc", "close what is open"],
   ["N  Shift + N", "next / previous sample"],
   ["Space, Ctrl-click", "select or not"],
   ["Shift + arrows, -click", "select a range"],
@@ -41,12 +41,13 @@ export function mountGallery(
   );
   const ask = button(
     ".lg-button.lg-square",
-    { title: "Keys (?)", label: "Keys", "aria-expanded": false, onclick: () => toggleHelp() },
+    { title: "Keys (?)", label: "Keys", "aria-expanded": false, onclick: toggleHelp },
     "?",
   );
   const complaint = el("p.lg-bad", { role: "alert", testid: "complaint" });
   const drawn = el("span.lg-small");
   const view = sampleView(store, close, life);
+  const panels = slot("studies");
   /** Held free for what a model makes possible. */
   const room = store.card.peek().live ? "height:28px" : undefined;
   const root = el(
@@ -68,7 +69,7 @@ export function mountGallery(
         slot("errors", room),
       ),
     ),
-    slot("studies"),
+    panels,
     complaint,
     view,
   );
@@ -109,14 +110,21 @@ export function mountGallery(
     store.open(null);
     gallery.focus({ preventScroll: true });
   }
-  function toggleHelp(on = help.hidden): boolean {
-    const changed = help.hidden === on;
-    help.hidden = !on;
-    set(ask, "aria-expanded", on);
-    return changed;
+  function toggleHelp() {
+    help.hidden = !help.hidden;
+    set(ask, "aria-expanded", !help.hidden);
   }
 
-  const typed = "input:not([type=checkbox]), textarea, select";
+  /** Close the help or the menu, and from anywhere but the open sample a panel too. */
+  function fold(target: HTMLElement): boolean {
+    const over = view.contains(target) ? ".lg-top " : "";
+    const opener = root.querySelector<HTMLElement>(`${over}[aria-expanded=true]`);
+    opener?.click();
+    if (panels.contains(target)) opener?.focus();
+    return !!opener;
+  }
+
+  const typed = "input:not([type=checkbox],[type=range]), textarea, select";
   listen(
     root,
     {
@@ -125,8 +133,8 @@ export function mountGallery(
         if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
         const target = event.target as HTMLElement;
         if (event.key === "Escape") {
-          if (toggleHelp(false)) event.preventDefault();
-          else if (target.matches(typed)) gallery.focus({ preventScroll: true });
+          if (target.matches(typed)) gallery.focus({ preventScroll: true });
+          else if (fold(target)) event.preventDefault();
           else if (store.opened.peek() !== null) close();
           else leave();
           return;
