@@ -565,6 +565,40 @@ describe("page", () => {
     press("Escape");
     expect(document.activeElement).toBe(cell);
   });
+  it("brings into sight what is opened or narrowed from anywhere, and keeps the keyboard in the page", () => {
+    const { host, store } = gallery();
+    mountGallery(document.body, store, null, life.signal);
+    const get = (name: string) => document.querySelector<HTMLElement>(`[data-testid=${name}]`)!;
+    const seen: (string | undefined)[] = [];
+    vi.spyOn(Element.prototype, "scrollIntoView").mockImplementation(function (this: Element) {
+      seen.push((this as HTMLElement).dataset.testid ?? this.className);
+    });
+    store.open(1); // as a panel does
+    expect([document.activeElement, seen.splice(0)]).toEqual([get("next"), ["sample"]]);
+    host.set("_sample", { row: 1, neighbours: [{ title: "like it", rows: [3] }] });
+    const near = get("neighbours").querySelector("button")!;
+    near.focus();
+    near.click();
+    expect([store.opened.value, document.activeElement, seen.splice(0)]).toEqual([
+      3,
+      get("next"),
+      ["sample"],
+    ]);
+    get("previous").focus();
+    store.step(1);
+    host.set("opened", 4); // Python
+    expect([store.opened.value, document.activeElement, seen]).toEqual([4, get("previous"), []]);
+
+    get("open-clusters").click();
+    get("start-clusters").focus();
+    store.narrow({ values: { tags: "seen" } });
+    expect(seen.splice(0)).toEqual(["lg-stack"]);
+    expect(get("gallery").parentElement!.className).toBe("lg-stack");
+    get("clear-filters").focus();
+    get("clear-filters").click();
+    expect([document.activeElement, seen]).toEqual([get("gallery"), []]);
+    vi.restoreAllMocks();
+  });
   it("shows all again where Escape empties the search", () => {
     const { store } = gallery();
     mountGallery(document.body, store, null, life.signal);

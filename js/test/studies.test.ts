@@ -585,7 +585,8 @@ describe("objects on other backgrounds", () => {
     const opener = get("backgrounds-rows").querySelector<HTMLElement>("tbody button")!;
     opener.focus();
     opener.click();
-    expect(store.opened.value).toBe(1);
+    expect([store.opened.value, document.activeElement]).toEqual([1, get("next")]);
+    opener.focus();
     host.set("_studies", { ...host.state._studies!, backgrounds: structuredClone(FOUND), errors: 4 });
     expect(document.activeElement).toBe(opener);
   });

@@ -46,8 +46,8 @@ export function progressLine(store: GalleryStore, life: AbortSignal): HTMLElemen
   return el("div.lg-row.lg-status-line", {}, words, faults, bar, steer);
 }
 
-/** The order, and the filters. */
-export function sieveBar(store: GalleryStore, life: AbortSignal): HTMLElement {
+/** The order, and the filters of the `gallery`, which gets the focus where they are taken away. */
+export function sieveBar(store: GalleryStore, life: AbortSignal, gallery: HTMLElement): HTMLElement {
   const sort = el("select", {
     testid: "sort",
     label: "Order",
@@ -75,6 +75,7 @@ export function sieveBar(store: GalleryStore, life: AbortSignal): HTMLElement {
       onclick: () => {
         search.value = "";
         store.narrow({ ...OPEN, errors: store.sieve.peek().errors });
+        gallery.focus({ preventScroll: true });
       },
     },
     "Clear filters",

@@ -32,7 +32,7 @@ export function mountGallery(
   life: AbortSignal,
 ): void {
   const tags = tagBar(store, life);
-  const gallery = grid(store, open, life);
+  const gallery = grid(store, store.open, life);
   const help = el(
     "div.lg-keys",
     { hidden: true, role: "region", label: "Keys" },
@@ -48,6 +48,7 @@ export function mountGallery(
   const drawn = el("span.lg-small");
   const view = sampleView(store, close, life);
   const panels = slot("studies");
+  const shown = el("div.lg-stack", {}, sieveBar(store, life, gallery), gallery);
   /** Held free for what a model makes possible. */
   const room = store.card.peek().live ? "height:28px" : undefined;
   const root = el(
@@ -62,8 +63,7 @@ export function mountGallery(
       el(
         "section.lg-stack",
         { label: "Gallery" },
-        sieveBar(store, life),
-        gallery,
+        shown,
         el("div.lg-row.lg-pair", {}, legend(), el("div.lg-row", {}, drawn, slot("map", room))),
         tags.element,
         slot("errors", room),
@@ -94,18 +94,25 @@ export function mountGallery(
   watch(life, () => {
     const { live, drawn: title } = store.card.value;
     drawn.textContent = title && `map: ${title}`;
-    const shown = live && store.opened.value !== null && !!explore;
-    box.hidden = !shown;
-    if (!shown || mounted) return;
+    const explored = live && store.opened.value !== null && !!explore;
+    box.hidden = !explored;
+    if (!explored || mounted) return;
     mounted = true;
     explore(box);
   });
 
-  function open(row: number) {
-    store.open(row);
+  // What somebody opens comes into sight, and what is narrowed or put in order from a panel beneath.
+  watch(life, () => {
+    if (!store.openings.value) return;
     view.querySelector<HTMLElement>("[data-testid=next]")?.focus({ preventScroll: true });
     view.scrollIntoView({ block: "nearest" });
-  }
+  });
+  watch(life, () => {
+    store.sieve.value;
+    store.sort.value;
+    if (panels.contains(focusedIn(root))) shown.scrollIntoView({ block: "nearest" });
+  });
+
   function close() {
     store.open(null);
     gallery.focus({ preventScroll: true });

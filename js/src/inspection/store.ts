@@ -56,6 +56,8 @@ export interface GalleryStore {
   /** The position in `order` that the keys are at. */
   readonly cursor: ReadonlySignal<number>;
   readonly opened: ReadonlySignal<number | null>;
+  /** Counts the samples that somebody asked for here, whatever part of the page that was in. */
+  readonly openings: ReadonlySignal<number>;
   /** What is known of the open sample; null until it has come. */
   readonly sample: ReadonlySignal<Sample | null>;
   /** Whether all pictures are shown without their maps, for as long as somebody holds that. */
@@ -116,6 +118,7 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
   const key = signal("");
   const selected = signal<ReadonlySet<number>>(new Set());
   const opened = signal<number | null>(openedThere.peek());
+  const openings = signal(0);
   const cursor = signal(0);
   let anchor = 0;
 
@@ -232,6 +235,14 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     anchor = cursor.value = Math.max(at, 0);
   }
 
+  function turnTo(row: number | null): boolean {
+    if (!send("open", { row })) return false;
+    opened.value = row;
+    const at = row === null ? -1 : order.peek().indexOf(row);
+    if (at >= 0) anchor = cursor.value = at;
+    return true;
+  }
+
   const store: GalleryStore = {
     host,
     card,
@@ -249,6 +260,7 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     selected,
     cursor,
     opened,
+    openings,
     sample: computed(() => (sample.value?.row === opened.value ? sample.value : null)),
     bare: signal(false),
     complaint,
@@ -285,10 +297,7 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
     },
     selectAll: (on) => choose(on ? order.peek() : []),
     open(row) {
-      if (!send("open", { row })) return;
-      opened.value = row;
-      const at = row === null ? -1 : order.peek().indexOf(row);
-      if (at >= 0) anchor = cursor.value = at;
+      if (turnTo(row) && row !== null) openings.value = openings.peek() + 1;
     },
     step(by) {
       const rows = order.peek();
@@ -298,7 +307,7 @@ export function createGallery(host: Host, life: AbortSignal): GalleryStore {
       const row = rows[at];
       if (row === undefined) return;
       if (now === null) store.moveTo(at);
-      else store.open(row);
+      else turnTo(row);
     },
     tag(name, on) {
       const chosen = [...selected.peek()];
