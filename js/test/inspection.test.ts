@@ -599,6 +599,22 @@ describe("page", () => {
     expect([document.activeElement, seen]).toEqual([get("gallery"), []]);
     vi.restoreAllMocks();
   });
+  it("holds the room of what comes and goes above and beneath the gallery", () => {
+    const { host, store } = gallery();
+    mountGallery(document.body, store, null, life.signal);
+    const get = (name: string) => document.querySelector<HTMLElement>(`[data-testid=${name}]`)!;
+    const clear = get("clear-filters");
+    const kept = [clear, get("untag"), get("unselect")];
+    const off = () => kept.map((it) => it.style.visibility || it.getAttribute("aria-disabled"));
+    expect(off()).toEqual(["hidden", "false", "true"]);
+    store.narrow({ search: "light" });
+    store.selectAll(true);
+    host.say({ kind: "cells", columns: [], words: { tags: ["", ""] } }, [shifted(Int32Array.of(1, 3))]);
+    expect(off()).toEqual([null, "true", "false"]);
+    expect(kept.some((it) => it.hidden)).toBe(false);
+    expect(get("filter-tags").parentElement!.contains(clear)).toBe(false);
+    expect(get("sort").parentElement!.contains(clear)).toBe(true);
+  });
   it("shows all again where Escape empties the search", () => {
     const { store } = gallery();
     mountGallery(document.body, store, null, life.signal);

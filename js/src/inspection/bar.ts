@@ -66,7 +66,7 @@ export function sieveBar(store: GalleryStore, life: AbortSignal, gallery: HTMLEl
       store.narrow({ search: "" });
     },
   });
-  const filters = el("div.lg-row");
+  const filters = el("div.lg-row.lg-filters");
   const shown = el("span.lg-small", { testid: "shown" });
   const clear = button(
     ".lg-button",
@@ -132,10 +132,10 @@ export function sieveBar(store: GalleryStore, life: AbortSignal, gallery: HTMLEl
   watch(life, () => {
     const { pairs, values, search: wanted, skipped } = store.sieve.value;
     const narrowed = skipped || pairs.length > 0 || Object.keys(values).length > 0 || wanted !== "";
-    clear.hidden = !narrowed;
+    clear.style.visibility = narrowed ? "" : "hidden"; // its room stays: nothing moves under the mouse
     shown.textContent = `${store.order.value.length} shown${store.behind.value ? " …" : ""}`;
   });
-  return el("div.lg-row.lg-sieve", {}, sort, filters, search, clear, shown);
+  return el("div.lg-stack.lg-sieve", {}, el("div.lg-row", {}, sort, search, clear, shown), filters);
 }
 
 export interface TagBar {
@@ -187,7 +187,7 @@ export function tagBar(store: GalleryStore, life: AbortSignal): TagBar {
     many.textContent = count
       ? `${count} selected`
       : "none selected: tags go to the sample that is open, or marked";
-    none.hidden = !count;
+    set(none, "aria-disabled", !count);
   });
   watch(life, () => {
     store.version.value;
@@ -196,11 +196,11 @@ export function tagBar(store: GalleryStore, life: AbortSignal): TagBar {
       for (const tag of valuesOf(store.table, "tags", row)) tags.add(tag);
     }
     known.replaceChildren(...[...tags].sort().map((value) => el("option", { value })));
-    off.hidden = tags.size === 0;
+    set(off, "aria-disabled", tags.size === 0);
   });
-  watch(life, () => set(all, "hidden", store.order.value.length === 0));
+  watch(life, () => set(all, "aria-disabled", store.order.value.length === 0));
   return {
-    element: el("div.lg-row", {}, form, many, all, none),
+    element: el("div.lg-stack", {}, el("div.lg-row", {}, form, all, none), many),
     focus() {
       name.focus();
       name.select();
