@@ -1,6 +1,8 @@
 // @vitest-environment happy-dom
 // A saved page of the gallery, without a browser's pixels: its kernel, and the menu that takes samples out of it.
 
+import { join } from "node:path";
+import { buildSync } from "esbuild";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { hostOf } from "../src/host";
 import { csvFile, csvOf } from "../src/inspection/csv";
@@ -316,6 +318,22 @@ describe("the menu", () => {
   const rows = async () =>
     (await files.at(-1)!.file.text()).split("\r\n").slice(1, -1).map(Number.parseFloat);
 
+  it("keeps its place where the explorer's rules come later", () => {
+    /** Rules as older browsers read them, without rules in rules. */
+    const plain = (file: string) =>
+      buildSync({
+        entryPoints: [join(import.meta.dirname, "../src", file)],
+        bundle: true,
+        write: false,
+        target: "chrome100",
+      }).outputFiles[0]!.text;
+    document.body.innerHTML = `
+      <style>${plain("inspection/leave.css")}</style>
+      <style>${plain("live.css")}</style>
+      <div class="legrad lg-inspector"><section class="lg-popup lg-leave"></section></div>`;
+    const { padding, maxWidth } = getComputedStyle(document.querySelector(".lg-leave")!);
+    expect([padding, maxWidth]).toEqual(["12px 14px", "none"]);
+  });
   it("takes the samples that are shown, or those that are selected", async () => {
     const { store } = open();
     document.body.append(...leaving(store, life.signal));
