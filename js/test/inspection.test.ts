@@ -450,6 +450,21 @@ describe("page", () => {
     document.querySelector<HTMLElement>("[data-testid=clear-filters]")!.click();
     expect([...store.order.value]).toEqual([3, 1, 2, 4]);
   });
+  it("says on a card what it is, on a line of its own what it was taken for, and how sure that is", () => {
+    const { host, store } = gallery();
+    host.say({ kind: "cells", columns: [["p_pred", "float32"]], words: {} }, [
+      shifted(Int32Array.of(0, 1)),
+      shifted(Float32Array.of(0.9, 0.998)),
+    ]);
+    const card = createCard(store, "card");
+    const lines = () => [...card.element.querySelectorAll("p")].map((it) => it.textContent);
+    card.show(0, 1);
+    expect(lines()).toEqual(["cat", "→ dog", "> 99 % sure", "shortcut, seen"]);
+    card.show(0, 0);
+    expect(lines()).toEqual(["cat", "", "90 % sure", ""]);
+    card.show(0, 5);
+    expect(lines()).toEqual(["sample 5", "", "not scored yet", ""]);
+  });
   it("names the runner-up where the answer was right, in the colours of the maps", () => {
     const { host, store } = gallery();
     host.say({ kind: "cells", columns: [], words: { rival: ["a wolf"] } }, [shifted(Int32Array.of(0))]);

@@ -67,7 +67,7 @@ export function createCard(store: GalleryStore, id: string): CardView {
   const canvas = el("canvas");
   const lack = el("span.lg-lack");
   const check = el("span.lg-check");
-  const pair = el("p.lg-pair-words");
+  const [first, second] = [el("p.lg-pair-words"), el("p.lg-pair-words")];
   const sure = el("p.lg-small");
   const bar = el("span.lg-meter");
   const tags = el("p.lg-small.lg-tags");
@@ -82,7 +82,8 @@ export function createCard(store: GalleryStore, id: string): CardView {
       { "aria-hidden": true },
       el("div.lg-small-picture", {}, canvas, lack, check),
       bar,
-      pair,
+      first,
+      second,
       sure,
       tags,
     ),
@@ -100,14 +101,10 @@ export function createCard(store: GalleryStore, id: string): CardView {
       const state = drawSmall(canvas, store, row);
       const missing = store.card.peek().page ? "not in this page" : "cannot be read";
       lack.textContent = state === "missing" ? missing : state === "awaited" ? "…" : "";
-      pair.textContent = !scored ? name : t === p ? is : `${is} → ${taken}`;
-      const [pTrue, pPred] = [table.number("p_true", row), table.number("p_pred", row)];
-      sure.textContent = !scored
-        ? words(store, row)
-        : t === p
-          ? percent(pPred)
-          : `${percent(pTrue)} → ${percent(pPred)}`;
-      sure.title = scored && t !== p ? `how probable: ${is} → ${taken}` : "";
+      first.textContent = scored ? is : name;
+      second.textContent = scored && t !== p ? `→ ${taken}` : "";
+      const pPred = table.number("p_pred", row);
+      sure.textContent = scored ? `${percent(pPred)} sure` : words(store, row);
       fill(bar, scored ? pPred : 0);
       tags.textContent = table.words("tags", row);
       element.title = `${name}\n${words(store, row)}`;
