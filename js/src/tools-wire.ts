@@ -65,6 +65,13 @@ export interface Donor {
   readonly label: string;
 }
 
+/** The scores of a sample's two classes over the layers, as it is and once it is changed. */
+export interface ChangedCurve {
+  readonly names: readonly string[];
+  readonly before: readonly (readonly number[])[];
+  readonly after: readonly (readonly number[])[];
+}
+
 export interface Curve {
   readonly kind: string;
   readonly method: string;
@@ -124,6 +131,7 @@ interface ToolData {
     readonly picture: Pick<Picture, "mime" | "data"> | null;
     /** The sample that patches were pasted from. */
     readonly donor: Donor | null;
+    readonly curve: ChangedCurve | null;
   };
   curves: { readonly curves: readonly Curve[]; readonly band: Band | null; readonly of: string };
   faithfulness: {
@@ -206,6 +214,9 @@ const TOOL_DATA: { readonly [N in ToolName]: { readonly [K in keyof ToolData[N]]
       classes: moved,
       picture: maybe(fields({ mime: text, data: (data) => decodeBytes(data, "the changed picture") })),
       donor: maybe(fields<Donor>({ row: amount, name: text, label: text })),
+      curve: maybe(
+        fields<ChangedCurve>({ names: listOf(text), before: listOf(numbers), after: listOf(numbers) }),
+      ),
     },
     curves: {
       curves: listOf(fields<Curve>(CURVE)),

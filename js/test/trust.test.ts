@@ -158,6 +158,7 @@ describe("the brush", () => {
     host.set("_sample", sample);
     expect(asked().at(-1)!.args).toMatchObject({ how: "paste", donor: null });
     answer("brush", MOVED);
+    expect(asked().at(-1)!.args).toMatchObject({ curve: true });
     const before = trust.donors.value;
     host.set("_sample", { ...sample, flip_set: null });
     expect(trust.donors.value).toBe(before);
@@ -310,14 +311,36 @@ describe("the section", () => {
     answer("brush", {
       ...MOVED,
       donor: given,
+      curve: {
+        names: ["cat", "dog"],
+        before: [
+          [0.5, 1],
+          [1, 3],
+        ],
+        after: [
+          [0.5, 4],
+          [1, 0.5],
+        ],
+      },
       picture: { mime: "image/png", data: new Uint8Array([1, 2]) },
     });
     expect(get("brush-way").textContent).toContain("Bar: with those of <i>9.png (a cat); line: as they are");
     const saw = get<HTMLCanvasElement>("brush-saw");
     await vi.waitFor(() => expect([saw.hidden, saw.width, saw.height]).toEqual([false, 48, 32]));
     expect(decode.mock.calls.filter(([of]) => of.size === 2)).toHaveLength(1);
+    const curve = () => get("brush-curve").querySelector("svg")?.getAttribute("aria-label");
+    expect(curve()).toBe("At the last layer: cat 1 → 4, dog 3 → 0.5");
+    expect(
+      [...get("brush-curve").querySelectorAll("polyline[data-kind=layers]")].map((line) => [
+        line.getAttribute("data-ink"),
+        line.getAttribute("data-dash"),
+        line.getAttribute("points")!.split(" ").length,
+      ]),
+    ).toEqual([["5", "0", 2], ["5", "1", 2], ["0", "0", 2], ["1", "1", 2]]); // biome-ignore format: two grey, two in colour
+    answer("brush", { ...MOVED, curve: null }); // within a stroke
+    expect(curve()).toContain("cat 1 → 4");
     get("brush-clear").click();
-    expect(saw.hidden).toBe(true);
+    expect([saw.hidden, get("brush-curve").hidden, curve()]).toEqual([true, true, undefined]);
     host.set("_sample", {});
     expect(get("brush-paste")).toBeNull();
     expect(get<HTMLInputElement>("brush-drop").checked).toBe(true);

@@ -13,6 +13,7 @@ from PIL import Image
 
 from .inspect_table import Message, name_of, pack_rows
 from .question import Photo
+from .wire import numbers
 
 if TYPE_CHECKING:
     from ..explainer import Encoding, Model
@@ -104,3 +105,16 @@ class Sample(Photo):
         inspection = self.inspection
         label = inspection.class_names[inspection.records["label"][row]]
         return {"row": row, "name": name_of(str(inspection.samples.names[row]), row), "label": label}
+
+    def curve(self, encoding: Encoding, change: Change) -> dict[str, Any] | None:
+        """As :meth:`Photo.curve`; None too where the logits were given."""
+        from ..inspection.counterfactual import changed_curve
+
+        if not self.inspection.layers:
+            return None
+        before, after = self.inspection.curve(self.row), changed_curve(self.inspection, self.row, encoding, change)
+        return {
+            "names": list(after.names),
+            "before": [numbers(before.true.tolist()), numbers(before.predicted.tolist())],
+            "after": [numbers(after.true.tolist()), numbers(after.predicted.tolist())],
+        }

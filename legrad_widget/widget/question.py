@@ -69,6 +69,10 @@ class Photo:
         """The sample that a change took its patches from, as the browser knows it; None: from none."""
         return None
 
+    def curve(self, _encoding: Encoding, _change: Change) -> dict[str, Any] | None:
+        """The scores over the layers after a change, as the browser knows them; None: only a sample has two classes."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -152,6 +152,11 @@ def whole(name: str, low: int, high: int) -> Rule:
     return lambda value, _ground: rules.whole(name, value, low, high)
 
 
+def flag(name: str) -> Rule:
+    """A rule for yes or no."""
+    return lambda value, _ground: rules.flag(name, value)
+
+
 def one_of(name: str, choices: tuple[str, ...]) -> Rule:
     """A rule for one of a few words."""
     return lambda value, _ground: rules.choice(name, value, choices)

@@ -93,7 +93,8 @@ def norms(about: Subject, args: Data) -> Iterator[Found]:
 
 
 def brush(about: Subject, args: Data) -> Iterator[Found]:
-    """What the model says of the picture without some patches: of every target that can be asked, and its classes."""
+    """What the model says of the picture without some patches: of every target that can be asked, and its classes; of
+    a sample, where that is asked, also the scores of its two classes over the layers."""
     question, outcomes = about.answer.question, about.answer.outcomes
     asked = [place for place, outcome in enumerate(outcomes) if outcome.explanation is not None]
     found = question.photo.without(
@@ -115,6 +116,7 @@ def brush(about: Subject, args: Data) -> Iterator[Found]:
             "classes": [_moved(one) for one in found.classes],
             "picture": _png(found.picture),
             "donor": question.photo.donor(found),
+            "curve": question.photo.curve(about.encoding, found) if args["curve"] else None,
         },
     )
 
@@ -236,6 +238,7 @@ TOOLS: Mapping[str, Tool] = {
             "how": Arg(rule.one_of("how", (*get_args(How), "paste")), "drop"),
             "from_layer": Arg(rule.layer_or_none, None),
             "donor": Arg(rule.sample_or_none, None),
+            "curve": Arg(rule.flag("curve"), False),
             "control": Arg(rule.whole("control", 0, rule.MAX_CONTROL), 0),
         },
     ),

@@ -136,6 +136,12 @@ def test_brushing_the_cue_away_changes_the_answer(inspector: Inspector, notebook
     expect(explorer.get("brush-way")).to_contain_text(f"with those of sample {last} ({true})", timeout=ANSWER_MS)
     expect(explorer.get("moves")).to_have_attribute("aria-busy", "false", timeout=ANSWER_MS)
     expect(explorer.get("brush-saw")).to_be_visible()
+    last_scores = "[one[-1] for one in r._tools['brush']['curve']['after']]"
+    changed = f"r.curve_after(row, r.without(row, [{patch}], 'paste', donor={last}, control=0))"
+    assert notebook.value(last_scores) == pytest.approx(
+        notebook.value(f"[float({changed}.true[-1]), float({changed}.predicted[-1])]"), abs=1e-4
+    )
+    expect(explorer.get("brush-curve").get_by_label(f"At the last layer: {true} ")).to_be_visible()
     explorer.get("trust").screenshot(path=artifacts / "inspect-paste.png")
     pasted = notebook.value(f"r.without(row, [{patch}], 'paste', donor={last}).classes[0].after")
     assert notebook.value(f"{classes}[0]['after']") == pytest.approx(pasted, abs=1e-5)

@@ -634,7 +634,15 @@ def test_patches_are_pasted_from_a_neighbour_that_is_named(widget: InspectWidget
         assert entry["donor"]["row"] == named[0]
     else:
         assert "donor=3" in entry["message"]
-    assert bench.get("brush", patches=[[0, 0]])["donor"] is None
+    plain = bench.get("brush", patches=[[0, 0]])
+    assert (plain["donor"], plain["curve"]) == (None, None)
+    for args in ({"how": "block", "from_layer": 2}, {"how": "paste", "donor": donor}):
+        curve = bench.get("brush", patches=[[0, 0]], curve=True, **args)["curve"]
+        after = widget.curve_after(opened, widget.without(opened, [(0, 0)], **args))
+        before = widget.curve(opened)
+        assert curve["names"] == list(before.names)
+        np.testing.assert_allclose(curve["after"], [after.true, after.predicted], rtol=1e-6)
+        np.testing.assert_allclose(curve["before"], [before.true, before.predicted], rtol=1e-6)
     for args, said in (
         ({"how": "paste", "donor": opened}, "this one itself"),
         ({"how": "paste", "donor": COUNT}, f"samples go from 0 to {COUNT - 1}"),

@@ -141,6 +141,7 @@ def test_brush(bench, encoding):
         assert (got["before"], got["after"], got["of"]) == (moved.before, moved.after, moved.probability_of)
         assert (got["low"], got["high"]) == moved.interval
     assert entry["classes"] == []
+    assert bench.get("brush", patches=[[0, 0]], curve=True)["curve"] is None  # of two classes, which a sample has
     assert entry["picture"]["mime"] == "image/png"
     assert entry["picture"]["data"].startswith(b"\x89PNG")
 

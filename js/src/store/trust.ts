@@ -80,13 +80,18 @@ export function testing(store: LiveStore, life: AbortSignal): Trust {
   const fromLayer = computed(() => clamp(chosenLayer.value ?? 1 + Math.floor(depth / 2), 1, depth));
   const donors = signal<readonly Neighbours[]>([]);
   const donor = signal<number | null>(null);
-  const readDonors = () => {
-    const there = readNeighbours(record(store.host.read("_sample")).neighbours);
-    // Much else changes in that trait.
-    if (JSON.stringify(there) !== JSON.stringify(donors.peek())) donors.value = there;
-  };
-  store.host.onChange("_sample", readDonors);
-  readDonors();
+  /** Whether the picture is an inspector's sample: it has a curve over the layers. */
+  const sampled = signal(false);
+  const readSample = () =>
+    batch(() => {
+      const sample = record(store.host.read("_sample"));
+      const there = readNeighbours(sample.neighbours);
+      sampled.value = number(sample.row) !== null;
+      // Much else changes in that trait.
+      if (JSON.stringify(there) !== JSON.stringify(donors.peek())) donors.value = there;
+    });
+  store.host.onChange("_sample", readSample);
+  readSample();
   const way = computed(() => (how.value === "paste" && !donors.value.length ? "drop" : how.value));
   const brushing = signal(false);
   const open = signal(false);
@@ -106,6 +111,7 @@ export function testing(store: LiveStore, life: AbortSignal): Trust {
       control: stroking.value ? 0 : CONTROLS,
       ...(way.value === "block" && { from_layer: fromLayer.value }),
       ...(way.value === "paste" && { donor: donor.value }),
+      ...(sampled.value && !stroking.value && { curve: true }),
     };
     return JSON.stringify([answer.value?.rev, store.active.value, args]);
   });

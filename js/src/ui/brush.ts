@@ -4,7 +4,8 @@ import { readable } from "../heat/describe";
 import { clamp } from "../heat/frame";
 import type { LiveStore } from "../store/live";
 import { CONTROLS, type How, type Patches, type Trust } from "../store/trust";
-import type { Moved, ToolOf } from "../tools-wire";
+import type { ChangedCurve, Moved, ToolOf } from "../tools-wire";
+import { chart } from "./chart";
 import { button, claim, el, listen, set, watch } from "./element";
 import { probability } from "./score";
 import { segments } from "./segments";
@@ -202,6 +203,14 @@ export function brush(store: LiveStore, trust: Trust, life: AbortSignal): HTMLEl
       ...found.classes.map((moved, i) => row(moved, i === 0)),
     );
   });
+  const over = el("div", { testid: "brush-curve" });
+  watch(life, () => {
+    const found = store.tools.latest("brush").value;
+    over.hidden = !trust.painted.value.size || !found;
+    // While a stroke lasts nobody asks for it: the one before it stays.
+    if (over.hidden) over.replaceChildren();
+    else if (found!.curve) over.replaceChildren(...layerChart(found!.curve));
+  });
   watch(life, () => {
     const found = store.tools.latest("brush").value;
     const picture = trust.painted.value.size ? found?.picture : null;
@@ -228,7 +237,31 @@ export function brush(store: LiveStore, trust: Trust, life: AbortSignal): HTMLEl
     list,
     legend,
     saw,
+    over,
   );
+}
+
+/** Where the brush acts: the scores of the sample's two classes over the layers before it, and after it in grey. */
+function layerChart({ names, before, after }: ChangedCurve): Node[] {
+  const end = before[0]!.length;
+  // Inks 0 and 1 are colours; 12 and 5 are grey, and dashed as those are.
+  const line = (values: readonly number[], ink: number, name = "") => ({
+    kind: "layers",
+    points: values.map((value, i) => [i + 1, value] as const),
+    ink,
+    name,
+  });
+  const lines = [
+    ...after.map((values, i) => line(values, [12, 5][i]!)),
+    ...before.map((values, i) => line(values, i, names[i])),
+  ];
+  const said = names.map(
+    (name, i) => `${name} ${readable(before[i]!.at(-1)!, 2)} → ${readable(after[i]!.at(-1)!, 2)}`,
+  );
+  return [
+    chart({ x: "layer", y: "score", end, last: `${end}`, lines }, `At the last layer: ${said.join(", ")}`),
+    el("p.lg-small", {}, "Where they act: the scores over the layers, in grey after the brush."),
+  ];
 }
 
 /** What was done to the patches that an entry is about. */
