@@ -22,6 +22,7 @@ const sort = (column: string, ascending: boolean): Sort => ({
   says: "",
   column,
   ascending,
+  study: "",
 });
 const SORTS = [sort("loss", false), sort("margin", true), sort("by_near_misses", false)];
 
@@ -629,6 +630,42 @@ describe("page", () => {
     expect(kept.some((it) => it.hidden)).toBe(false);
     expect(get("filter-tags").parentElement!.contains(clear)).toBe(false);
     expect(get("sort").parentElement!.contains(clear)).toBe(true);
+  });
+  it("calls cases by plain words, and says of how many errors something is known while that is not all", () => {
+    const studied = { ...sort("outside_mask", false), title: "Looks elsewhere", study: "outside_mask" };
+    const names = { confuser: "wrong: it looks at the object" };
+    const column = { column: "case_true", title: "Case", study: "case_true", names };
+    const { host, store } = gallery({
+      _gallery: { live: true, total: 6, classes: NAMES, sorts: [...SORTS, studied], filters: [column] },
+    });
+    mountGallery(document.body, store, null, life.signal);
+    const options = (name: string) =>
+      [...document.querySelectorAll<HTMLOptionElement>(`[data-testid=${name}] option`)].map(
+        (it) => `${it.title}|${it.textContent}`,
+      );
+    const told = (...rows: number[]) =>
+      host.say(
+        {
+          kind: "cells",
+          columns: [["outside_mask", "float32"]],
+          words: { case_true: rows.map((row) => (row === 2 ? "distractor" : "confuser")) },
+        },
+        [shifted(Int32Array.from(rows)), shifted(Float32Array.from(rows, () => 0.5))],
+      );
+    told(1, 2);
+    expect(options("sort").at(-1)).toBe("|Looks elsewhere (2 of 4 errors)");
+    expect(options("filter-case_true")).toEqual([
+      "|Case: any (2 of 4 errors)",
+      "confuser|wrong: it looks at the object (1)",
+      "distractor|distractor (1)",
+    ]);
+    told(3, 4);
+    store.narrow({ values: { case_true: "confuser" } });
+    expect(options("sort").at(-1)).toBe("|Looks elsewhere");
+    expect(options("filter-case_true").slice(0, 2)).toEqual([
+      "|Case: any",
+      "confuser|Case: wrong: it looks at the object (3)",
+    ]);
   });
   it("shows all again where Escape empties the search", () => {
     const { store } = gallery();

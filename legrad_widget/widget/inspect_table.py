@@ -109,6 +109,7 @@ def _numbers(frame: pd.DataFrame) -> dict[str, NDArray[Any]]:
     for name, column in WHOLE.items():
         if column in frame:
             known[name] = frame[column].fillna(-1).to_numpy(dtype="<i4")
+    known["true"] = np.where(scored, known["true"], -1).astype("<i4")  # by which the page counts answers
     for name in REAL:
         if name in frame:
             known[name] = frame[name].to_numpy(dtype="<f4", na_value=np.nan)
@@ -162,6 +163,8 @@ FILTERS: Mapping[str, str] = {
     "status": "Status",
 }
 """Columns whose values the gallery can be narrowed to, and what they are called."""
+STUDIED = ("outside_mask", "specificity", "flip_size", "background_changes", "case_predicted", "case_true", "cluster")
+"""Columns that are filled for all errors by a computation, and before it for single samples: the page says how many."""
 
 
 def sorts(keys: Mapping[str, SortKey]) -> list[dict[str, Any]]:
@@ -174,7 +177,23 @@ def sorts(keys: Mapping[str, SortKey]) -> list[dict[str, Any]]:
             "says": key.says,
             "column": _BY + name if key.where else wired[key.column],
             "ascending": key.ascending,
+            "study": key.column if key.column in STUDIED else "",
         }
         for name, key in keys.items()
         if key.where or key.column in wired
+    ]
+
+
+def filters() -> list[dict[str, Any]]:
+    """The menus that narrow the gallery; ``names``: what values are called there."""
+    from ..inspection.overlap import MEANINGS
+
+    return [
+        {
+            "column": column,
+            "title": title,
+            "study": column if column in STUDIED else "",
+            "names": dict(MEANINGS) if column.startswith("case_") else {},
+        }
+        for column, title in FILTERS.items()
     ]

@@ -48,7 +48,7 @@ from .inspect_message import (
 )
 from .inspect_pictures import Thumbnails, difference, maps, pictures
 from .inspect_studies import Studies, described, overlay_named, studies_of
-from .inspect_table import FILTERS, Message, sorts
+from .inspect_table import Message, filters, sorts
 from .inspect_table import Table as Told
 from .listening import Newest
 from .live_part import live_part
@@ -136,7 +136,7 @@ class Gallery(anywidget.AnyWidget):
             "total": inspection.total,
             "classes": list(inspection.class_names),
             "sorts": sorts(_sort_keys()),
-            "filters": [{"column": column, "title": title} for column, title in FILTERS.items()],
+            "filters": filters(),
             "drawn": described(inspection.overlay),
         }
 

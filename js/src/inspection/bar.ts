@@ -46,6 +46,18 @@ export function progressLine(store: GalleryStore, life: AbortSignal): HTMLElemen
   return el("div.lg-row.lg-status-line", {}, words, faults, bar, steer);
 }
 
+/** Of how many errors something is known, in brackets, where that is not all of them: of those somebody looked at. */
+function coverage({ table }: GalleryStore, study: string): string {
+  if (!study) return "";
+  let [known, errors] = [0, 0];
+  for (let row = 0; row < table.total; row++) {
+    if (!table.wrong(row)) continue;
+    errors++;
+    if (valuesOf(table, study, row).length) known++;
+  }
+  return known < errors ? ` (${known} of ${errors} errors)` : "";
+}
+
 /** The order, and the filters of the `gallery`, which gets the focus where they are taken away. */
 export function sieveBar(store: GalleryStore, life: AbortSignal, gallery: HTMLElement): HTMLElement {
   const sort = el("select", {
@@ -83,14 +95,15 @@ export function sieveBar(store: GalleryStore, life: AbortSignal, gallery: HTMLEl
   watch(life, () => {
     const now = store.sort.value;
     sort.replaceChildren(
-      ...store.sorts.value.map(({ key, title, says }) =>
-        el("option", { value: key, title: says, selected: key === now?.key }, title),
+      ...store.sorts.value.map(({ key, title, says, study }) =>
+        el("option", { value: key, title: says, selected: key === now?.key }, title + coverage(store, study)),
       ),
     );
     sort.title = now?.says ?? "";
     sort.hidden = !now;
   });
-  const choices = store.card.peek().filters.map(({ column, title }) => ({
+  const choices = store.card.peek().filters.map(({ column, title, ...more }) => ({
+    ...more,
     column,
     title,
     choice: el("select", {
@@ -110,20 +123,22 @@ export function sieveBar(store: GalleryStore, life: AbortSignal, gallery: HTMLEl
     const all = Array.from({ length: store.table.total }, (_, row) => row).filter(
       (row) => !errors || store.table.wrong(row),
     );
-    for (const { column, title, choice } of choices) {
+    for (const { column, title, study, names, choice } of choices) {
       const found = tally(store.table, column, all);
       const chosen = values[column];
       choice.hidden = found.length < (column === "tags" ? 1 : 2) && !chosen;
       set(choice, "data-on", !!chosen);
+      const any = `${title}: any${coverage(store, study)}`;
+      choice.title = any;
       choice.replaceChildren(
-        el("option", { value: "" }, `${title}: any`),
+        el("option", { value: "" }, any),
         ...found
           .slice(0, OFFERED)
           .map(([value, count]) =>
             el(
               "option",
-              { value, selected: value === chosen },
-              `${value === chosen ? `${title}: ` : ""}${value} (${count})`,
+              { value, title: value, selected: value === chosen },
+              `${value === chosen ? `${title}: ` : ""}${names[value] ?? value} (${count})`,
             ),
           ),
       );

@@ -28,12 +28,17 @@ export interface Sort {
   readonly says: string;
   readonly column: string;
   readonly ascending: boolean;
+  /** The column that a computation fills, which may not have come to all errors; "". */
+  readonly study: string;
 }
 
 /** A column that the gallery can be narrowed by. */
 export interface Filter {
   readonly column: string;
   readonly title: string;
+  readonly study: string;
+  /** What values are called, where they have names of their own in the paper. */
+  readonly names: Readonly<Record<string, unknown>>;
 }
 
 export interface GalleryCard {
@@ -54,8 +59,10 @@ export const decodeGallery = fields<GalleryCard>({
   page: yes,
   total: whole,
   classes: listOf(text),
-  sorts: listOf(fields<Sort>({ key: text, title: text, says: text, column: text, ascending: yes })),
-  filters: listOf(fields<Filter>({ column: text, title: text })),
+  sorts: listOf(
+    fields<Sort>({ key: text, title: text, says: text, column: text, ascending: yes, study: text }),
+  ),
+  filters: listOf(fields<Filter>({ column: text, title: text, study: text, names: record })),
   drawn: (raw) => text(record(raw).title),
 });
 
