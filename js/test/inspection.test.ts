@@ -667,6 +667,39 @@ describe("page", () => {
       "confuser|Case: wrong: it looks at the object (3)",
     ]);
   });
+  it("says why a tag cannot be given, and to how many samples out of sight it goes", () => {
+    const { host, store } = gallery();
+    mountGallery(document.body, store, null, life.signal);
+    const get = <T extends HTMLElement>(name: string) =>
+      document.querySelector<T>(`[data-testid=${name}]`) as T;
+    const [tag, says] = [get<HTMLInputElement>("tag"), () => get("selected").textContent];
+    const complained = vi.spyOn(tag, "reportValidity");
+    const type = (words: string) => {
+      tag.value = words;
+      tag.dispatchEvent(new Event("input"));
+    };
+    type("snow, label");
+    for (const name of ["add-tag", "untag"]) get(name).click();
+    expect([tag.validationMessage, host.of("tag")]).toEqual([
+      "A tag has no comma. Tag twice for two tags.",
+      [],
+    ]);
+    type(" ");
+    expect(tag.validationMessage).toBe("");
+    get("add-tag").click();
+    expect([tag.validationMessage, host.of("tag")]).toEqual(["Which tag?", []]);
+    expect(complained).toHaveBeenCalledTimes(3);
+    type("snow");
+    get("add-tag").click();
+    expect(host.of("tag").map(({ tag: sent }) => sent)).toEqual(["snow"]);
+    store.toggle(0);
+    store.toggle(1);
+    expect(says()).toBe("2 selected");
+    store.pickPair({ true: 0, predicted: 1 }, false);
+    expect(says()).toBe("2 selected, 1 of them shown; tags go to all selected");
+    store.pickPair({ true: 1, predicted: 0 }, false);
+    expect(says()).toBe("2 selected, none of them shown; tags go to all selected");
+  });
   it("shows all again where Escape empties the search", () => {
     const { store } = gallery();
     mountGallery(document.body, store, null, life.signal);
@@ -702,6 +735,12 @@ describe("page", () => {
       expect(store.bare.value).toBe(true);
       dispatchEvent(new Event("pointerup"));
       expect(store.bare.value).toBe(false);
+      for (const key of [" ", "Enter"]) {
+        button.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+        expect(store.bare.value).toBe(true);
+        button.dispatchEvent(new KeyboardEvent("keyup", { key, bubbles: true }));
+        expect(store.bare.value).toBe(false);
+      }
     }
   });
 });

@@ -170,8 +170,9 @@ export function tagBar(store: GalleryStore, life: AbortSignal): TagBar {
     maxlength: 64,
     placeholder: "tag, e.g. shortcut",
     label: "Tag for the selected samples",
+    oninput: () => name.setCustomValidity(""),
   });
-  const many = el("span.lg-small", { testid: "selected" });
+  const many = el("span.lg-small", { role: "status", testid: "selected" });
   const off = button(".lg-button", { testid: "untag", onclick: () => put(false) }, "Take off");
   const all = button(".lg-button", { onclick: () => store.selectAll(true) }, "Select all shown");
   const none = button(
@@ -180,8 +181,9 @@ export function tagBar(store: GalleryStore, life: AbortSignal): TagBar {
     "Select none",
   );
   function put(on: boolean) {
-    if (name.value.includes(",")) return;
-    store.tag(name.value, on);
+    const comma = name.value.includes(",") && "A tag has no comma. Tag twice for two tags.";
+    name.setCustomValidity(name.value.trim() ? comma || "" : "Which tag?");
+    if (name.reportValidity()) store.tag(name.value, on);
     name.select();
   }
   const form = el(
@@ -191,6 +193,7 @@ export function tagBar(store: GalleryStore, life: AbortSignal): TagBar {
         event.preventDefault();
         put(true);
       },
+      novalidate: true, // `put` says what is wrong, with either button
     },
     name,
     known,
@@ -198,9 +201,12 @@ export function tagBar(store: GalleryStore, life: AbortSignal): TagBar {
     off,
   );
   watch(life, () => {
-    const count = store.selected.value.size;
+    const chosen = store.selected.value;
+    const count = chosen.size;
+    const shown = count && store.order.value.filter((row) => chosen.has(row)).length;
+    const hidden = shown < count && `, ${shown || "none"} of them shown; tags go to all selected`;
     many.textContent = count
-      ? `${count} selected`
+      ? `${count} selected${hidden || ""}`
       : "none selected: tags go to the sample that is open, or marked";
     set(none, "aria-disabled", !count);
   });

@@ -28,7 +28,14 @@ export function peek({ bare }: GalleryStore, root: HTMLElement, life: AbortSigna
     slotOf(root, place).prepend(
       button(
         ".lg-button",
-        { testid: "peek", title: "Hold to see the pictures without maps (H)", onpointerdown: show(true) },
+        {
+          testid: "peek",
+          title: "Hold to see the pictures without maps (H)",
+          onpointerdown: show(true),
+          onkeydown: ({ key }: KeyboardEvent) => {
+            if (key === " " || key === "Enter") bare.value = true;
+          },
+        },
         icon("eye"),
         "Peek",
       ),
