@@ -103,7 +103,7 @@ class _Judged:
 def calibrate(
     inspection: Inspection,
     n: int = 64,
-    overlays: Iterable[str | Overlay] | None = None,
+    overlays: str | Overlay | Iterable[str | Overlay] | None = None,
     *,
     by: str = "rank_correlation",
     flips: bool = True,
@@ -133,10 +133,7 @@ def calibrate(
         InspectionError: nothing to measure, or an argument cannot be.
     """
     model = inspection.needs_model("measure maps")
-    if by not in MEASURES:
-        raise InspectionError(f"maps are ranked by {', '.join(map(repr, MEASURES))}; arrived: {by!r}")
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise InspectionError(f"n is how many samples are asked, from 1; arrived: {n!r}")
+    _check(inspection, n, by, flips)
     candidates = _candidates(inspection, overlays)
     drawn = _drawn(inspection, int(n), seed)
     judged: dict[str, list[_Judged]] = {label: [] for label in (*(overlay.label for overlay in candidates), _EXACT)}
@@ -163,6 +160,17 @@ def calibrate(
     return made
 
 
+def _check(inspection: Inspection, n: Any, by: Any, flips: bool) -> None:
+    if by not in MEASURES:
+        raise InspectionError(f"maps are ranked by {', '.join(map(repr, MEASURES))}; arrived: {by!r}")
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise InspectionError(f"n is how many samples are asked, from 1; arrived: {n!r}")
+    if by in ("flip_size", "not_flipped") and not flips:
+        raise InspectionError(f"by={by!r} ranks by flip sets, which flips=False leaves out")
+    if by == "mask_precision" and not inspection.masks.any and not inspection.covers:
+        raise InspectionError("by='mask_precision' ranks by masks, and there are none: lw.inspect(..., masks=[...])")
+
+
 _EXACT = "(exact ablation)"
 _FLIP_FORWARDS = 25  # about, of one order
 
@@ -171,9 +179,11 @@ def _silent(_step: int, _total: int) -> None:
     """Nobody listens."""
 
 
-def _candidates(inspection: Inspection, overlays: Iterable[str | Overlay] | None) -> list[Overlay]:
+def _candidates(inspection: Inspection, overlays: str | Overlay | Iterable[str | Overlay] | None) -> list[Overlay]:
     """Those that are defined for this model."""
     vit = inspection.needs_model("measure maps").vit
+    if isinstance(overlays, str | Overlay):
+        overlays = [overlays]
     given = CHEAP if overlays is None else [one if isinstance(one, Overlay) else Overlay(one) for one in overlays]
     possible = [one for one in given if one.method == ATTENTION_GRADIENT or find(one.method).refuses(vit) is None]
     if not possible:

@@ -103,11 +103,14 @@ def contrasts(
     """The evidence of many samples, one by one in the order given: stop where you like, what is made is kept.
 
     Args:
-        rows: numbers of samples in the order in which they are wanted; None: all errors, the surest first.
+        rows: a number of a sample, or several in the order in which they are wanted; None: all errors, the surest
+            first.
         method: as in :func:`contrast`. progress: called with (step, total) before each; raises to cancel.
 
     A sample whose picture is gone, or whose two classes are the same to the model, is left out and listed.
     """
+    if isinstance(rows, int | np.integer):
+        rows = [rows]
     wanted = surest_first(inspection) if rows is None else [inspection.answered(row) for row in rows]
     for step, at in enumerate(wanted):
         if progress is not None:

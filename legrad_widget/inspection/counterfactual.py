@@ -16,7 +16,7 @@ from .contrasting import contrast, overlay_of
 from .evidence import Overlay
 from .flip_set import FlipSet, Goal, lead_of, pruned, smallest_prefix
 from .layer_features import layer_features
-from .problem import InspectionError
+from .problem import InspectionError, PictureGone
 from .progress_bar import with_bar
 from .removal import Removal
 from .sample_neighbours import neighbours
@@ -183,7 +183,8 @@ def flip_set(
 
     Cost: about 8 forwards in each of two to four batches, twice the size of the set per round of pruning, ``control``.
 
-    Without a model the one that was saved is given back, with the random sets that were tried then.
+    Without a model, or without the picture, the one that was found before is given back, with the random sets that were
+    tried then.
 
     Raises:
         InspectionError: the sample was skipped, an argument cannot be, or logits were given and the model itself says
@@ -198,8 +199,13 @@ def flip_set(
     chosen = overlay_of(inspection, overlay)
     if inspection.model is None:
         return _saved(inspection, at, chosen, goal)
-    ranked = contrast(inspection, at, chosen).difference()
-    removal = Removal(inspection.encoding(at), inspection.scores, progress)
+    try:
+        ranked = contrast(inspection, at, chosen).difference()
+        removal = Removal(inspection.encoding(at), inspection.scores, progress)
+    except PictureGone:
+        if (kept := _kept(inspection, at, chosen, goal)) is None:
+            raise
+        return kept
     removal.check_answer(inspection, at)
 
     def lead(removed: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -227,9 +233,9 @@ def flip_set(
 
 def _saved(inspection: Inspection, at: int, overlay: Overlay, goal: Goal) -> FlipSet:
     """The flip set that was found when there was a model."""
-    found = inspection.flip_sets.get(at)
-    if found is not None and found.goal == goal and found.overlay in (overlay, None):
-        return found
+    kept, found = _kept(inspection, at, overlay, goal), inspection.flip_sets.get(at)
+    if kept is not None:
+        return kept
     there = ""
     if found is not None:
         along = "" if found.overlay is None or found.overlay == overlay else f" along the map {found.overlay.label}"
@@ -238,6 +244,11 @@ def _saved(inspection: Inspection, at: int, overlay: Overlay, goal: Goal) -> Fli
         f"the flip set of sample {at} with goal={goal!r} along the map {overlay.label} was not saved, and there is no "
         f"model to find it: lw.open_inspection(folder, model=model){there}"
     )
+
+
+def _kept(inspection: Inspection, at: int, overlay: Overlay, goal: Goal) -> FlipSet | None:
+    found = inspection.flip_sets.get(at)
+    return found if found is not None and found.goal == goal and found.overlay in (overlay, None) else None
 
 
 def random_sets(removed: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.bool_]:

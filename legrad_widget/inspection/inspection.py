@@ -41,7 +41,7 @@ from .classes import ClassScores, chooser
 from .evidence import Overlay
 from .flip_set import FlipSet
 from .foreground import Progress, run
-from .labels import Labels, check, of_folders
+from .labels import Labels, check, of_dataset, of_folders
 from .mask_sources import Masks, masks_of
 from .overlap import Thresholds
 from .problem import SKIPPED, InspectionError, Problem
@@ -71,10 +71,8 @@ class Inspection:
         samples, labels, masks: what is inspected. ``fit``, ``size``: how pictures are shown to the model.
         records: [N] the answers, laid out as :func:`~legrad_widget.inspection.scoring.record_type` says; valid where
             ``status`` is "scored".
-        overlay: which evidence is shown where none is named; :meth:`calibrate` chooses it by measurement.
         flip_sets: the latest of each sample. ``clustered``, ``calibrated``, ``transplanted`` (of
             :meth:`on_other_backgrounds`): the latest, or None.
-        thresholds: of the eight cases; set them as you like, nothing is computed again.
     """
 
     def __init__(
@@ -96,14 +94,17 @@ class Inspection:
     ):
         if fit not in get_args(Fit):
             raise InspectionError(f"fit is one of {', '.join(map(repr, get_args(Fit)))}; arrived: {fit!r}")
+        templates = templates if isinstance(templates, str) else tuple(templates)
         chosen = chooser(model, class_names, templates)
         samples = samples_of(images, labels)
         self._begin(chosen, samples, tuple(chosen.class_names or ()), fit, _size(chosen, size))
         if labels is None and samples.labels is not None and isinstance(images, str | os.PathLike):
             self.samples = replace(samples, labels=of_folders(samples.labels, self.labels))
+        else:
+            self.samples = replace(samples, classes=of_dataset(samples.classes, self.labels))
         if samples.labels is not None:  # else each comes with its picture, and is known once that is read
             check(map(self.samples.label, range(len(samples))), self.labels)
-        self.templates = tuple(templates)
+        self.templates = templates
         self.batch = _whole(batch, "batch") if batch is not None else None
         self.masks = masks_of(masks, boxes, samples)
         self.cache = opened(cache)
@@ -132,7 +133,7 @@ class Inspection:
         self.found: list[Problem] = []
         self.tags: dict[int, tuple[str, ...]] = {}
         self.notes: dict[int, str] = {}
-        self.overlay, self.thresholds = Overlay(), Thresholds()
+        self._overlay, self._thresholds = Overlay(), Thresholds()
         self.maps = contrasting.Held()
         self.covers: dict[int, NDArray[np.float64]] = {}
         self.measured: dict[int, aligning.Measured] = {}
@@ -240,9 +241,39 @@ class Inspection:
         found = self.scored
         return found[self.records["predicted"][found] != self.records["label"][found]]
 
+    @property
+    def overlay(self) -> Overlay:
+        """Which evidence is shown where none is named; :meth:`calibrate` chooses it by measurement. Set it to an
+        ``Overlay``, or to the name of a method.
+
+        Raises:
+            InspectionError: there is no such map.
+        """
+        return self._overlay
+
+    @overlay.setter
+    def overlay(self, value: str | Overlay) -> None:
+        if not isinstance(value, str | Overlay):
+            raise InspectionError(f"overlay is the name of a method or an Overlay(method, weights); arrived: {value!r}")
+        self._overlay = contrasting.overlay_of(self, value)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Of the eight cases; set them as you like, nothing is computed again."""
+        return self._thresholds
+
+    @thresholds.setter
+    def thresholds(self, value: Thresholds) -> None:
+        if not isinstance(value, Thresholds):
+            raise InspectionError(
+                "thresholds are legrad_widget.inspection.Thresholds(iou=0.5, saliency=0.5, ground=0.5); "
+                f"arrived: {value!r}"
+            )
+        self._thresholds = value
+
     def status(self, index: int) -> Status:
         """What became of a sample."""
-        return STATUSES[self._status[index]]
+        return STATUSES[self._status[self.at(index)]]
 
     def why_skipped(self, index: int) -> str:
         """What is wrong with a sample that was skipped, in a sentence; "" of all others."""
@@ -363,6 +394,13 @@ class Inspection:
         self._chosen = self.rows(where)
 
     # ------------------------------------------------------------ what it is made of
+
+    @cached_property
+    def given(self) -> Indices:
+        """[N] the classes of the labels that were given; -1 where one comes with its picture, or names no class."""
+        known = self.samples.labels is not None
+        labels = map(self.samples.label, range(self.total)) if known else [None] * self.total
+        return np.array(self.labels.indices(labels), np.int64)
 
     @cached_property
     def scores(self) -> ClassScores:

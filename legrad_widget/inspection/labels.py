@@ -7,6 +7,7 @@ import math
 import operator
 import warnings
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from .problem import InspectionError, InspectionWarning
@@ -29,6 +30,34 @@ def of_folders(folders: Sequence[str], labels: Labels) -> list[Any]:
     )
     number = {name: index for index, name in enumerate(names)}
     return [number[folder] for folder in folders]
+
+
+def of_dataset(classes: Sequence[str], labels: Labels) -> tuple[str, ...]:
+    """The names by which a Dataset's numbers go, where it has ``classes``; () where its numbers are the model's.
+
+    An ImageFolder of some of the model's classes, or of all in another order, numbers them otherwise than the model.
+    Where no class is called as the model's are but there are as many, they are taken in order; a warning says so.
+
+    Raises:
+        InspectionError: none is called so, and there are not as many.
+    """
+    if not classes or tuple(classes) == labels.names:
+        return ()
+    if any(labels.knows(name) for name in classes):
+        return tuple(classes)
+    shown = f"{', '.join(map(repr, classes[:_SHOWN]))}{', ...' * (len(classes) > _SHOWN)}"
+    if len(classes) != len(labels.names):
+        raise InspectionError(
+            f"the Dataset numbers {len(classes)} classes ({shown}) and the model {len(labels.names)}, none of which is "
+            "called so: pass labels= with the model's numbers or names, one per picture"
+        )
+    warnings.warn(
+        f"the Dataset's classes ({shown}) are called otherwise than the model's; there are as many, so its numbers are "
+        "taken as the model's. If that is wrong, pass labels",
+        InspectionWarning,
+        stacklevel=4,
+    )
+    return ()
 
 
 def check(given: Iterable[Any], labels: Labels) -> None:
@@ -93,6 +122,20 @@ class Labels:
         except InspectionError as error:
             return str(error)
         return ""
+
+    def indices(self, given: Iterable[Any]) -> list[int]:
+        """The class of each label, from 0; -1 where it names none."""
+        held = lru_cache(None, typed=True)(self._place)  # a close name is searched for long, and there are few labels
+        found = []
+        for label in given:
+            try:
+                found.append(held(label))
+            except TypeError:  # a list
+                found.append(self._place(label))
+        return found
+
+    def _place(self, label: Any) -> int:
+        return -1 if self.misfit(label) else self.index(label)
 
     def index(self, label: Any) -> int:
         """The class of a label, from 0.

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .problem import InspectionError
-from .table import query
+from .table import INDEX, query
 
 if TYPE_CHECKING:
     from .inspection import Inspection
 
 LONGEST = 80  # characters of a tag
+_BOOLEAN = ("bool", "boolean")
 
 
 def rows(inspection: Inspection, where: Any = None) -> NDArray[np.int64]:
@@ -21,7 +22,8 @@ def rows(inspection: Inspection, where: Any = None) -> NDArray[np.int64]:
 
     Args:
         where: None: the selected ones. A query of the frame's columns (str), rows of the frame, a mask of N booleans,
-            a number, or a list of numbers.
+            a number, or a list of numbers. A mask made of the frame's columns (``r.sorted("loss").loss > 5``) goes by
+            its index, whatever its order and however many samples it is about.
 
     Raises:
         InspectionError: it chooses no samples that are there.
@@ -31,10 +33,12 @@ def rows(inspection: Inspection, where: Any = None) -> NDArray[np.int64]:
     if isinstance(where, str):
         where = query(inspection, where)
     if hasattr(where, "columns"):
-        where = where.index
+        where = _of_table(where)
+    elif hasattr(where, "iloc") and where.dtype.name in _BOOLEAN:
+        where = where.index[where.to_numpy(bool, na_value=False)]
     try:
         values = np.atleast_1d(np.asarray(where))
-        if values.dtype.name in ("bool", "boolean"):
+        if values.dtype.name in _BOOLEAN:
             return _of_mask(inspection, values)
         values = values if values.size else values.astype(np.int64)
         found = np.unique(values.astype(np.int64, casting="safe" if values.dtype != object else "unsafe"))
@@ -46,6 +50,18 @@ def rows(inspection: Inspection, where: Any = None) -> NDArray[np.int64]:
     if len(found) and not 0 <= found[0] <= found[-1] < inspection.total:
         raise InspectionError(f"samples go from 0 to {inspection.total - 1}; arrived: {found[0]} to {found[-1]}")
     return found
+
+
+def _of_table(rows: Any) -> Any:
+    """The samples of rows of the frame, from the index or, where that was reset, the column of its name."""
+    if rows.index.name == INDEX:
+        return rows.index
+    if INDEX in rows.columns:
+        return rows[INDEX]
+    raise InspectionError(
+        f"rows of the frame are known by its index {INDEX!r}, which these have lost (by merge, say): "
+        "r.frame.reset_index() keeps it as a column"
+    )
 
 
 def _of_mask(inspection: Inspection, mask: NDArray[Any]) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from ..explainer import Model
 from .cache import opened
@@ -27,11 +28,16 @@ def open_inspection(
 
     Raises:
         InspectionError: no inspection, a newer or damaged one, or another model. FileNotFoundError: no such folder.
+        TypeError: ``model`` is none of ours.
     """
+    if model is not None and not isinstance(model, Model):
+        raise TypeError(
+            f"model is what lw.load or lw.wrap gives, the same that was inspected; this is {type(model).__name__}"
+        )
     said, arrays = read(folder)
     try:
         names = tuple(said["class_names"])
-        chosen = None if model is None else chooser(model, names, said["templates"])
+        chosen = None if model is None else _chooser(model, names, said)
         samples = Samples(Files(tuple(said["paths"])), said["labels"] or None, tuple(said["names"]))
         made = Inspection.__new__(Inspection)
         height, width = said["size"]
@@ -43,8 +49,18 @@ def open_inspection(
     if chosen is not None:
         made.cache = opened(cache)
         if said["asked"] is not None and specification(made).hex() != said["asked"]:
-            raise InspectionError(
-                f"this is another model than the one that was inspected ({said['model']}), or its weights or "
-                "settings changed; open it without a model, or inspect anew"
-            )
+            raise InspectionError(_ANOTHER.format(said["model"]))
     return made
+
+
+_ANOTHER = (
+    "this is another model than the one that was inspected ({}), or its weights or settings changed; open it without a "
+    "model, or inspect anew"
+)
+
+
+def _chooser(model: Model, names: tuple[str, ...], said: dict[str, Any]) -> Model:
+    try:
+        return chooser(model, names, said["templates"])
+    except InspectionError as error:
+        raise InspectionError(f"{_ANOTHER.format(said['model'])}. {error}") from error

@@ -18,8 +18,10 @@ def neighbours(inspection: Inspection, index: int, k: int = 4) -> Neighbours:
     """The ``k`` nearest correct samples of its label and of the class predicted, and the nearest errors of its kind.
 
     Raises:
-        InspectionError: it was skipped, or there are no embeddings.
+        InspectionError: it was skipped, there are no embeddings, or ``k`` is no whole number from 1.
     """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise InspectionError(f"k is how many neighbours are wanted, from 1; arrived: {k!r}")
     at, records, scored = inspection.answered(index), inspection.records, inspection.scored
     if not records["embedding"].shape[1]:
         raise InspectionError("there are no embeddings: pass embeddings=[N, E] beside logits, or leave out logits")

@@ -15,6 +15,7 @@ from torch import Tensor
 from .problem import UNREADABLE, InspectionError
 
 _CALL = "lw.inspect(model, images, labels)"
+_LABEL = ("label", "labels", "target")  # what the label is called where an item is a dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,14 @@ class Samples:
         labels: N of them, integers or names; None where every picture brings its own.
         names: what the samples are called: their paths as given, or as their Dataset lists them (ImageFolder's
             ``samples``); "" where a picture has none.
+        classes: what the numbers of the Dataset's own labels are called; () where it does not say, or they are the
+            model's.
     """
 
     source: Sequence[Any]
     labels: Sequence[Any] | None
     names: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -69,11 +73,19 @@ class Samples:
             Whatever the source raises.
         """
         image, own = _parted(self.source[index])
-        return image, own if self.labels is None else _plain(self.labels[index])
+        return image, self.called(own if self.labels is None else self.labels[index])
 
     def label(self, index: int) -> Any:
         """The label alone; the picture is read only where it brings the label."""
-        return self.read(index)[1] if self.labels is None else _plain(self.labels[index])
+        if self.labels is None:
+            return self.read(index)[1]
+        return self.called(self.labels[index])
+
+    def called(self, label: Any) -> Any:
+        """A label by the name of its class, where its number is not the model's."""
+        label = _plain(label)
+        known = isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(self.classes)
+        return self.classes[label] if known else label
 
 
 def samples_of(images: Any, labels: Any = None) -> Samples:
@@ -83,7 +95,8 @@ def samples_of(images: Any, labels: Any = None) -> Samples:
         images: a folder with one sub-folder per class (as torchvision's ImageFolder; without sub-folders ``labels`` is
             needed, in the order of the sorted file names); a list, tuple, array or pandas column of anything
             ``encode`` reads; a torch Dataset, or any sequence, of pictures or (picture, label).
-        labels: integers or names, one per picture; None: taken from the folder or the Dataset.
+        labels: integers or names, one per picture; None: taken from the folder or the Dataset, by the names of its
+            ``classes`` where it has some.
 
     Raises:
         InspectionError: nothing to inspect, no labels, or not one per picture. TypeError: none of these.
@@ -97,7 +110,7 @@ def samples_of(images: Any, labels: Any = None) -> Samples:
         raise InspectionError(f"there is nothing to inspect: images is empty. {_CALL}")
     given = _listed(labels, len(source)) if labels is not None else own or _own_labels(images, source)
     names = tuple(map(_name_of, source)) if isinstance(source, list) else _files_of(images, len(source))
-    return Samples(source, given, names)
+    return Samples(source, given, names, () if labels is not None else _classes_of(images))
 
 
 def _folder(folder: Path) -> tuple[list[Path], list[str] | None]:
@@ -176,13 +189,40 @@ def _own_labels(images: Any, source: Sequence[Any]) -> list[Any] | None:
     return None
 
 
+def _classes_of(images: Any) -> tuple[str, ...]:
+    """What a Dataset's numbers are called; () where it does not say.
+
+    As torchvision's Datasets say it (``classes``) or Hugging Face's (``features``), also behind Subset, ConcatDataset.
+
+    Raises:
+        InspectionError: the Datasets that are put together number their classes differently.
+    """
+    if hasattr(images, "dataset") and hasattr(images, "indices"):
+        return _classes_of(images.dataset)
+    if hasattr(images, "cumulative_sizes"):
+        parts = {_classes_of(part) for part in images.datasets}
+        if len(parts) > 1:
+            raise InspectionError(
+                "the Datasets that are put together number their classes differently: pass labels=, one per picture"
+            )
+        return parts.pop()
+    features = getattr(images, "features", None)
+    columns = features if isinstance(features, dict) else {}
+    column = next((columns[name] for name in _LABEL if name in columns), None)
+    held = getattr(images, "classes", getattr(column, "names", ()))
+    if not isinstance(held, Sequence) or isinstance(held, str):
+        return ()
+    names = [", ".join(one) if isinstance(one, tuple) and all(isinstance(n, str) for n in one) else one for one in held]
+    return tuple(names) if all(isinstance(name, str) for name in names) else ()
+
+
 def _parted(item: Any) -> tuple[Any, Any]:
     """(picture, label or None) of an item."""
     if isinstance(item, tuple | list) and len(item) >= 2:
         return item[0], _plain(item[1])
     if isinstance(item, dict):
         image = next((item[name] for name in ("image", "img", "pixel_values", "path") if name in item), None)
-        label = next((item[name] for name in ("label", "labels", "target") if name in item), None)
+        label = next((item[name] for name in _LABEL if name in item), None)
         return image, _plain(label)
     return item, None
 

@@ -46,7 +46,8 @@ Table = Literal["parquet", "csv"]
 def save(inspection: Inspection, folder: str | os.PathLike[str], *, table: Table | None = None) -> Path:
     """Write everything that is known into a folder; :func:`legrad_widget.inspection.open_inspection` reads it.
 
-    Pictures stay where they are: their paths are kept, and thumbnails. Evidence maps are kept as far as they were made.
+    Pictures stay where they are: their paths are kept, and thumbnails. Masks are kept, and evidence maps as far as they
+    were made.
 
     Args:
         folder: made if need be. An inspection that is there is replaced, as a whole; other files are left alone.
@@ -140,12 +141,12 @@ def _arrays(inspection: Inspection, maps: dict[tuple[int, str], bytes]) -> dict[
 
 
 def _masks(inspection: Inspection) -> dict[str, NDArray[Any]]:
-    """The masks that were drawn, and those that were looked at, as PNG; what each is: see ``_MASKS``."""
+    """The masks that were drawn, and those of all samples that the model has answered, as PNG; what each is: see
+    ``_MASKS``."""
     masks = inspection.masks
     kept = [(at, "drawn", to_png(mask)) for at, mask in masks.drawn.items()]
     given = replace(masks, drawn={})
-    looked = {} if inspection.transplanted is None else inspection.transplanted.known
-    for at in {**inspection.covers, **masks.drawn, **looked}:
+    for at in inspection.scored.tolist() if given.any else ():
         with suppress(InspectionError):  # a mask whose file is gone has none
             mask = given.of(at, picture_size(inspection, at))
             if mask is not None:
@@ -206,7 +207,7 @@ def _manifest(inspection: Inspection, maps: Iterable[tuple[int, str]]) -> dict[s
         "size": list(inspection.size),
         "names": list(inspection.samples.names),
         "paths": [_absolute(name) for name in inspection.samples.files],
-        "labels": [_plain(label) for label in inspection.samples.labels or ()],
+        "labels": [_plain(inspection.samples.called(label)) for label in inspection.samples.labels or ()],
         "overlay": asdict(inspection.overlay),
         "thresholds": asdict(inspection.thresholds),
         "problems": [asdict(one) for one in inspection.found],

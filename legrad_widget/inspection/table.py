@@ -3,7 +3,8 @@
 Columns, in order (not applicable: empty, or NaN):
 
 - ``path``, ``label``, ``predicted`` (names), ``label_index``, ``predicted_index`` (numbers), ``status``,
-  ``problem`` (why a sample is skipped, in a sentence), ``correct``
+  ``problem`` (why a sample is skipped, in a sentence), ``correct``. A label that was given is there of samples too that
+  are skipped or pending; one that comes with its picture once that is scored
 - ``p_true``, ``p_pred``, ``loss``, ``margin`` (p_true - the largest other probability; below 0: wrong),
   ``entropy``, ``rank_true``, ``rival``: see :func:`~legrad_widget.inspection.scoring.record_type`
 - of errors ``flip_layer``, ``flip`` (the same as it should be read: "3", or "<= 3" where the lens is weak),
@@ -57,6 +58,8 @@ class SortKey:
     where: str = ""
 
 
+INDEX = "sample"
+"""What the index of the frame is called."""
 _WRONG = "correct == False"
 SORT_KEYS: dict[str, SortKey] = {
     "loss": SortKey("loss", False, "what the model finds hardest to believe"),
@@ -88,6 +91,10 @@ _SOURCES = {
     "cluster": "clusters()",
     "outside_mask": "alignment()",
 }
+_UNKNOWN_WITH_LOGITS = {
+    "late_losers": "needs the scores of every layer, and the logits were given: inspect without logits=",
+    "label_noise": "needs the embeddings of all samples: run() to the end, or pass embeddings= beside logits=",
+}
 _FILLED_BY = {
     "cluster": "clusters",
     "specificity": "specificity",
@@ -105,12 +112,12 @@ def frame(inspection: Inspection) -> pd.DataFrame:
     records, names = inspection.records, np.array([*inspection.class_names, ""], object)
     known = np.zeros(count, np.bool_)
     known[scored] = True
-    label, predicted = (np.where(known, records[field], -1) for field in ("label", "predicted"))
+    predicted, label = np.where(known, records["predicted"], -1), np.where(known, records["label"], inspection.given)
     columns: dict[str, Any] = {
         "path": [readable(name) for name in inspection.samples.names],
         "label": names[label],
         "predicted": names[predicted],
-        "label_index": _whole(label, known),
+        "label_index": _whole(label, label >= 0),
         "predicted_index": _whole(predicted, known),
         "status": [inspection.status(i) for i in range(count)],
         "problem": _problems(inspection),
@@ -126,7 +133,7 @@ def frame(inspection: Inspection) -> pd.DataFrame:
     columns |= inspection.late_columns()
     columns["tags"] = [", ".join(inspection.tags.get(i, ())) for i in range(count)]
     columns["note"] = [inspection.notes.get(i, "") for i in range(count)]
-    return pd.DataFrame(columns, index=pd.RangeIndex(count, name="sample"))
+    return pd.DataFrame(columns, index=pd.RangeIndex(count, name=INDEX))
 
 
 def _problems(inspection: Inspection) -> list[str]:
@@ -248,11 +255,13 @@ def sorted_by(inspection: Inspection, key: str, *, errors_only: bool = False) ->
     Raises:
         InspectionError: there is no such key, or what it needs was not computed yet.
     """
-    if key not in SORT_KEYS:
+    if not isinstance(key, str) or key not in SORT_KEYS:
         raise InspectionError(f"samples are sorted by {', '.join(map(repr, SORT_KEYS))}; arrived: {key!r}")
     chosen, rows = SORT_KEYS[key], inspection.frame
     if chosen.column not in rows:
         raise InspectionError(f"{key!r} needs {_SOURCES[chosen.column]} first: it fills the column {chosen.column!r}")
+    if key in _UNKNOWN_WITH_LOGITS and rows[chosen.column].isna().all() and len(inspection.scored):
+        raise InspectionError(f"{key!r} {_UNKNOWN_WITH_LOGITS[key]}")
     if chosen.column in _FILLED_BY:
         warn_if_outdated(inspection, _FILLED_BY[chosen.column])
     rows = rows[rows["status"] == "scored"]

@@ -42,7 +42,8 @@ _DELEGATED = frozenset(
         *("contrast", "contrasts", "calibrate", "without", "curve_after", "flip_set"),
         *("alignment", "clusters"),
         *("find_flip_sets", "check_regions", "specificity", "on_other_backgrounds", "outdated"),
-        *("tag", "untag", "note", "read_tags", "tagged", "save"),
+        *("tag", "untag", "note", "read_tags", "tagged", "save", "transplanted"),
+        *("flip_sets", "calibrated", "clustered", "status", "why_skipped", "grid", "model_name", "fit", "size"),
     }
 )
 """What the widget has from its ``Inspection``, under the same names."""
@@ -61,6 +62,23 @@ _CHANGES = frozenset(
     }
 )
 """Those of them after which the table, or the overlay, may say something else."""
+
+
+class _Delegated:
+    """A name of ``Inspection``'s on a widget. ``help`` of the class shows what is there, which is imported then."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, widget: Inspecting | None, _owner: type) -> Any:
+        if widget is None:
+            from ..inspection import Inspection
+
+            return getattr(Inspection, self._name, self)
+        if self._name in _OF_ALL:
+            widget._until_at_rest()
+        found = getattr(widget.inspection, self._name)
+        return _then(found, widget.refresh) if self._name in _CHANGES else found
 
 
 class Inspecting(Gallery):
@@ -88,16 +106,10 @@ class Inspecting(Gallery):
         self._leaving.stop()
         super()._close_gallery()
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in _DELEGATED:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        if name in _OF_ALL:
-            self._until_at_rest()
-        found = getattr(self.inspection, name)
-        return _then(found, self.refresh) if name in _CHANGES else found
+    if TYPE_CHECKING:
 
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_DELEGATED})
+        def __getattr__(self, name: str) -> Any:
+            """What is ``_DELEGATED``."""
 
     @property
     def selected(self) -> pd.DataFrame:
@@ -115,7 +127,7 @@ class Inspecting(Gallery):
         return self.inspection.overlay
 
     @overlay.setter
-    def overlay(self, value: Overlay) -> None:
+    def overlay(self, value: str | Overlay) -> None:
         self.inspection.overlay = value
         self.refresh()
 
@@ -193,8 +205,9 @@ class InspectWidget(Inspecting, LeGradWidget):  # type: ignore[misc]  # what is 
 
     Everything of ``Inspection`` is here under the same name (``frame``, ``selected``, ``tag``, ``note``, ``contrast``,
     ``calibrate``, ``flip_set``, ``clusters``, ``neighbours``, ``save``, ...); everything of ``LeGradWidget`` is about
-    the sample that is open. Scoring runs in the background: ``run``, ``pause``, ``wait``. What is about all samples
-    waits for it; ``r.inspection.frame`` is the table so far.
+    the sample that is open (``layers`` too: those that are shown of it; all there are: ``r.inspection.layers``).
+    Scoring runs in the background: ``run``, ``pause``, ``wait``. What is about all samples waits for it;
+    ``r.inspection.frame`` is the table so far.
 
     Args:
         inspection: what is shown.
@@ -314,6 +327,12 @@ class SavedInspectWidget(Inspecting):
 
     def __repr__(self) -> str:
         return f"<SavedInspectWidget, no model: {self._counts()}>"
+
+
+for _widget in (InspectWidget, SavedInspectWidget):
+    for _name in _DELEGATED:  # here, not on their base: traitlets reads every name of the base of a class
+        if not hasattr(_widget, _name):
+            setattr(_widget, _name, _Delegated(_name))
 
 
 def inspect(model: Any, images: Any = None, labels: Any = None, **options: Any) -> InspectWidget:

@@ -13,7 +13,14 @@ import torch
 from PIL import Image
 
 import legrad_widget as lw
-from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning, open_inspection
+from legrad_widget.inspection import (
+    Inspection,
+    InspectionError,
+    InspectionWarning,
+    Overlay,
+    Thresholds,
+    open_inspection,
+)
 from tests import specimens
 from tests.inspection import world
 
@@ -235,6 +242,34 @@ def test_a_mask_that_does_not_fit_is_listed_and_left_out(case):
     with pytest.warns(InspectionWarning, match="one mask"):
         r.alignment()
     assert len(r.problems) == 1  # listed once
+
+
+def test_another_overlay_or_other_thresholds_are_checked_when_they_are_set():
+    r = make().run(False)
+    r.overlay = "legrad"
+    assert r.overlay == Overlay("legrad")
+    for overlay, error in ((5, InspectionError), ("legrade", Exception)):
+        with pytest.raises(error, match=r"arrived: 5|legrad"):
+            r.overlay = overlay
+    with pytest.raises(InspectionError, match=r"Thresholds\(iou"):
+        r.thresholds = (0.1, 0.2, 0.3)
+    assert r.overlay == Overlay("legrad")
+    assert r.thresholds == Thresholds()
+
+
+def test_maps_are_not_ranked_by_what_is_not_measured():
+    r = make().run(False)
+    with pytest.raises(InspectionError, match="flips=False leaves out"):
+        r.calibrate(2, by="flip_size", flips=False)
+    with pytest.raises(InspectionError, match="ranks by masks, and there are none"):
+        r.calibrate(2, by="mask_precision")
+    assert r.calibrate(2, "legrad", flips=False, show=False).best == Overlay("legrad")
+
+
+def test_templates_may_come_one_by_one():
+    names = dict(model=world.clip(), class_names=NAMES, labels=[0] * 12)
+    r, plain = (make(**names, templates=given) for given in ((t for t in ["a {}", "the {}"]), ["a {}", "the {}"]))
+    assert r.templates == plain.templates == ("a {}", "the {}")
 
 
 def test_probabilities_in_the_place_of_logits_are_told():

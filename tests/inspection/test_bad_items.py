@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import legrad_widget as lw
-from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning, inspect
+from legrad_widget.inspection import Inspection, InspectionError, InspectionWarning, inspect, open_inspection
 from legrad_widget.inspection.labels import Labels, check
 from tests import specimens
 from tests.inspection import world
@@ -87,6 +87,30 @@ def test_a_label_that_is_several_numbers_is_told(one):
 def test_labels_may_be_anything_that_can_be_listed(make):
     r = Inspection(world.classifier(), world.pictures(4), make([0, 1, 2, 3]), cache=False).run(False)
     assert r.records["label"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_label_that_was_given_is_in_the_table_whatever_became_of_its_picture(tmp_path):
+    pictures = [*world.pictures(4), tmp_path / "not there.png", *world.pictures(1)]
+    labels = ["ant", "gnat", [1], None, "cat", "dog"]
+    with pytest.warns(InspectionWarning, match="3 of 6 labels fit no class"):
+        r = Inspection(world.classifier(), pictures, labels, cache=False)
+    assert r.frame["label"].tolist() == ["ant", "", "", "", "cat", "dog"]  # nothing is scored yet
+    r.run(False)
+    rows = r.frame
+    assert rows["status"].tolist() == ["scored", "label", "label", "label", "unreadable", "scored"]
+    assert rows["label"].tolist() == ["ant", "", "", "", "cat", "dog"]
+    assert rows["label_index"].fillna(-1).tolist() == [0, -1, -1, -1, 2, 3]
+    assert rows["predicted"].iloc[1:5].eq("").all()
+    assert rows["correct"].isna().tolist() == [False, True, True, True, True, False]
+    assert r.confusion(errors_only=False)["count"].sum() == 2
+    r.save(tmp_path / "audit")
+    assert open_inspection(tmp_path / "audit").frame["label"].tolist() == rows["label"].tolist()
+
+
+def test_a_label_that_comes_with_its_picture_is_there_once_that_is_scored():
+    r = Inspection(world.classifier(), Failing({2: OSError("gone")}), cache=False)
+    assert r.frame["label"].eq("").all()
+    assert r.run(False).frame["label"].tolist() == ["ant", "bee", "", "dog", "eel", "fox"]
 
 
 def test_a_table_is_no_column_of_labels():

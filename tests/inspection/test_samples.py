@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -201,6 +203,54 @@ def test_the_files_of_a_dataset_are_named_also_behind_a_subset(tmp_path):
     assert again.frame["path"].tolist() == r.frame["path"].tolist()
     with pytest.raises(InspectionError, match="only the thumbnail was saved"):  # the Dataset is not there to open it
         again.picture(0)
+
+
+def folders_of(path, names):
+    """As torchvision's ImageFolder of these classes alone: it numbers them in its own order."""
+    data = Listed(world.folder(path))
+    kept = [one for one in data.samples if NAMES[one[1]] in names]
+    data.classes = list(names)
+    data.samples = [(file, names.index(NAMES[label])) for file, label in kept]
+    data.targets = [label for _, label in data.samples]
+    return data
+
+
+@pytest.mark.parametrize("way", ["whole", "a part", "two together"])
+def test_a_datasets_numbers_go_by_the_names_of_its_classes(tmp_path, way):
+    data = folders_of(tmp_path / "data", ["fox", "dog", "bee"])
+    rows = range(len(data))
+    if way == "a part":
+        rows = [5, 0, 2]
+        whole, data = data, torch.utils.data.Subset(data, rows)
+    elif way == "two together":
+        rows = [*rows, *rows]
+        whole, data = data, torch.utils.data.ConcatDataset([data, data])
+    else:
+        whole = data
+    r = Inspection(world.classifier(), data, cache=False).run(False)
+    wanted = [Path(whole.samples[row][0]).parent.name for row in rows]
+    assert r.frame["label"].tolist() == wanted
+    assert r.records["label"].tolist() == [NAMES.index(name) for name in wanted]
+    again = open_inspection(r.save(tmp_path / "saved"))
+    assert again.frame["label"].tolist() == wanted
+    given = Inspection(world.classifier(), data, [0] * len(data), cache=False).run(False)
+    assert set(given.frame["label"]) == {NAMES[0]}
+
+
+def test_a_datasets_classes_that_are_called_otherwise_are_told(tmp_path):
+    data = folders_of(tmp_path / "data", NAMES)
+    Inspection(world.classifier(), data, cache=False)  # the model's own
+    data.classes = [f"n{number}" for number in range(7)]
+    with pytest.warns(InspectionWarning, match="called otherwise than the model's; there are as many"):
+        r = Inspection(world.classifier(), data, cache=False)
+    assert [r.samples.label(row) for row in range(len(data))] == data.targets
+    data.classes = ["n0", "n1"]
+    with pytest.raises(InspectionError, match=r"numbers 2 classes .* and the model 7"):
+        Inspection(world.classifier(), data, cache=False)
+    data.classes = [("a fox", "vulpes"), *NAMES[1:]]  # as torchvision's ImageNet has its synonyms
+    with pytest.warns(InspectionWarning, match="fit no class"):
+        r = Inspection(world.classifier(), data, cache=False)
+    assert r.samples.label(0) == "a fox, vulpes"
 
 
 def test_files_are_found_again_after_being_saved_twice(tmp_path):

@@ -309,3 +309,35 @@ def test_masks_come_back_drawn_and_given_and_are_drawn_without_the_model(model, 
     again.draw_mask(third, (20, 0, 80, 60))
     with pytest.raises(InspectionError, match="was not saved, and there is no model"):
         again.mask_share(third)
+
+
+def test_every_mask_is_there_again_also_of_samples_that_were_not_compared(model, tmp_path):
+    masks = [np.zeros((60, 80), bool) for _ in range(14)]
+    for at, mask in enumerate(masks):
+        mask[at : at + 20, 5:40] = True
+    r = Inspection(model, world.folder(tmp_path / "data"), masks=[*masks[:13], None], cache=False).run(False)
+    r.save(tmp_path / "saved")
+    again = open_inspection(tmp_path / "saved", model=model, cache=False)
+    for at, mask in enumerate(masks[:13]):
+        assert np.array_equal(again.masks.of(at, (80, 60)), mask)
+    assert again.masks.of(13, (80, 60)) is None
+    everything = dict(rows=r.scored)
+    pd.testing.assert_frame_equal(again.alignment(**everything), r.alignment(**everything))
+
+
+def test_a_flip_set_that_is_there_needs_no_picture(model, tmp_path):
+    r = Inspection(model, world.folder(tmp_path / "data"), cache=False).run(False)
+    first, second = r.wrong[:2].tolist()
+    found = r.flip_set(first, control=0)
+    r.save(tmp_path / "saved")
+    (tmp_path / "data").rename(tmp_path / "gone")
+    again = open_inspection(tmp_path / "saved", model=model, cache=False)
+    assert np.array_equal(again.flip_set(first).removed, found.removed)
+    with pytest.raises(InspectionError, match="cannot be read"):
+        again.flip_set(second)
+
+
+@pytest.mark.parametrize("wrong", [5, "model"])
+def test_something_that_is_no_model_is_told(asked, wrong):
+    with pytest.raises(TypeError, match=r"lw\.load or lw\.wrap"):
+        open_inspection(asked[1], model=wrong)

@@ -87,6 +87,49 @@ def test_a_key_says_what_it_needs(r):
     assert set(r.sorted("flip_set").index) <= {int(r.wrong[0])}
 
 
+def test_what_given_logits_cannot_tell_is_no_order():
+    logits = np.random.default_rng(0).normal(size=(12, 7))
+    r = world.inspected(12, logits=logits)
+    with pytest.raises(InspectionError, match="'late_losers' needs the scores of every layer"):
+        r.sorted("late_losers")
+    with pytest.raises(InspectionError, match="'label_noise' needs the embeddings"):
+        r.sorted("label_noise")
+    with pytest.raises(InspectionError, match="samples are sorted by"):
+        r.sorted(["loss"])
+
+
+def test_a_mask_from_the_table_goes_by_its_index(r):
+    shuffled = r.sorted("loss")
+    high = shuffled["loss"] > shuffled["loss"].median()
+    wanted = sorted(shuffled.index[high])
+    assert wanted != list(range(len(wanted)))
+    assert r.rows(high).tolist() == wanted
+    assert r.rows(r.errors["loss"] > 0).tolist() == r.errors.index.tolist()
+    gaps = pd.Series([True, pd.NA], index=[5, 3], dtype="boolean")
+    assert r.rows(gaps).tolist() == [5]
+    assert r.rows(pd.Series([7, 2])).tolist() == [2, 7]
+
+
+def test_rows_of_the_table_that_lost_its_index(r):
+    wrong = r.errors.index.tolist()
+    assert r.rows(r.errors.reset_index()).tolist() == wrong
+    more = pd.DataFrame({"label": world.NAMES, "animal": True})
+    assert r.rows(r.errors.reset_index().merge(more, on="label")).tolist() == wrong
+    with pytest.raises(InspectionError, match="have lost"):
+        r.rows(r.errors.merge(more, on="label"))
+
+
+@pytest.mark.parametrize("k", [0, 1.5, "x", True])
+def test_how_many_neighbours_is_a_whole_number(r, k):
+    with pytest.raises(InspectionError, match="how many neighbours"):
+        r.neighbours(0, k)
+
+
+def test_what_became_of_a_sample_that_is_not_there(r):
+    with pytest.raises(InspectionError, match="samples go from 0 to 23"):
+        r.status(24)
+
+
 def test_neighbours_are_the_nearest_by_angle(r):
     at = int(r.wrong[0])
     found = r.neighbours(at, 3)

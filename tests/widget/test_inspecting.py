@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from legrad_widget.explainer import Model
-from legrad_widget.inspection import Inspection
+from legrad_widget.inspection import Inspection, Overlay
 from legrad_widget.target import Contrast
 from legrad_widget.widget.inspect_widget import InspectWidget
 from tests import specimens
@@ -433,6 +433,15 @@ def test_a_name_that_there_is_not_is_an_attribute_error(widget: InspectWidget) -
     assert {"frame", "calibrate", "targets"} <= set(dir(widget))
 
 
+def test_attributes_of_the_inspection_are_the_widgets_too(widget: InspectWidget) -> None:
+    for name in ("flip_sets", "calibrated", "clustered", "grid", "model_name", "fit", "size"):
+        assert getattr(widget, name) == getattr(widget.inspection, name), name
+    widget.overlay = "legrad"
+    assert widget.overlay == Overlay("legrad")
+    with pytest.raises(ValueError, match="thresholds are"):
+        widget.thresholds = (0.1, 0.2, 0.3)  # type: ignore[assignment]
+
+
 def test_maps_come_for_errors_that_are_seen_and_are_the_overlays(widget: InspectWidget, page: Reader) -> None:
     first, second = (int(row) for row in widget.errors.index[:2])
     page.say("visible", first, second, pictures=0)
@@ -443,7 +452,6 @@ def test_maps_come_for_errors_that_are_seen_and_are_the_overlays(widget: Inspect
 
 
 def test_another_overlay_makes_the_pages_maps_stale(widget: InspectWidget, page: Reader) -> None:
-    from legrad_widget.inspection.evidence import Overlay
 
     widget.overlay = Overlay("cdam", "equal")
     assert {"kind": "stale", "what": "maps"} in widget.comm.messages
@@ -888,7 +896,6 @@ def finished(widget: InspectWidget, what: str) -> dict[str, Any]:
 
 
 def test_the_page_measures_which_map_to_trust(widget: InspectWidget, page: Reader) -> None:
-    from legrad_widget.inspection import Overlay
 
     page.say("study", what="calibrate", on=True, samples=3)
     assert finished(widget, "calibrate")["state"] == "done"
