@@ -379,30 +379,72 @@ describe("page", () => {
     expect([...store.order.value]).toEqual([1, 4]);
     expect(box.querySelector("td [data-pair='0,1']")!.getAttribute("aria-pressed")).toBe("true");
   });
-  it("lists pairs where there are too many classes for a square", () => {
-    const many = Array.from({ length: 40 }, (_, i) => i);
-    const { host, store } = gallery({
-      _gallery: { live: true, total: 40, classes: many.map((i) => `c${i}`), sorts: SORTS, filters: [] },
-    });
-    host.say(
+  it("lists pairs where there are too many classes for a square, and says where it leaves some out", () => {
+    const listed = (count: number) => {
+      const all = Array.from({ length: count }, (_, i) => i);
+      const { host, store } = gallery(
+        { _gallery: { live: true, total: count, classes: all.map((i) => `c${i}`), sorts: [], filters: [] } },
+        false,
+      );
+      const columns = ["true", "predicted", "error"].map((name) => [name, "int32"]);
+      const values = [all, all, all.map((i) => (i + 1) % count), all.map(() => 1)];
+      host.say(
+        { kind: "cells", columns, words: {} },
+        values.map((of) => shifted(Int32Array.from(of))),
+      );
+      const box = confusion(store, life.signal);
+      const rows = box.querySelectorAll("tbody tr").length;
+      return [rows, box.querySelector("thead")!.textContent, box.lastElementChild!.textContent];
+    };
+    expect(listed(40)).toEqual([40, "istaken fortimes", "40 pairs, most frequent first"]);
+    expect(listed(300)).toEqual([200, "istaken fortimes", "the 200 most frequent of 300 pairs"]);
+  });
+  it("says of no mistakes that there are none only when all is scored", () => {
+    const scoring = (step: number) => ({ state: "idle", step, total: 1, errors: 0, faults: 0, message: "" });
+    const { host, store } = gallery(
       {
-        kind: "cells",
-        columns: [
-          ["true", "int32"],
-          ["predicted", "int32"],
-          ["error", "int32"],
-        ],
-        words: {},
+        _gallery: { live: true, total: 1, classes: NAMES, sorts: [], filters: [] },
+        _scoring: scoring(0),
       },
-      [
-        ...[many, many, many.map((i) => (i + 1) % 40), many.map(() => 1)].map((values) =>
-          shifted(Int32Array.from(values)),
-        ),
-      ],
+      false,
     );
-    const box = confusion(store, life.signal);
-    expect(box.querySelectorAll("tbody tr")).toHaveLength(40);
-    expect(box.querySelector("thead")!.textContent).toBe("istaken fortimes");
+    mountGallery(document.body, store, null, life.signal);
+    const says = () => document.querySelector(".lg-confusion")!.lastElementChild!.textContent;
+    const progress = () => document.querySelector("[data-testid=progress]")!.textContent;
+    expect([says(), progress()]).toEqual(["nothing to show yet", "0 of 1 sample scored"]);
+    host.set("_scoring", scoring(1));
+    expect(says()).toBe("nothing to show yet"); // the table has not come
+    const columns = ["true", "predicted", "error"].map((name) => [name, "int32"]);
+    host.say(
+      { kind: "cells", columns, words: {} },
+      columns.concat([[]]).map(() => shifted(Int32Array.of(0))),
+    );
+    expect([says(), progress()]).toEqual(["no mistakes", "1 sample · 0 wrong (0.0 %)"]);
+  });
+  it("says where the order ends, without taking the focus away, and how far off the answer is", () => {
+    const { store } = gallery();
+    mountGallery(document.body, store, null, life.signal);
+    const get = (name: string) => document.querySelector<HTMLButtonElement>(`[data-testid=${name}]`)!;
+    const ends = () =>
+      ["previous", "next"].map((name) => [get(name).disabled, get(name).getAttribute("aria-disabled")]);
+    const margin = () => document.querySelector(".lg-file")!.textContent;
+    store.open(3);
+    expect(ends()).toEqual([
+      [false, "true"],
+      [false, "false"],
+    ]);
+    expect(margin()).toBe("d.jpg · 90 % behind what it was taken for · tags: seen");
+    get("next").click();
+    expect(ends().map(([, off]) => off)).toEqual(["false", "false"]);
+    get("next").click();
+    get("next").click();
+    expect([store.opened.value, ...ends().map(([, off]) => off)]).toEqual([4, "false", "true"]);
+    expect(document.activeElement).toBe(get("next"));
+    store.open(0); // a neighbour that is not shown: Next goes back to those that are
+    expect(ends().map(([, off]) => off)).toEqual(["false", "false"]);
+    expect(margin()).toBe("a.jpg · 90 % ahead of the runner-up");
+    store.narrow({ search: "nothing" });
+    expect(ends().map(([, off]) => off)).toEqual(["true", "true"]);
   });
   it("draws the explorer once, for the first sample that is opened, and leaves nothing behind", () => {
     const { store } = gallery();

@@ -8,6 +8,8 @@ import type { GalleryStore } from "./store";
 /** Values of one filter that are offered; the most frequent ones. */
 const OFFERED = 12;
 
+const counted = (samples: number) => `${samples} sample${samples === 1 ? "" : "s"}`;
+
 /** How far the scoring is, and what came of it. */
 export function progressLine(store: GalleryStore, life: AbortSignal): HTMLElement {
   const words = el("span.lg-words", { role: "status", testid: "progress" });
@@ -26,7 +28,7 @@ export function progressLine(store: GalleryStore, life: AbortSignal): HTMLElemen
     const running = state === "running";
     const share = step ? ` (${((100 * errors) / step).toFixed(1)} %)` : "";
     const parts = [
-      running || step < total ? `${step} of ${total} samples scored` : `${total} samples`,
+      running || step < total ? `${step} of ${counted(total)} scored` : counted(total),
       step > 0 && `${errors} wrong${share}`,
       message,
     ];

@@ -31,10 +31,12 @@ export function confusion(store: GalleryStore, life: AbortSignal): HTMLElement {
     all.checked = errors;
     const square = found.classes.length <= SQUARE;
     what.textContent = !found.pairs.length
-      ? "nothing to show yet"
+      ? emptyWords(store)
       : square
         ? "rows: what it is; columns: what it was taken for"
-        : `${found.pairs.length} pairs, most frequent first`;
+        : found.pairs.length > LISTED
+          ? `the ${LISTED} most frequent of ${found.pairs.length} pairs`
+          : `${found.pairs.length} pairs, most frequent first`;
     box.replaceChildren(square ? asSquare(store, found, pairs) : asList(store, found, pairs));
     if (at) box.querySelector<HTMLElement>(`[data-pair="${at}"]`)?.focus();
   });
@@ -45,6 +47,12 @@ export function confusion(store: GalleryStore, life: AbortSignal): HTMLElement {
     box,
     what,
   );
+}
+
+function emptyWords({ progress, behind, told }: GalleryStore): string {
+  const { step, total } = progress.value;
+  const known = step >= total && !behind.value && told.value.scored;
+  return known ? "no mistakes" : "nothing to show yet";
 }
 
 function press(

@@ -15,6 +15,14 @@ const LONGEST = 384;
 export function sampleView(store: GalleryStore, close: () => void, life: AbortSignal): HTMLElement {
   const name = el("h3.lg-label");
   const says = el("p", { testid: "verdict" });
+  const [previous, next] = [
+    button(
+      ".lg-button",
+      { testid: "previous", title: "Shift + N", onclick: () => store.step(-1) },
+      "Previous",
+    ),
+    button(".lg-button", { testid: "next", title: "N", onclick: () => store.step(1) }, "Next"),
+  ];
   const at = el("span.lg-small");
   const file = el("p.lg-small.lg-file");
   const head = el(
@@ -25,12 +33,8 @@ export function sampleView(store: GalleryStore, close: () => void, life: AbortSi
       "div.lg-row",
       {},
       at,
-      button(
-        ".lg-button",
-        { testid: "previous", title: "Shift + N", onclick: () => store.step(-1) },
-        "Previous",
-      ),
-      button(".lg-button", { testid: "next", title: "N", onclick: () => store.step(1) }, "Next"),
+      previous,
+      next,
       button(".lg-button", { testid: "close-sample", title: "Esc", onclick: close }, "Back to the gallery"),
     ),
   );
@@ -62,14 +66,17 @@ export function sampleView(store: GalleryStore, close: () => void, life: AbortSi
     const margin = table.number("margin", row);
     file.textContent = [
       table.words("name", row),
-      !Number.isNaN(margin) && `margin ${percent(Math.abs(margin))}${margin < 0 ? " the wrong way" : ""}`,
+      !Number.isNaN(margin) &&
+        `${percent(Math.abs(margin))} ${margin < 0 ? "behind what it was taken for" : "ahead of the runner-up"}`,
       tags && `tags: ${tags}`,
     ]
       .filter(Boolean)
       .join(" · ");
-    const position = store.order.value.indexOf(row);
-    at.textContent =
-      position < 0 ? "not among those shown" : `${position + 1} of ${store.order.value.length}`;
+    const [position, { length }] = [store.order.value.indexOf(row), store.order.value];
+    at.textContent = position < 0 ? "not among those shown" : `${position + 1} of ${length}`;
+    // Still there for the focus, which walks with them.
+    set(previous, "aria-disabled", !length || position === 0);
+    set(next, "aria-disabled", !length || position === length - 1);
   });
   return element;
 }
