@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import time
 from collections.abc import Callable, Sequence
@@ -45,6 +46,7 @@ from .translator import Translators
 Progress = Callable[[int, int], None]
 Keep = Literal["tokens", "nothing"]
 _SCORE_NAMES = {"cos": "cosine", "logit": "logit", "dot": "dot"}
+LARGEST = 1 << 36  # bytes of one block's attention of one picture: beyond that the process ends, not the call
 _TOGETHER = 1 << 26  # numbers that the targets of one pass may need at once (256 MiB)
 
 
@@ -318,6 +320,12 @@ class Model:
             raise ImageError(
                 f"{self.name} sees {self.vit.size[0]} x {self.vit.size[1]} pixels (height x width) and no other size: "
                 f"{self.vit.fixed_grid}. Leave out size, or pass a tensor of that size"
+            )
+        tokens = self.vit.prefix + math.prod(size) // math.prod(patch)
+        if (needed := self.vit.heads * tokens**2 * 4) > LARGEST:
+            raise ImageError(
+                f"{what} of {size[0]} x {size[1]} makes {tokens} tokens: the attention of one block alone would take "
+                f"{needed / 2**30:,.0f} GiB. Take a smaller one; the model's own is {' x '.join(map(str, self.vit.size))}"
             )
 
     def __repr__(self) -> str:

@@ -354,6 +354,7 @@ REFUSED = {
     "logits of other classes": (lambda: make(logits=np.zeros((12, 3))), r"\[12, 7\]"),
     "logits of other pictures": (lambda: make(logits=np.zeros((3, 7))), "12 in all"),
     "embeddings alone": (lambda: make(embeddings=np.zeros((12, 3))), "go with the logits"),
+    "a size that no memory holds": (lambda: make(size=2**20), r"makes 4294967297 tokens: .* GiB"),
     "a size between patches": (lambda: make(size=50), "multiple of the 16 x 16"),
     "no whole batch": (lambda: make(batch=0), "batch is a whole number from 1"),
     "masks of others": (lambda: make(masks=[None] * 3), "one for each of the 12"),

@@ -863,6 +863,10 @@ def test_another_sample_ends_the_search_of_the_one_before(widget: InspectWidget,
     assert sample_of(widget)["flip_set"] is None
 
 
+def test_the_code_of_a_sample_that_is_no_file_says_where_it_came_from(widget: InspectWidget, opened: int) -> None:
+    assert f"image = ...  # sample {opened} of those that you inspected (" in widget.code()
+
+
 def test_the_open_sample_can_be_made_again_and_saved_as_a_page(audit: InspectWidget, tmp_path: Any) -> None:
     row = int(audit.errors.index[0])
     audit.show(row)
