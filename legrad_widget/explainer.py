@@ -325,7 +325,7 @@ class Model:
         if (needed := self.vit.heads * tokens**2 * 4) > LARGEST:
             raise ImageError(
                 f"{what} of {size[0]} x {size[1]} makes {tokens} tokens: the attention of one block alone would take "
-                f"{needed / 2**30:,.0f} GiB. Take a smaller one; the model's own is {' x '.join(map(str, self.vit.size))}"
+                f"{needed / 2**30:,.0f} GiB. Take a smaller one: the model's own has {self.vit.size[0]} pixels a side"
             )
 
     def __repr__(self) -> str:
