@@ -579,6 +579,10 @@ describe("objects on other backgrounds", () => {
   it("are told in sentences and in a table whose rows open their samples, as text", () => {
     const { host, store } = told();
     expect(words(get("backgrounds-found"), "p")).toEqual(FOUND.says);
+    expect(words(get("backgrounds-rows"), "tbody button")).toEqual(["", ""]);
+    const ints = new DataView(Int32Array.of(0, 1).buffer);
+    host.tell({ kind: "cells", columns: [], words: { name: ["0.jpg", HOSTILE] } }, [ints]); // later than what was found
+    expect(words(get("backgrounds-rows"), "tbody button")).toEqual([HOSTILE, "0.jpg"]);
     expect(words(get("backgrounds-rows"), "thead th")).toEqual(FOUND.heads);
     expect(words(get("backgrounds-rows"), "tbody td")).toEqual(["dog", "100 %", HOSTILE, "25 %"]);
     expect(get("backgrounds").querySelector("img, b")).toBeNull();

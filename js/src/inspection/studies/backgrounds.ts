@@ -20,7 +20,9 @@ export function backgrounds(studies: Studies, life: AbortSignal) {
   watch(life, () => {
     const known = found.value.backgrounds;
     box.hidden = !known;
-    const says = JSON.stringify(known);
+    gallery.version.value; // names may come later than this
+    const names = known?.rows.map(({ row }) => table.words("name", row));
+    const says = JSON.stringify([known, names]);
     if (!known || says === told) return; // what is drawn keeps the focus
     told = says;
     words.replaceChildren(...known.says.map((line) => el("p", {}, line)));
@@ -30,15 +32,11 @@ export function backgrounds(studies: Studies, life: AbortSignal) {
       el(
         "tbody",
         {},
-        ...known.rows.map(({ row, cells }) =>
+        ...known.rows.map(({ row, cells }, i) =>
           el(
             "tr",
             {},
-            el(
-              "th",
-              { scope: "row" },
-              button(".lg-plain", { onclick: () => gallery.open(row) }, table.words("name", row)),
-            ),
+            el("th", { scope: "row" }, button(".lg-plain", { onclick: () => gallery.open(row) }, names![i]!)),
             ...cells.map((cell) => el("td", {}, cell)),
           ),
         ),

@@ -24,6 +24,6 @@ export function studies(gallery: GalleryStore, root: HTMLElement, life: AbortSig
   slotOf(root, "studies").append(maps.panel, ...about.map(({ panel }) => panel));
   watch(life, () => {
     masked.hidden = !store.found.value.masks;
-    if (masked.hidden && /alig|back/.test(store.shown.peek())) store.shown.value = "";
+    if (masked.hidden && /^(alignment|backgrounds)$/.test(store.shown.peek())) store.shown.value = "";
   });
 }
