@@ -21,6 +21,7 @@ import { exporting } from "./ui/export";
 import { help } from "./ui/help";
 import { knobs } from "./ui/knobs";
 import { matrix } from "./ui/matrix";
+import { outcome } from "./ui/outcome";
 import { outliers } from "./ui/outliers";
 import { pins } from "./ui/pins";
 import { slotOf } from "./ui/slots";
@@ -51,6 +52,7 @@ export const live: MakeLive = (view, { root, bitmap }, life) => {
   slotOf(root, "methods").append(correction(store, life));
   slotOf(root, "matrix").append(matrix(store, life));
   slotOf(root, "picture").append(outliers(store, life), takeBrush(root, store, tests, life));
+  root.querySelector("[data-testid=picture]")!.after(outcome(store, tests, life));
   fillTrust(slotOf(root, "tests"), store, tests, life);
   slotOf(root, "compare").append(contest(store, contesting(store, life), tests, life));
   const about = slotOf(root, "card");

@@ -204,7 +204,14 @@ describe("a mask", () => {
     key("ArrowLeft");
     expect(drawn.moveTo).toHaveBeenCalledTimes(2);
     drawn.moveTo.mockClear();
-    store.open(2);
+    store.table.take({
+      rows: Int32Array.of(1, 2),
+      numbers: new Map([["error", Int32Array.of(1, 1)]]),
+      words: new Map(),
+    });
+    store.narrow({});
+    store.step(1);
+    expect(store.opened.value).toBe(2);
     expect(layer.hidden).toBe(true);
     expect(document.activeElement).toBe(get("next"));
     host.set("_sample", { row: 2, picture: PICTURE });
@@ -252,14 +259,14 @@ describe("the search for a flip set", () => {
       { row: 1, on: false },
     ]);
   });
-  it("keeps the keyboard: when it begins, when it is stopped, and where there is nothing to search", () => {
+  it("leaves the keyboard where it is when it begins, is stopped, and where there is nothing to search", () => {
     const { host, store } = opened();
     store.table.take({
       rows: Int32Array.of(0, 1),
       numbers: new Map([["error", Int32Array.of(0, 1)]]),
       words: new Map(),
     });
-    store.open(0);
+    store.narrow({ errors: false });
     store.open(1);
     host.set("_sample", { row: 1, picture: PICTURE });
     get("flip-set").focus();
@@ -269,7 +276,8 @@ describe("the search for a flip set", () => {
     get("flip-stop").focus();
     host.set("_sample", { row: 1, flip_set: { state: "stopped", words: "Stopped.", patches: [] } });
     expect(document.activeElement).toBe(get("flip-set"));
-    store.open(0); // right
+    store.step(store.order.value.indexOf(0) - store.order.value.indexOf(1)); // 0 is right
+    expect(store.opened.value).toBe(0);
     expect(document.activeElement).toBe(get("to-brush"));
   });
 });
@@ -313,19 +321,26 @@ describe("the explorer beneath", () => {
     );
     const fold = document.createElement("details");
     fold.dataset.testid = "trust";
-    get("explorer").append(fold);
+    const picture = document.createElement("div");
+    picture.dataset.testid = "picture";
+    picture.tabIndex = 0;
+    get("explorer").append(picture, fold);
+    const seen = vi.spyOn(HTMLElement.prototype, "scrollIntoView");
     get("to-brush").click();
     expect(fold.open).toBe(true);
+    expect(seen.mock.contexts).toEqual([picture]);
     const brush = document.createElement("button");
     brush.dataset.testid = "brush";
     const pressed = vi.fn(() => brush.setAttribute("aria-pressed", "true"));
     brush.addEventListener("click", pressed);
     fold.append(brush);
     await vi.waitFor(() => expect(pressed).toHaveBeenCalledTimes(1));
-    expect(document.activeElement).toBe(brush);
+    expect(document.activeElement).toBe(picture);
     get("next").focus();
     key("b");
-    expect(document.activeElement).toBe(brush);
+    expect(document.activeElement).toBe(picture);
+    expect(seen.mock.contexts.at(-1)).toBe(picture); // the last thing that is brought into sight is painted on
+    seen.mockRestore();
     expect(pressed).toHaveBeenCalledTimes(1); // it is on already
   });
 });

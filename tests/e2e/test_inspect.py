@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -116,9 +117,10 @@ def test_brushing_the_cue_away_changes_the_answer(inspector: Inspector, notebook
     )
     inspector.get("to-brush").click()
     expect(explorer.get("brush")).to_have_attribute("aria-pressed", "true")
-    expect(explorer.get("brush")).to_be_in_viewport()
+    expect(explorer.get("picture")).to_be_focused()
+    expect(explorer.get("picture")).to_be_in_viewport(ratio=1)
+    expect(explorer.get("outcome")).to_be_in_viewport(ratio=1)
     press = explorer.page.keyboard.press
-    explorer.get("picture").focus()
     for key, times in (("ArrowUp", 8), ("ArrowLeft", 8), ("ArrowDown", patch[0]), ("ArrowRight", patch[1])):
         for _ in range(times):
             press(key)
@@ -129,6 +131,7 @@ def test_brushing_the_cue_away_changes_the_answer(inspector: Inspector, notebook
     best = f"max({classes}, key=lambda one: one['%s'])['label']"
     assert notebook.value(best % "before") == predicted
     assert notebook.value(best % "after") == notebook.value("r.class_names[flip.after]") != predicted
+    expect(explorer.get("outcome")).to_have_text(re.compile(rf"Without 1 patch: (?!{predicted}).* \(was {predicted} "))
     explorer.get("brush-paste").check()
     nearest = notebook.value("int(r.neighbours(row).correct_true[0])")
     expect(explorer.get("brush-way")).to_contain_text(f"with those of sample {nearest} ({true})", timeout=ANSWER_MS)
@@ -464,6 +467,7 @@ def test_a_saved_inspection_keeps_its_appearance_without_the_model(
     notebook.execute(SETUP)
     notebook.execute(f"""
 import os
+import re
 from pathlib import Path
 from PIL import Image
 files = []

@@ -265,7 +265,7 @@ function layerChart({ names, before, after }: ChangedCurve): Node[] {
 }
 
 /** What was done to the patches that an entry is about. */
-function wayOf({ args, donor }: ToolOf<"brush">): string {
+export function wayOf({ args, donor }: ToolOf<"brush">): string {
   const ways: Readonly<Record<string, string>> = {
     drop: "without them",
     block: `nothing reads them from layer ${args.from_layer} on`,

@@ -1,10 +1,11 @@
-// The way to the brush: it paints on the explorer's picture, and its controls lie in a fold beneath that.
+// The way to the brush: it paints on the explorer's picture, which is brought into sight. What comes of it stands
+// under that picture, and all that the brush can do in a fold beneath.
 
 import { button, onEnd } from "../../ui/element";
 
 export interface Door {
   readonly element: HTMLButtonElement;
-  /** Open "Test this map" in the explorer, turn the brush on, and go there. */
+  /** Open "Test this map" in the explorer, turn the brush on, and go to the picture. */
   walk(): void;
 }
 
@@ -24,16 +25,19 @@ export function brushDoor(explorer: () => Element | null, life: AbortSignal): Do
       return !!brush;
     };
     if (arrive()) return;
-    fold.scrollIntoView({ block: "end" });
+    look();
     // The explorer's second file is on its way.
     coming = new MutationObserver(() => arrive() && coming?.disconnect());
     coming.observe(fold, { childList: true, subtree: true });
   }
   function take(brush: HTMLButtonElement) {
     if (brush.getAttribute("aria-pressed") !== "true") brush.click();
-    explorer()?.querySelector("[data-testid=picture]")?.scrollIntoView({ block: "start" });
-    brush.scrollIntoView({ block: "nearest" });
-    brush.focus({ preventScroll: true });
+    look();
+  }
+  function look() {
+    const picture = explorer()?.querySelector<HTMLElement>("[data-testid=picture]");
+    picture?.focus({ preventScroll: true });
+    picture?.scrollIntoView({ block: "start" });
   }
   const element = button(
     ".lg-button",
