@@ -463,8 +463,9 @@ def _specificity(inspection: Inspection) -> dict[str, Any] | None:
     says = ""
     if values:
         says = (
-            f"Plain maps of the predicted and of the true class differ by {np.median(values):.2f} (1 - r, median of "
-            f"{len(values)} errors; 0: the same map whichever is asked, then only the contrast tells them apart)."
+            f"The plain maps of what an error was taken for and of what it is differ by {np.median(values):.2f}, in "
+            f"the median of {len(values)} error{'s' * (len(values) != 1)}. 0: the same map whichever class is asked, so "
+            "only the contrast tells them apart; 1: maps that have nothing in common."
         )
     return {"asked": len(ours), "says": says}
 

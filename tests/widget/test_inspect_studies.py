@@ -388,7 +388,7 @@ def test_specificity_becomes_an_order_and_a_sentence(widget: InspectWidget, page
     told = study(widget, page, "specificity")["specificity"]
     values = widget.errors["specificity"]
     assert told["asked"] == len(values)
-    assert f"differ by {values.median():.2f} (1 - r, median of {len(values)} errors" in told["says"]
+    assert f"differ by {values.median():.2f}, in the median of {len(values)} errors. 0: the same map" in told["says"]
     assert {row for row, value in page.table["by_specificity"].items() if value == value} == set(values.index)
     widget.overlay = Overlay("legrad")
     assert "are of the map Attention gradient" in found(widget, "specificity")["stale"]
