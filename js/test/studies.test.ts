@@ -155,6 +155,13 @@ describe("panels", () => {
     samples.value = "2";
     samples.dispatchEvent(new Event("input"));
     expect(get("cost-calibrate").textContent).toBe("about 500 forwards");
+    samples.value = "9999";
+    samples.dispatchEvent(new Event("input"));
+    samples.dispatchEvent(new Event("change"));
+    expect(samples.value).toBe("512"); // what is meant, as the cost says
+    expect(get("cost-calibrate").textContent).toContain("about 128000 forwards");
+    samples.value = "2";
+    samples.dispatchEvent(new Event("input"));
     get("start-calibrate").click();
     expect(host.of("study")).toMatchObject([{ what: "calibrate", on: true, samples: 2, v: 1 }]);
     const run = { what: "calibrate", state: "running", step: 3, total: 32, message: "" };
@@ -354,6 +361,7 @@ describe("groups", () => {
       one.textContent!.includes(advice),
     );
     expect(said).toEqual([false, true]);
+    expect(words(get("groups"), ".lg-code")).toEqual(["r.on_other_backgrounds(", "'cluster == 2')"]); // each in one line
     expect(get("groups").querySelector('[data-group="2"]')!.textContent).not.toContain(advice); // to be copied
   });
   it("stay as they are, with the focus, where something else was found", () => {
@@ -374,6 +382,17 @@ describe("groups", () => {
     expect(get("cost-clusters").textContent).toContain("the maps of 3 samples");
     get("start-clusters").click();
     expect(host.of("study")).toMatchObject([{ what: "clusters", k: 3 }]);
+  });
+  it("take two errors, and say so where there are fewer", () => {
+    const { host } = page({ errors: 1 });
+    expect(get("cost-clusters").textContent).toBe("A group takes two errors; there is one.");
+    get("start-clusters").click();
+    expect(host.of("study")).toHaveLength(0);
+    host.set("_studies", { ...host.state._studies!, errors: 0 });
+    expect(get("cost-clusters").textContent).toBe("A group takes two errors; there are none.");
+    host.set("_studies", { ...host.state._studies!, errors: 2 });
+    get("start-clusters").click();
+    expect(host.of("study")).toHaveLength(1);
   });
   it("are tested when somebody asks", () => {
     const { host } = page({ clusters: { ...GROUPS, tested: false } });
@@ -503,6 +522,9 @@ describe("maps against masks", () => {
   it("takes right answers along where that is wished, and says what that costs", () => {
     const { host } = page({ cases: CASES });
     expect(get("cost-alignment").textContent).toContain("the maps of 3 samples");
+    host.set("_studies", { ...host.state._studies!, errors: 1 });
+    expect(get("cost-alignment").textContent).toContain("the map of 1 sample,");
+    host.set("_studies", { ...host.state._studies!, errors: 3 });
     get("also-right").click();
     expect(get("cost-alignment").textContent).toContain("the maps of 4 samples");
     get("start-alignment").click();

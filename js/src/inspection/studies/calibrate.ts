@@ -24,6 +24,9 @@ export function calibrate(studies: Studies, life: AbortSignal) {
     oninput: () => {
       many.value = Math.min(Math.max(Math.round(Number(input.value)) || 1, 1), MOST);
     },
+    onchange: () => {
+      input.value = String(many.peek());
+    },
   });
   const chosen = el("p.lg-note", { testid: "chosen" });
   const table = el("table.lg-ranked");

@@ -57,7 +57,7 @@ export function groups(studies: Studies, life: AbortSignal) {
           "div.lg-group",
           {},
           narrow,
-          group.advice && el("span.lg-small", {}, group.advice),
+          group.advice && el("span.lg-small", {}, ...withCode(group.advice)),
           group.lost && marginCurve(group.margins, group.lost),
           el("span.lg-small", {}, group.lost),
           button(
@@ -100,6 +100,8 @@ export function groups(studies: Studies, life: AbortSignal) {
           options: chosen.options,
           cost: ({ clusters, errors }) =>
             clusters && !clusters.stale ? "again: the model is not asked" : takesMaps(errors),
+          lacks: ({ errors }) =>
+            errors > 1 ? "" : `A group takes two errors; there ${errors ? "is one" : "are none"}.`,
         },
         {
           what: "regions",
@@ -174,6 +176,10 @@ function choices(studies: Studies, life: AbortSignal) {
   );
   return { element, options };
 }
+
+/** Words with a call in them, to be copied: it breaks at its brackets alone. */
+const withCode = (words: string) =>
+  words.split(/(r\.\w+\(|'[^']*'\))/).map((part, i) => (i % 2 ? el("span.lg-code", {}, part) : part));
 
 /** The most typical error in grey, and the mean map over it. */
 function draw(canvas: HTMLCanvasElement, bitmap: ImageBitmap | null | undefined, { map }: Group, look: Look) {

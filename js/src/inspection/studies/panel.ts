@@ -11,7 +11,10 @@ interface Start {
   readonly options?: () => Options;
   /** What it takes, in words. */
   readonly cost: (found: Found) => string;
+  /** Whether there is anything left to do. */
   readonly able?: (found: Found) => boolean;
+  /** Why it cannot be done; "". */
+  readonly lacks?: (found: Found) => string;
 }
 
 interface About {
@@ -35,7 +38,7 @@ export function takes({ costs }: Found, what: What, samples: number, forwards = 
 
 /** What the maps of so many samples take. */
 export const takesMaps = (samples: number) =>
-  `the maps of ${samples} samples, as far as they are not there: a forward and a gradient each`;
+  `the map${samples === 1 ? " of 1 sample" : `s of ${samples} samples`}, as far as not there yet: a forward and a gradient each`;
 
 /** A button that opens the panel, and the panel. `choices`: what can be chosen before it starts. */
 export function panel(
@@ -118,10 +121,11 @@ export function panel(
     const ours = starts.some((start) => start.what === now);
     const scoring = gallery.progress.value.state === "running";
     for (const { start, begin, cost } of begins) {
-      setAble(begin, !running && !scoring);
+      const lacks = scoring ? "" : (start.lacks?.(found.value) ?? "");
+      setAble(begin, !running && !scoring && !lacks);
       const able = start.able?.(found.value) ?? true;
       setHidden(begin, !able, opener);
-      cost.textContent = able && !running ? start.cost(found.value) : "";
+      cost.textContent = able && !running ? lacks || start.cost(found.value) : "";
     }
     bar.hidden = !(ours && running);
     setHidden(stop, bar.hidden, begins.find(({ begin }) => !begin.hidden)?.begin ?? opener);
