@@ -35,7 +35,7 @@ const INTERNAL = `
   cancel description element offer progress attending estimates heatOf lack lacks latest
   lensing overlay
   testid viewHeard commitView fetchHeads noteBy typed waiting sending complaint lacks percentile
-  edit late second press want wait release
+  edit late second press want wait release openings sieve narrow
 `;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const watching = process.argv.includes("--watch");
