@@ -40,6 +40,7 @@ WORST = 20
 """Mistakes in the table that is there without scripts."""
 HEADING = "Misclassified samples of a vision transformer"
 KEPT = "saved page: tags and notes last until it is closed; Export takes them along in the table"
+_KEPT = "kept"
 NEEDS = "This is a saved page: whatever has to be computed needs Python and the model."
 
 Progress = Callable[[int, int], None]
@@ -67,7 +68,7 @@ def to_html(inspection: Inspection, told: Callable[[], dict[str, Any]], rows: An
     traits = told()
     state = {
         **traits,
-        "_gallery": {**traits["_gallery"], "live": False, "page": True},
+        "_gallery": {**traits["_gallery"], "live": False, "page": True, "sorts": _sorts(inspection, details, traits)},
         "_scoring": {**traits["_scoring"], "state": "idle", "message": KEPT},
         "opened": None,
         "_sample": {},
@@ -169,7 +170,7 @@ def _saved(inspection: Inspection, details: dict[int, Detail], keys: Mapping[str
     wired = {row: detail.wire for row, detail in details.items()}
     same = _same(list(wired.values()))
     return {
-        "_table": table,
+        "_table": [*table, _kept(inspection, details)],
         "_details": {
             row: {name: value for name, value in one.items() if name not in same} for row, one in wired.items()
         },
@@ -178,6 +179,23 @@ def _saved(inspection: Inspection, details: dict[int, Detail], keys: Mapping[str
         "_absent": f"This saved page has pictures, maps and details of {counted(len(details))}; this is another one.",
         "_needs": NEEDS,
     }
+
+
+def _sorts(inspection: Inspection, details: dict[int, Detail], traits: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The sort menu; where errors are left out it begins with what is there, or nobody would find that among them."""
+    menu: list[dict[str, Any]] = traits["_gallery"]["sorts"]
+    if not details or all(row in details for row in inspection.wrong.tolist()):
+        return menu
+    says = "largest loss first; samples without a picture in this page come last"
+    first = {"key": _KEPT, "title": "With pictures first", "says": says, "column": _KEPT, "ascending": False}
+    return [{**first, "study": ""}, *menu]
+
+
+def _kept(inspection: Inspection, details: dict[int, Detail]) -> Message:
+    """The column of that sort key: the loss of the samples whose pictures are in the page."""
+    rows = list(details)
+    loss = inspection.frame["loss"].loc[rows].to_numpy("<f4", na_value=np.nan)
+    return {"kind": "cells", "columns": [[_KEPT, "float32"]], "words": {}}, [pack_rows(rows), loss.tobytes()]
 
 
 def _judged(inspection: Inspection) -> dict[str, bytes] | None:

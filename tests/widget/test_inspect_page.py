@@ -159,6 +159,17 @@ def test_the_traits_are_those_of_a_gallery_without_anybody_to_ask(widget: Inspec
     assert "last until it is closed" in state["_scoring"]["message"]
 
 
+def test_a_page_of_some_of_the_errors_begins_with_these(widget: InspectWidget) -> None:
+    chosen = widget.errors.index[[2, 0]].tolist()
+    state = state_of(widget.to_html(chosen))
+    first, *others = state["_gallery"]["sorts"]
+    assert (first["column"], first["ascending"]) == ("kept", False)
+    losses = widget.frame["loss"].astype("f4")
+    assert table_of(state)["kept"] == {row: losses[row] for row in chosen}
+    for rows in (None, []):  # where that would change nothing
+        assert others == state_of(widget.to_html(rows))["_gallery"]["sorts"]
+
+
 def test_what_was_found_about_all_errors_is_in_it(widget: InspectWidget) -> None:
     widget.clusters(2, test=False)
     state = state_of(widget.to_html([]))
