@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { hostOf } from "../src/host";
 import { csvFile, csvOf } from "../src/inspection/csv";
 import { leaving } from "../src/inspection/leave";
+import { mountGallery } from "../src/inspection/root";
 import { savedGallery } from "../src/inspection/saved";
 import { createGallery } from "../src/inspection/store";
 import { HASH } from "../src/store/second";
@@ -59,7 +60,11 @@ function saved(): Record<string, unknown> {
     _pictures: [{ kind: "pictures" }, [rowsOf(1, 0), Uint8Array.of(1, 2), Uint8Array.of(3)]],
     _same: { layers: [1, 2], needs: "nothing here is computed" },
     _details: {
-      1: { true: [0, 1], map: { dtype: "float32", shape: [1, 2], data: reals(1, -1) } },
+      1: {
+        picture: { mime: "image/png", data: Uint8Array.of(1) },
+        true: [0, 1],
+        map: { dtype: "float32", shape: [1, 2], data: reals(1, -1) },
+      },
       2: { true: [1, 0], map: null },
     },
     _absent: "of 2 samples; this is another one",
@@ -70,6 +75,7 @@ function saved(): Record<string, unknown> {
 const life = pageLife();
 afterEach(() => {
   vi.restoreAllMocks();
+  vi.unstubAllGlobals();
 });
 
 /** A gallery on the saved page, and everything that its kernel says. */
@@ -296,6 +302,19 @@ describe("the table as CSV", () => {
     const start = async (text: string) => [...new Uint8Array(await csvFile(text).arrayBuffer())].slice(0, 3);
     expect(await start("abc")).toEqual([97, 98, 99]);
     expect(await start("ä")).toEqual([0xef, 0xbb, 0xbf]);
+  });
+});
+
+describe("Peek", () => {
+  it("is under the open sample where that has a picture", () => {
+    vi.stubGlobal("createImageBitmap", () => Promise.resolve(null));
+    const { store } = open();
+    mountGallery(document.body, store, null, life.signal);
+    const [all, one] = document.querySelectorAll<HTMLElement>("[data-testid=peek]");
+    store.open(2);
+    expect([all!.hidden, one!.hidden]).toEqual([false, true]);
+    store.open(1);
+    expect([all!.hidden, one!.hidden]).toEqual([false, false]);
   });
 });
 

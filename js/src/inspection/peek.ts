@@ -1,11 +1,11 @@
 // The pictures without their maps, for as long as somebody holds that, as in the explorer.
 
-import { button, el, icon, listen } from "../ui/element";
+import { button, el, icon, listen, watch } from "../ui/element";
 import { slotOf } from "../ui/slots";
 import type { GalleryStore } from "./store";
 
 /** A button beside the colours of the small maps and under the open sample's picture, and a key. */
-export function peek({ bare }: GalleryStore, root: HTMLElement, life: AbortSignal): void {
+export function peek({ bare, sample }: GalleryStore, root: HTMLElement, life: AbortSignal): void {
   const show = (on: boolean) => () => {
     bare.value = on;
   };
@@ -25,21 +25,24 @@ export function peek({ bare }: GalleryStore, root: HTMLElement, life: AbortSigna
     life,
   );
   for (const place of ["map", "drawing"] as const) {
-    slotOf(root, place).prepend(
-      button(
-        ".lg-button",
-        {
-          testid: "peek",
-          title: "Hold to see the pictures without maps (H)",
-          onpointerdown: show(true),
-          onkeydown: ({ key }: KeyboardEvent) => {
-            if (key === " " || key === "Enter") bare.value = true;
-          },
+    const hold = button(
+      ".lg-button",
+      {
+        testid: "peek",
+        title: "Hold to see the pictures without maps (H)",
+        onpointerdown: show(true),
+        onkeydown: ({ key }: KeyboardEvent) => {
+          if (key === " " || key === "Enter") bare.value = true;
         },
-        icon("eye"),
-        "Peek",
-      ),
+      },
+      icon("eye"),
+      "Peek",
     );
+    slotOf(root, place).prepend(hold);
+    if (place === "drawing")
+      watch(life, () => {
+        hold.hidden = !sample.value?.picture;
+      });
   }
   root.querySelector(".lg-keys")?.append(el("p", {}, el("b", {}, "H (hold)"), "pictures without maps"));
 }
