@@ -363,6 +363,8 @@ def test_the_page_compares_all_with_masks_and_sliders_move_the_counts(
     expect(confuser).to_have_text(str(after))
     confuser.click()
     expect(inspector.get("shown")).to_have_text(f"{after} shown")
+    chosen = inspector.get("filter-case_predicted").locator("option:checked")
+    expect(chosen).to_have_text(f"Case: wrong: it looks at the object and calls it something else ({after})")
     inspector.output.screenshot(path=artifacts / "inspect-cases.png")
     inspector.page.add_script_tag(path=AXE)
     found = inspector.root.evaluate("async root => (await axe.run(root)).violations")
