@@ -305,16 +305,17 @@ describe("the table as CSV", () => {
   });
 });
 
-describe("Peek", () => {
-  it("is under the open sample where that has a picture", () => {
+describe("under the open sample", () => {
+  it("Peek and the key of the colours are where it has a picture", () => {
     vi.stubGlobal("createImageBitmap", () => Promise.resolve(null));
     const { store } = open();
     mountGallery(document.body, store, null, life.signal);
     const [all, one] = document.querySelectorAll<HTMLElement>("[data-testid=peek]");
     store.open(2);
-    expect([all!.hidden, one!.hidden]).toEqual([false, true]);
+    const key = document.querySelector("[data-testid=overview]")!.nextElementSibling as HTMLElement;
+    expect([all!.hidden, one!.hidden, key.hidden]).toEqual([false, true, true]);
     store.open(1);
-    expect([all!.hidden, one!.hidden]).toEqual([false, false]);
+    expect([all!.hidden, one!.hidden, key.hidden]).toEqual([false, false, false]);
   });
 });
 

@@ -100,7 +100,7 @@ function overview(store: GalleryStore, life: AbortSignal): HTMLElement {
     mask.textContent = sample?.mask?.says ?? "";
     const words = sample && isRight(store, sample.row) ? RIGHT : WRONG;
     for (const [i, said] of words.entries()) key.children[i]!.textContent = said;
-    canvas.hidden = !sample?.picture;
+    key.hidden = canvas.hidden = !sample?.picture;
     const bare = store.bare.value;
     if (!sample?.picture) return;
     void Promise.all([picture(sample.picture), outline(sample.mask?.picture)]).then(([image, over]) => {
