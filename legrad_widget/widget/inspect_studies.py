@@ -465,7 +465,7 @@ def _specificity(inspection: Inspection) -> dict[str, Any] | None:
         says = (
             f"The plain maps of what an error was taken for and of what it is differ by {np.median(values):.2f}, in "
             f"the median of {len(values)} error{'s' * (len(values) != 1)}. 0: the same map whichever class is asked, "
-            "so only the contrast tells them apart; 1: maps that have nothing in common."
+            "so only the contrast tells them apart; 1: maps that have nothing in common; 2: opposite ones."
         )
     return {"asked": len(ours), "says": says}
 
