@@ -270,6 +270,8 @@ def patch_at(place: Any, grid: tuple[int, int]) -> tuple[int, int]:
 def _random_masks(removed: Mask, count: int, seed: int) -> Iterator[Mask]:
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
         raise InterventionError(f"control is how many random sets of patches are tried, from 0; arrived: {count!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InterventionError(f"seed is a whole number from 0; arrived: {seed!r}")
     rng = np.random.default_rng(seed)
     for _ in range(count):
         mask = np.zeros(removed.size, np.bool_)

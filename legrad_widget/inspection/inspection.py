@@ -247,7 +247,7 @@ class Inspection:
         ``Overlay``, or to the name of a method.
 
         Raises:
-            InspectionError: there is no such map.
+            InspectionError: neither. MethodError: there is no such method.
         """
         return self._overlay
 

@@ -54,6 +54,8 @@ def rows(inspection: Inspection, where: Any = None) -> NDArray[np.int64]:
 
 def _of_table(rows: Any) -> Any:
     """The samples of rows of the frame, from the index or, where that was reset, the column of its name."""
+    if len(rows.columns) and all(kind.name in _BOOLEAN for kind in rows.dtypes):
+        raise InspectionError("a table of booleans chooses no rows; pass one column of it, or r.frame[condition]")
     if rows.index.name == INDEX:
         return rows.index
     if INDEX in rows.columns:

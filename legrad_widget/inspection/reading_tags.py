@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HOW = "Export, then Table .csv, in the gallery or in its saved page writes one; so does r.frame.to_csv(path)"
 _NEEDED, _MARKS = ("sample", "path"), ("tags", "note")
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")  # js/src/inspection/csv.ts puts one apostrophe before what begins like this
-_GUARDED_PATH = re.compile(r"\./[=+\-@\t\r]")
+_GUARDED_PATH = re.compile(r"\./'*[=+\-@\t\r]")
 _PYTHONS = "label_index"  # a column of the frame that the page's table has not: nothing is guarded there
 _SAME = 0.01  # probabilities on another device, or in fewer digits, differ by less
 

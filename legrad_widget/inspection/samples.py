@@ -84,8 +84,10 @@ class Samples:
     def called(self, label: Any) -> Any:
         """A label by the name of its class, where its number is not the model's."""
         label = _plain(label)
-        known = isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(self.classes)
-        return self.classes[label] if known else label
+        if not self.classes or isinstance(label, bool) or not isinstance(label, int):
+            return label
+        count = len(self.classes)
+        return self.classes[label] if 0 <= label < count else f"number {label} of a Dataset with {count} classes"
 
 
 def samples_of(images: Any, labels: Any = None) -> Samples:
@@ -95,8 +97,8 @@ def samples_of(images: Any, labels: Any = None) -> Samples:
         images: a folder with one sub-folder per class (as torchvision's ImageFolder; without sub-folders ``labels`` is
             needed, in the order of the sorted file names); a list, tuple, array or pandas column of anything
             ``encode`` reads; a torch Dataset, or any sequence, of pictures or (picture, label).
-        labels: integers or names, one per picture; None: taken from the folder or the Dataset, by the names of its
-            ``classes`` where it has some.
+        labels: integers or names, one per picture; None: taken from the folder or the Dataset. Where a Dataset has
+            ``classes`` its numbers are places in them, and not the model's (unless it has a ``target_transform``).
 
     Raises:
         InspectionError: nothing to inspect, no labels, or not one per picture. TypeError: none of these.
@@ -175,7 +177,7 @@ def _listed(labels: Any, count: int) -> list[Any]:
 
 def _own_labels(images: Any, source: Sequence[Any]) -> list[Any] | None:
     """A Dataset's list of labels, or None where each item brings its own."""
-    for name in ("targets", "labels"):
+    for name in () if _renumbered(images) else ("targets", "labels"):
         held = getattr(images, name, None)
         held = held if (column := _column(held)) is None else column
         if isinstance(held, Sequence) and not isinstance(held, str) and len(held) == len(source):
@@ -189,6 +191,11 @@ def _own_labels(images: Any, source: Sequence[Any]) -> list[Any] | None:
     return None
 
 
+def _renumbered(images: Any) -> bool:
+    """Whether a Dataset changes its labels on their way out, as torchvision's do with ``target_transform``."""
+    return getattr(images, "target_transform", None) is not None
+
+
 def _classes_of(images: Any) -> tuple[str, ...]:
     """What a Dataset's numbers are called; () where it does not say.
 
@@ -199,6 +206,8 @@ def _classes_of(images: Any) -> tuple[str, ...]:
     """
     if hasattr(images, "dataset") and hasattr(images, "indices"):
         return _classes_of(images.dataset)
+    if _renumbered(images):
+        return ()
     if hasattr(images, "cumulative_sizes"):
         parts = {_classes_of(part) for part in images.datasets}
         if len(parts) > 1:
@@ -210,6 +219,7 @@ def _classes_of(images: Any) -> tuple[str, ...]:
     columns = features if isinstance(features, dict) else {}
     column = next((columns[name] for name in _LABEL if name in columns), None)
     held = getattr(images, "classes", getattr(column, "names", ()))
+    held = held if (listed := _column(held)) is None else listed
     if not isinstance(held, Sequence) or isinstance(held, str):
         return ()
     names = [", ".join(one) if isinstance(one, tuple) and all(isinstance(n, str) for n in one) else one for one in held]

@@ -141,13 +141,12 @@ def _arrays(inspection: Inspection, maps: dict[tuple[int, str], bytes]) -> dict[
 
 
 def _masks(inspection: Inspection) -> dict[str, NDArray[Any]]:
-    """The masks that were drawn, and those of all samples that the model has answered, as PNG; what each is: see
-    ``_MASKS``."""
+    """The masks that were drawn, and those of all samples that are not skipped, as PNG; each with its kind."""
     masks = inspection.masks
     kept = [(at, "drawn", to_png(mask)) for at, mask in masks.drawn.items()]
     given = replace(masks, drawn={})
-    for at in inspection.scored.tolist() if given.any else ():
-        with suppress(InspectionError):  # a mask whose file is gone has none
+    for at in sorted({*inspection.scored.tolist(), *inspection.pending.tolist()}) if given.any else ():
+        with suppress(InspectionError):  # a mask or picture that is gone
             mask = given.of(at, picture_size(inspection, at))
             if mask is not None:
                 kept.append((at, "boxes" if given.coarse(at) else "given", to_png(mask)))

@@ -43,7 +43,7 @@ _DELEGATED = frozenset(
         *("alignment", "clusters"),
         *("find_flip_sets", "check_regions", "specificity", "on_other_backgrounds", "outdated"),
         *("tag", "untag", "note", "read_tags", "tagged", "save", "transplanted"),
-        *("flip_sets", "calibrated", "clustered", "status", "why_skipped", "grid", "model_name", "fit", "size"),
+        *("flip_sets", "calibrated", "clustered", "why_skipped", "grid", "model_name", "fit", "size"),
     }
 )
 """What the widget has from its ``Inspection``, under the same names."""

@@ -237,6 +237,38 @@ def test_a_datasets_numbers_go_by_the_names_of_its_classes(tmp_path, way):
     assert set(given.frame["label"]) == {NAMES[0]}
 
 
+class Renumbered(Listed):
+    """As torchvision's with ``target_transform``: ``targets`` are its own numbers, items have others."""
+
+    def target_transform(self, label):
+        return (label + 2) % 7
+
+    def __getitem__(self, index):
+        picture, label = super().__getitem__(index)
+        return picture, self.target_transform(label)
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_labels_that_a_dataset_changes_are_those_of_its_items(tmp_path, part):
+    data = Renumbered(world.folder(tmp_path / "data"))
+    data.classes = sorted(NAMES, reverse=True)
+    wanted = [(label + 2) % 7 for label in data.targets]
+    data = torch.utils.data.Subset(data, range(len(data))) if part else data
+    r = Inspection(world.classifier(), data, cache=False).run(False)
+    assert r.records["label"].tolist() == wanted
+
+
+def test_a_number_beyond_a_datasets_classes_is_no_class(tmp_path):
+    data = folders_of(tmp_path / "data", ["fox", "dog", "bee"])
+    data.classes = np.array(data.classes)
+    data.targets[1] = 5
+    with pytest.warns(InspectionWarning, match="number 5 of a Dataset with 3 classes"):
+        r = Inspection(world.classifier(), data, cache=False)
+    r.run(False)
+    assert r.problems["sample"].tolist() == [1]
+    assert r.frame["label"][0] == "bee"
+
+
 def test_a_datasets_classes_that_are_called_otherwise_are_told(tmp_path):
     data = folders_of(tmp_path / "data", NAMES)
     Inspection(world.classifier(), data, cache=False)  # the model's own

@@ -325,6 +325,16 @@ def test_every_mask_is_there_again_also_of_samples_that_were_not_compared(model,
     pd.testing.assert_frame_equal(again.alignment(**everything), r.alignment(**everything))
 
 
+def test_masks_of_samples_that_wait_are_kept_too(model, tmp_path):
+    mask = np.zeros((60, 80), bool)
+    mask[10:40, 20:60] = True
+    r = Inspection(model, world.folder(tmp_path / "data"), masks=lambda at: mask, cache=False, batch=4)
+    next(iter(r.stream()))
+    r.save(tmp_path / "saved")
+    again = open_inspection(tmp_path / "saved", model=model, cache=False).run(False)
+    assert len(again.alignment(rows=again.scored)) == 14
+
+
 def test_a_flip_set_that_is_there_needs_no_picture(model, tmp_path):
     r = Inspection(model, world.folder(tmp_path / "data"), cache=False).run(False)
     first, second = r.wrong[:2].tolist()

@@ -115,6 +115,8 @@ def test_rows_of_the_table_that_lost_its_index(r):
     assert r.rows(r.errors.reset_index()).tolist() == wrong
     more = pd.DataFrame({"label": world.NAMES, "animal": True})
     assert r.rows(r.errors.reset_index().merge(more, on="label")).tolist() == wrong
+    with pytest.raises(InspectionError, match="a table of booleans"):
+        r.rows(r.frame[["loss"]] > 1)
     with pytest.raises(InspectionError, match="have lost"):
         r.rows(r.errors.merge(more, on="label"))
 
