@@ -63,6 +63,17 @@ describe("the line under the picture", () => {
     press("b");
     expect(says()).toBe("");
   });
+  it("has the prompt in view beside the answer, where it is another", () => {
+    const targets = [moved("cat", 0.28, 0.19), moved("a dog", 0.1, 0.2)];
+    const classes = [moved("rocket", 0.87, 0.88)];
+    expect(painted({ targets, classes }).says()).toBe(
+      "Without 1 patch: rocket 0.88 (was 0.87) · cat 0.19 (was 0.28)",
+    );
+    document.body.replaceChildren();
+    expect(painted({ targets, classes: [moved("cat", 0.28, 0.19)] }).says()).toBe(
+      "Without 1 patch: cat 0.19 (was 0.28)",
+    );
+  });
   it("says how the patches were changed, and one name where the answer stays", () => {
     expect(painted({ classes: [moved("horse", 0.9, 0.8)] }, "blur").says()).toBe(
       "1 patch brushed, with them blurred: horse 0.80 (was 0.90)",

@@ -24,9 +24,9 @@ export function outcome(store: LiveStore, trust: Trust, life: AbortSignal): HTML
   return line;
 }
 
-/** The likeliest class now and before, or the first target where the model has no classes. */
+/** The likeliest class now and before, and the prompt in view beside it; of a model without classes the first target. */
 function sentence(found: ToolOf<"brush">): (string | Node)[] | null {
-  const { state, message, classes, targets, args } = found;
+  const { state, message, classes, targets, args, label } = found;
   if (state === "failed") return [message];
   const top = (when: "before" | "after") =>
     classes.reduce<Moved | undefined>(
@@ -38,11 +38,15 @@ function sentence(found: ToolOf<"brush">): (string | Node)[] | null {
   if (!now || !was) return null;
   const say = [now.after, was.before].every((value) => value >= 0 && value <= 1) ? probability : readable;
   const before = `${now.label === was.label ? "" : `${was.label} `}${say(was.before)}`;
+  const asked = targets.find((it) => it.label === label && it.of === now.of);
   const count = (args.patches as readonly unknown[]).length;
   const patches = `${count} patch${count === 1 ? "" : "es"}`;
   return [
     args.how === "drop" ? `Without ${patches}: ` : `${patches} brushed, ${wayOf(found)}: `,
     el("b", {}, `${now.label} ${say(now.after)}`),
     ` (was ${before})`,
+    ...(asked && asked.label !== now.label && asked.label !== was.label
+      ? [" · ", el("b", {}, `${asked.label} ${say(asked.after)}`), ` (was ${say(asked.before)})`]
+      : []),
   ];
 }
