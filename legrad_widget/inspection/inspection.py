@@ -44,7 +44,7 @@ from .foreground import Progress, run
 from .labels import Labels, check, of_dataset, of_folders
 from .mask_sources import Masks, masks_of
 from .overlap import Thresholds
-from .problem import SKIPPED, InspectionError, Problem
+from .problem import SKIPPED, InspectionError, Problem, whole
 from .reading import thumbnail
 from .reopening import encoded, raw
 from .reopening import picture as reopened
@@ -105,7 +105,7 @@ class Inspection:
         if samples.labels is not None:  # else each comes with its picture, and is known once that is read
             check(map(self.samples.label, range(len(samples))), self.labels)
         self.templates = templates
-        self.batch = _whole(batch, "batch") if batch is not None else None
+        self.batch = whole(batch, "batch") if batch is not None else None
         self.masks = masks_of(masks, boxes, samples)
         self.cache = opened(cache)
         answered = logits is not None
@@ -434,7 +434,7 @@ class Inspection:
         Raises:
             InspectionError: there is no such sample. TypeError: no whole number.
         """
-        number = _whole(index, "a sample's number", low=0)
+        number = whole(index, "a sample's number", low=0)
         if number >= self.total:
             raise InspectionError(f"samples go from 0 to {self.total - 1}; arrived: {number}")
         return number
@@ -476,12 +476,6 @@ class Inspection:
         old = outdated.outdated(self)
         parts += [f"of an earlier state: {', '.join(old)} (see outdated)"] * bool(old)
         return f"<Inspection of {model}, {len(self.class_names)} classes: {', '.join(parts)}>"
-
-
-def _whole(value: Any, what: str, low: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
-        raise InspectionError(f"{what} is a whole number from {low}; arrived: {value!r}")
-    return int(value)
 
 
 def _size(model: Model, size: Any) -> tuple[int, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 Kind = Literal["unreadable", "label", "not finite", "mask", "map", "duplicate"]
 # One bad item is never fatal, and a Dataset or a decoder may raise anything for it (cv2.error, struct.error, the
@@ -39,3 +41,14 @@ class Problem:
     name: str
     kind: Kind
     says: str
+
+
+def whole(value: Any, what: str, low: int = 1) -> int:
+    """A whole number, checked.
+
+    Raises:
+        InspectionError: it is none, or below ``low``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+        raise InspectionError(f"{what} is a whole number from {low}; arrived: {value!r}")
+    return int(value)

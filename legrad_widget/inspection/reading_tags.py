@@ -15,8 +15,7 @@ import numpy as np
 
 from .marking import checked_tag
 from .problem import InspectionError
-from .readable import as_text
-from .table import readable
+from .readable import as_text, as_utf8
 
 if TYPE_CHECKING:
     from .inspection import Inspection
@@ -209,7 +208,7 @@ def _cells(text: str, delimiter: str) -> list[str]:
 
 def _placed(inspection: Inspection, rows: list[_Row]) -> tuple[dict[int, list[_Row]], list[tuple[_Row, str]]]:
     """Rows by the sample that they are, and those that are none, each with why."""
-    names = [readable(name) for name in inspection.samples.names]
+    names = [as_utf8(name) for name in inspection.samples.names]
     places: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         places.setdefault(name, []).append(at)

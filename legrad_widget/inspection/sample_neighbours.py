@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .embedding_neighbours import Neighbours, disagreement, nearest
-from .problem import InspectionError
+from .problem import InspectionError, whole
 
 if TYPE_CHECKING:
     from .inspection import Inspection
@@ -20,8 +20,7 @@ def neighbours(inspection: Inspection, index: int, k: int = 4) -> Neighbours:
     Raises:
         InspectionError: it was skipped, there are no embeddings, or ``k`` is no whole number from 1.
     """
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise InspectionError(f"k is how many neighbours are wanted, from 1; arrived: {k!r}")
+    k = whole(k, "k, how many neighbours are wanted,")
     at, records, scored = inspection.answered(index), inspection.records, inspection.scored
     if not records["embedding"].shape[1]:
         raise InspectionError("there are no embeddings: pass embeddings=[N, E] beside logits, or leave out logits")

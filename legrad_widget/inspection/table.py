@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from .curves import flips_of
 from .outdated import warn_if_outdated
 from .problem import SKIPPED, InspectionError
+from .readable import as_utf8
 from .sample_neighbours import disagreement_of
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def frame(inspection: Inspection) -> pd.DataFrame:
     known[scored] = True
     predicted, label = np.where(known, records["predicted"], -1), np.where(known, records["label"], inspection.given)
     columns: dict[str, Any] = {
-        "path": [readable(name) for name in inspection.samples.names],
+        "path": [as_utf8(name) for name in inspection.samples.names],
         "label": names[label],
         "predicted": names[predicted],
         "label_index": _whole(label, label >= 0),
@@ -141,13 +142,8 @@ def _problems(inspection: Inspection) -> list[str]:
     says = [""] * inspection.total
     for one in inspection.found:
         if one.kind in SKIPPED and not says[one.index]:
-            says[one.index] = readable(one.says)
+            says[one.index] = as_utf8(one.says)
     return says
-
-
-def readable(name: str) -> str:
-    """A file's name as text: what of it is no UTF-8 stands as an escape, for no table can hold it otherwise."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _whole(values: NDArray[Any], known: NDArray[np.bool_]) -> Any:
@@ -196,7 +192,7 @@ def problems(inspection: Inspection) -> pd.DataFrame:
     import pandas as pd
 
     rows = [
-        (one.index, readable(one.name), one.kind, one.says)
+        (one.index, as_utf8(one.name), one.kind, one.says)
         for one in sorted(inspection.found, key=lambda one: one.index)
     ]
     return pd.DataFrame(rows, columns=["sample", "path", "kind", "says"])

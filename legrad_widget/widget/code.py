@@ -12,7 +12,6 @@ from PIL import Image
 
 from ..builtin import Scene
 from ..target import Class, Concept, Contrast, Direction, Text
-from .inspect_pictures import Sample
 from .view import drawing, merging
 
 if TYPE_CHECKING:
@@ -89,8 +88,8 @@ def _image(widget: LeGradWidget) -> list[str]:
     if known := _source(widget._sources.get(photo.rev)):
         return [f"image = {known}"]
     size = f"{photo.picture.width} x {photo.picture.height} pixels" if photo.picture is not None else "not read yet"
-    if isinstance(photo, Sample):
-        return [f"image = ...  # sample {photo.row} of those that you inspected ({size})"]
+    if photo.origin:
+        return [f"image = ...  # {photo.origin} ({size})"]
     if photo.name:
         return [f"image = {photo.name!r}  # its file ({size}): only the name came from the browser"]
     if isinstance(photo.source, torch.Tensor):

@@ -84,6 +84,11 @@ class Sample(Photo):
         Photo.__init__(self, rev, None, name)
         self.inspection, self.row = inspection, row
 
+    @property
+    def origin(self) -> str:
+        """As :attr:`Photo.origin`."""
+        return f"sample {self.row} of those that you inspected"
+
     def encoded(self, model: Model, fit: Fit, size: Any) -> Encoding:
         """As :meth:`Photo.encoded`."""
         if self.source is None:

@@ -37,6 +37,11 @@ class Photo:
     calibration: LayerReliability | None = None  # what the model knew of its layers when these were ranked
 
     @property
+    def origin(self) -> str:
+        """What it is one of, where it was not passed or sent by itself; ""."""
+        return ""
+
+    @property
     def stale(self) -> bool:
         """Whether the model was trained further since; what is remembered is of another model then."""
         return self.encoding is not None and self.encoding.stale

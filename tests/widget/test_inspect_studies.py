@@ -38,9 +38,7 @@ def widget(classifier: Model) -> InspectWidget:
 
 @pytest.fixture
 def page(widget: InspectWidget, monkeypatch: pytest.MonkeyPatch) -> Reader:
-    reader = Reader(widget.comm, monkeypatch)
-    reader.say("table")
-    return reader
+    return Reader.with_table(widget, monkeypatch)
 
 
 def found(widget: Any, what: str) -> dict[str, Any]:
@@ -190,9 +188,7 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> tuple[InspectWidget, Reader]:
         )
     )  # fmt: skip
     shown.wait(60)
-    reader = Reader(shown.comm, monkeypatch)
-    reader.say("table")
-    return shown, reader
+    return shown, Reader.with_table(shown, monkeypatch)
 
 
 def test_objects_are_put_on_other_backgrounds_and_it_goes_on_where_it_was(scenes: tuple[InspectWidget, Reader]) -> None:

@@ -57,6 +57,13 @@ class Reader:
 
         monkeypatch.setattr(page, "send", heard)
 
+    @classmethod
+    def with_table(cls, widget: Any, monkeypatch: pytest.MonkeyPatch) -> Reader:
+        """A page that has asked for the table, as every page does first."""
+        reader = cls(widget.comm, monkeypatch)
+        reader.say("table")
+        return reader
+
     def take(self, content: dict[str, Any], buffers: list[bytes]) -> None:
         if content["kind"] == "denied":
             self.denied.append(content["message"])
@@ -85,9 +92,7 @@ class Reader:
 
 @pytest.fixture
 def page(widget: InspectWidget, monkeypatch: pytest.MonkeyPatch) -> Reader:
-    reader = Reader(widget.comm, monkeypatch)
-    reader.say("table")
-    return reader
+    return Reader.with_table(widget, monkeypatch)
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -561,8 +566,7 @@ def test_a_saved_inspection_opens_without_its_model(
     import legrad_widget as lw
 
     opened = lw.open_inspection(folder)
-    page = Reader(opened.comm, monkeypatch)
-    page.say("table")
+    page = Reader.with_table(opened, monkeypatch)
     assert opened.comm.state["_gallery"]["live"] is False
     assert page.table["tags"][3] == "shortcut"
     assert page.table["note"][3] == "top right"
@@ -616,8 +620,7 @@ def test_a_sample_with_a_mask_is_told_as_a_case(classifier: Model, monkeypatch: 
     mask = np.zeros((40, 40), bool)
     mask[:20, :20] = True
     widget = InspectWidget(Inspection(classifier, pictures, [6] * 8, masks=[mask] * 7 + [None], cache=False))
-    page = Reader(widget.comm, monkeypatch)
-    page.say("table")
+    page = Reader.with_table(widget, monkeypatch)
     row = int(widget.errors.index[0])
     page.say("open", row=row)
     eventually(lambda: len(widget.comm.state["_sample"].get("cases", [])) == 2)
@@ -961,9 +964,7 @@ def masked(classifier: Model, monkeypatch: pytest.MonkeyPatch) -> tuple[InspectW
     mask[:28, :28] = True
     widget = InspectWidget(Inspection(classifier, pictures, [6] * 12, masks=[mask] * 11 + [None], cache=False))
     widget.wait(60)
-    page = Reader(widget.comm, monkeypatch)
-    page.say("table")
-    return widget, page
+    return widget, Reader.with_table(widget, monkeypatch)
 
 
 def test_maps_are_compared_with_masks_and_thresholds_move_the_counts(masked: tuple[InspectWidget, Reader]) -> None:
